@@ -1,0 +1,19 @@
+import { apiCodes } from "./api.ts";
+import { cniCodes } from "./cni.ts";
+import { guestCodes } from "./guest.ts";
+import { manifestCodes } from "./manifest.ts";
+import { rulesCodes } from "./rules.ts";
+import { wiringCodes } from "./wiring.ts";
+
+/** Every code that Patchbay reports, with its title. The page of each is `docs/findings/<code>.md` (a test holds that). */
+export const codes = {
+  ...manifestCodes,
+  ...rulesCodes,
+  ...cniCodes,
+  ...wiringCodes,
+  ...guestCodes,
+  ...apiCodes,
+} as const;
+
+/** A code such as `PB3002`. */
+export type Code = keyof typeof codes;

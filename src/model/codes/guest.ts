@@ -1,0 +1,4 @@
+/** The guest: images, volumes, QEMU. */
+export const guestCodes = {
+  PB5000: "QEMU failed",
+} as const;

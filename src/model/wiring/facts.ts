@@ -1,0 +1,58 @@
+/** What is in a pod's network namespace, read once before Patchbay changes it and kept under the pod's UID. */
+export interface PodFacts {
+  readonly podUid: string;
+  /** Every link but `lo`, in index order. */
+  readonly links: readonly LinkFacts[];
+  readonly routes: readonly RouteFacts[];
+  readonly resolver: Resolver;
+  /** The annotation `k8s.v1.cni.cncf.io/network-status`, parsed; in CNI order, the default network first. */
+  readonly networkStatus: readonly NetworkStatus[];
+}
+
+export interface LinkFacts {
+  readonly name: string;
+  /** Kernel kind (`veth`, `macvlan`, …); empty for a physical device. */
+  readonly kind: string;
+  /** `aa:bb:cc:dd:ee:ff`, lower case. */
+  readonly mac: string;
+  readonly mtu: number;
+  readonly up: boolean;
+  /** In kernel order; link-local ones included. */
+  readonly addresses: readonly AddressFacts[];
+}
+
+export interface AddressFacts {
+  /** Address with its prefix length, canonical text: `10.0.2.2/24`, `fd10:0:2::2/120`. */
+  readonly cidr: string;
+  readonly scope: "global" | "site" | "link" | "host";
+}
+
+export interface RouteFacts {
+  readonly family: 4 | 6;
+  /** Destination; `0.0.0.0/0` or `::/0` for a default route. */
+  readonly destination: string;
+  readonly gateway?: string;
+  readonly device: string;
+  readonly metric?: number;
+  /** Preferred source address. */
+  readonly source?: string;
+}
+
+/** The pod's resolv.conf, as resolv.conf(5) reads it. */
+export interface Resolver {
+  readonly nameservers: readonly string[];
+  readonly search: readonly string[];
+  readonly options: readonly string[];
+}
+
+/** One element of Multus' network-status annotation. */
+export interface NetworkStatus {
+  readonly name: string;
+  readonly interface?: string;
+  readonly ips?: readonly string[];
+  readonly mac?: string;
+  readonly mtu?: number;
+  readonly default?: boolean;
+  readonly gateway?: readonly string[];
+  readonly dns?: Readonly<Record<string, unknown>>;
+}

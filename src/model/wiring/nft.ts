@@ -1,0 +1,84 @@
+/** An nftables table that Patchbay owns whole: it replaces it in one transaction and deletes it whole. */
+export interface NftTable {
+  readonly family: "ip" | "ip6" | "inet" | "netdev" | "bridge";
+  readonly name: string;
+  readonly sets: readonly NftSet[];
+  readonly chains: readonly NftChain[];
+}
+
+export interface NftSet {
+  readonly name: string;
+  /** nft's type expression, such as `inet_proto . inet_service`. */
+  readonly type: string;
+  readonly flags?: readonly string[];
+  /** In nft's own order and spelling. */
+  readonly elements: readonly string[];
+}
+
+export interface NftChain {
+  readonly name: string;
+  /** Absent: a regular chain. */
+  readonly hook?: {
+    readonly type: "nat" | "filter" | "route";
+    readonly at: string;
+    readonly priority: number;
+    readonly device?: string;
+  };
+  /** Rules in nft's own spelling, as `nft list` prints them with `counter` and without its state. */
+  readonly rules: readonly string[];
+}
+
+/** The commands that make the table so, whatever it was before: one transaction. */
+export function replaceTable(table: NftTable): string {
+  const id = `${table.family} ${table.name}`;
+  return `table ${id}\ndelete table ${id}\n${renderTable(table)}\n`;
+}
+
+/** The table as `nft -s list table` prints it, but for white space. */
+export function renderTable(table: NftTable): string {
+  const sets = table.sets.map((set) => {
+    const flags = set.flags === undefined || set.flags.length === 0 ? "" : `\t\tflags ${set.flags.join(",")}\n`;
+    const elements = set.elements.length === 0 ? "" : `\t\telements = { ${set.elements.join(", ")} }\n`;
+    return `\tset ${set.name} {\n\t\ttype ${set.type}\n${flags}${elements}\t}\n`;
+  });
+  const chains = table.chains.map((chain) => {
+    const device = chain.hook?.device === undefined ? "" : ` device "${chain.hook.device}"`;
+    const hook =
+      chain.hook === undefined
+        ? ""
+        : `\t\ttype ${chain.hook.type} hook ${chain.hook.at}${device} priority ${chain.hook.priority}; policy accept;\n`;
+    return `\tchain ${chain.name} {\n${hook}${chain.rules.map((rule) => `\t\t${rule}\n`).join("")}\t}\n`;
+  });
+  return `table ${table.family} ${table.name} {\n${[...sets, ...chains].join("\n")}}`;
+}
+
+const PRIORITIES: Readonly<Record<string, number>> = {
+  raw: -300,
+  mangle: -150,
+  dstnat: -100,
+  filter: 0,
+  security: 50,
+  srcnat: 100,
+};
+
+/** Brings two spellings of one listing together: white space, counters' state, named priorities. */
+export function normaliseListing(listing: string): string {
+  return listing
+    .replace(/# handle \d+/g, "")
+    .replace(/counter packets \d+ bytes \d+/g, "counter")
+    .replace(
+      /priority ([a-z]+)(?: ([+-]) (\d+))?;/g,
+      (whole, name: string, sign: string | undefined, offset: string | undefined) => {
+        const base = PRIORITIES[name];
+        if (base === undefined) return whole;
+        return `priority ${base + (offset === undefined ? 0 : Number(`${sign}${offset}`))};`;
+      },
+    )
+    .replace(/\s+/g, " ")
+    .trim();
+}
+
+/** True when `listing`, as the kernel's tables were read back, is this table. */
+export function isTable(table: NftTable, listing: string): boolean {
+  return normaliseListing(renderTable(table)) === normaliseListing(listing);
+}

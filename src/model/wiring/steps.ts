@@ -1,0 +1,130 @@
+import { isTable, type NftTable } from "./nft.ts";
+import type { KernelState, TapLink } from "./wiring.ts";
+
+/** What the kernel holds of the things a wiring may name, as read from the pod's namespace. */
+export interface Actual {
+  readonly links: readonly ActualLink[];
+  /** Value by key, for the keys that were asked for; absent where the kernel has no such file. */
+  readonly sysctls: Readonly<Record<string, string>>;
+  /** Listing by `family name`, as `nft -s list table` prints it; absent where there is no such table. */
+  readonly tables: Readonly<Record<string, string>>;
+}
+
+export interface ActualLink {
+  readonly name: string;
+  readonly kind: string;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly up: boolean;
+  /** Addresses with prefix length, canonical text. */
+  readonly addresses: readonly string[];
+}
+
+/** One change to the kernel. Every kind has one executor in `host/linux` and one inverse here. */
+export type Step =
+  | { readonly do: "tap.open"; readonly tap: TapLink }
+  | { readonly do: "link.delete"; readonly name: string }
+  | {
+      readonly do: "link.set";
+      readonly name: string;
+      readonly mac?: string;
+      readonly mtu?: number;
+      readonly up?: boolean;
+    }
+  | { readonly do: "address.add"; readonly link: string; readonly cidr: string }
+  | { readonly do: "address.delete"; readonly link: string; readonly cidr: string }
+  | { readonly do: "sysctl.write"; readonly key: string; readonly value: string }
+  | { readonly do: "table.replace"; readonly table: NftTable }
+  | { readonly do: "table.restore"; readonly family: string; readonly name: string; readonly listing: string }
+  | { readonly do: "table.delete"; readonly family: string; readonly name: string };
+
+/** The name of a kind of step. */
+export type StepKind = Step["do"];
+
+/** The key of a table in {@link Actual.tables}. */
+export function tableKey(table: { readonly family: string; readonly name: string }): string {
+  return `${table.family} ${table.name}`;
+}
+
+/**
+ * The steps that turn `actual` into `wanted`, in the order to execute them: links, addresses, sysctls, tables.
+ *
+ * Empty when nothing differs; what `wanted` does not name is left alone.
+ */
+export function stepsTo(wanted: KernelState, actual: Actual): Step[] {
+  const linkByName = new Map(actual.links.map((link) => [link.name, link]));
+  const links = wanted.links.flatMap((link): Step[] => {
+    const there = linkByName.get(link.name);
+    const open: Step[] = there === undefined ? [{ do: "tap.open", tap: link }] : [];
+    const change = {
+      ...(there?.mac === link.mac ? {} : { mac: link.mac }),
+      ...(there?.mtu === link.mtu ? {} : { mtu: link.mtu }),
+      ...(there?.up === true ? {} : { up: true }),
+    };
+    return Object.keys(change).length === 0 ? open : [...open, { do: "link.set", name: link.name, ...change }];
+  });
+  const addresses = wanted.addresses
+    .filter((address) => !(linkByName.get(address.link)?.addresses.includes(address.cidr) ?? false))
+    .map((address): Step => ({ do: "address.add", link: address.link, cidr: address.cidr }));
+  const sysctls = wanted.sysctls
+    .filter((sysctl) => actual.sysctls[sysctl.key] !== sysctl.value)
+    .map((sysctl): Step => ({ do: "sysctl.write", key: sysctl.key, value: sysctl.value }));
+  const tables = wanted.tables
+    .filter((table) => {
+      const listing = actual.tables[tableKey(table)];
+      return listing === undefined || !isTable(table, listing);
+    })
+    .map((table): Step => ({ do: "table.replace", table }));
+  return [...links, ...addresses, ...sysctls, ...tables];
+}
+
+/** The steps that take `step` back on a kernel that was `before`; to be executed after the inverses of later steps. */
+export function inverse(step: Step, before: Actual): Step[] {
+  switch (step.do) {
+    case "tap.open":
+      return [{ do: "link.delete", name: step.tap.name }];
+    case "link.set": {
+      const link = before.links.find((candidate) => candidate.name === step.name);
+      if (link === undefined) return [];
+      return [
+        {
+          do: "link.set",
+          name: step.name,
+          ...(step.mac === undefined ? {} : { mac: link.mac }),
+          ...(step.mtu === undefined ? {} : { mtu: link.mtu }),
+          ...(step.up === undefined ? {} : { up: link.up }),
+        },
+      ];
+    }
+    case "address.add":
+      return [{ do: "address.delete", link: step.link, cidr: step.cidr }];
+    case "address.delete":
+      return [{ do: "address.add", link: step.link, cidr: step.cidr }];
+    case "sysctl.write": {
+      const value = before.sysctls[step.key];
+      return value === undefined ? [] : [{ do: "sysctl.write", key: step.key, value }];
+    }
+    case "table.replace":
+    case "table.restore":
+    case "table.delete": {
+      const { family, name } = step.do === "table.replace" ? step.table : step;
+      const listing = before.tables[`${family} ${name}`];
+      return [
+        listing === undefined ? { do: "table.delete", family, name } : { do: "table.restore", family, name, listing },
+      ];
+    }
+    case "link.delete":
+      return [];
+  }
+}
+
+/** What must be read to compare a kernel with `wanted`. */
+export function needsReading(wanted: KernelState): {
+  readonly sysctls: readonly string[];
+  readonly tables: readonly { readonly family: string; readonly name: string }[];
+} {
+  return {
+    sysctls: wanted.sysctls.map((sysctl) => sysctl.key),
+    tables: wanted.tables.map(({ family, name }) => ({ family, name })),
+  };
+}

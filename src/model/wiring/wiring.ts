@@ -1,0 +1,145 @@
+import type { NftTable } from "./nft.ts";
+
+/**
+ * All that Patchbay does to one pod's network, as plain data.
+ *
+ * `kernel` is made before the guest starts and is silent (*prepare*); `announcements` and `services` belong to
+ * *activate*: only the pod whose guest runs sends and answers.
+ */
+export interface Wiring {
+  readonly podUid: string;
+  readonly kernel: KernelState;
+  /** What QEMU gets, in the order of the manifest's interfaces. */
+  readonly nics: readonly GuestNic[];
+  readonly services: readonly NicServices[];
+  readonly announcements: readonly Announcement[];
+}
+
+/** The part of a namespace that the wiring decides. What it does not name is none of its business. */
+export interface KernelState {
+  readonly links: readonly WiredLink[];
+  readonly addresses: readonly WiredAddress[];
+  readonly sysctls: readonly Sysctl[];
+  readonly tables: readonly NftTable[];
+}
+
+/** A link that Patchbay creates in the pod. A tap lives exactly as long as somebody holds its fds. */
+export type WiredLink = TapLink;
+
+export interface TapLink {
+  readonly kind: "tap";
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+  /** Number of queue pairs; 1 opens a single-queue tap. */
+  readonly queues: number;
+}
+
+export interface WiredAddress {
+  readonly link: string;
+  /** Address with prefix length in canonical text. */
+  readonly cidr: string;
+}
+
+export interface Sysctl {
+  /** With slashes below /proc/sys: `net/ipv4/ip_forward`. */
+  readonly key: string;
+  readonly value: string;
+}
+
+/** What QEMU is given for one NIC. */
+export interface GuestNic {
+  readonly name: string;
+  readonly attachment: Attachment;
+  readonly mac: string;
+  readonly model: NicModel;
+  readonly mtu: number;
+  readonly queues: number;
+  readonly bootOrder?: number;
+  readonly acpiIndex?: number;
+  /** Guest PCI address as the manifest has it. */
+  readonly pciAddress?: string;
+  readonly linkUp: boolean;
+}
+
+export type Attachment =
+  | { readonly kind: "tap"; readonly device: string; readonly queues: number }
+  | { readonly kind: "macvtap"; readonly device: string; readonly queues: number }
+  | { readonly kind: "user"; readonly cidr: string; readonly forwards: readonly Forward[] }
+  | { readonly kind: "stream"; readonly process: "passt" }
+  | { readonly kind: "vfio"; readonly pci: string };
+
+export interface Forward {
+  readonly protocol: "tcp" | "udp";
+  readonly port: number;
+}
+
+export type NicModel = "virtio" | "e1000" | "e1000e" | "igb" | "ne2k_pci" | "pcnet" | "rtl8139";
+
+/** What is served to the guest behind one device of the pod. */
+export interface NicServices {
+  readonly nic: string;
+  /** Device in the pod that the guest's frames arrive on. */
+  readonly device: string;
+  /** MAC that the servers answer from. */
+  readonly mac: string;
+  readonly dhcp4?: Dhcp4Service;
+  readonly dhcp6?: Dhcp6Service;
+  readonly ra?: RouterAdvertisementService;
+}
+
+/** DHCPv4 for one client (RFC 2131). Addresses are dotted text. */
+export interface Dhcp4Service {
+  readonly serverAddress: string;
+  readonly clientAddress: string;
+  readonly prefixLength: number;
+  /** Where set, only this client hardware address is served. */
+  readonly clientMac?: string;
+  readonly leaseSeconds: number;
+  readonly mtu: number;
+  readonly routers: readonly string[];
+  readonly dnsServers: readonly string[];
+  readonly hostName?: string;
+  readonly domainName?: string;
+  readonly searchDomains: readonly string[];
+  readonly ntpServers: readonly string[];
+  readonly tftpServerName?: string;
+  readonly bootFileName?: string;
+  readonly privateOptions: readonly { readonly option: number; readonly value: string }[];
+  /** RFC 3442, in the order to send; a default route is `0.0.0.0/0`. */
+  readonly classlessRoutes: readonly { readonly destination: string; readonly gateway: string }[];
+}
+
+/** DHCPv6 for one client (RFC 8415). Addresses are RFC 5952 text. */
+export interface Dhcp6Service {
+  /** The server's DUID-LL is made of this MAC. */
+  readonly serverMac: string;
+  readonly clientAddress: string;
+  /** Preferred and valid lifetime. */
+  readonly leaseSeconds: number;
+  readonly dnsServers: readonly string[];
+  readonly searchDomains: readonly string[];
+}
+
+/** Router advertisements (RFC 4861, RFC 8106). */
+export interface RouterAdvertisementService {
+  readonly mac: string;
+  /** Link-local source address; the device has it. */
+  readonly linkLocal: string;
+  /** On-link prefix, advertised without the autonomous flag. */
+  readonly prefix: string;
+  readonly mtu: number;
+  readonly managed: boolean;
+  readonly otherConfig: boolean;
+  /** Seconds, at most 9000; 0: not a default router. */
+  readonly routerLifetime: number;
+  readonly dnsServers: readonly string[];
+  readonly searchDomains: readonly string[];
+}
+
+/** A gratuitous ARP or an unsolicited neighbour advertisement on activation. */
+export interface Announcement {
+  readonly device: string;
+  readonly address: string;
+  readonly mac: string;
+}
