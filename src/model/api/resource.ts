@@ -1,0 +1,65 @@
+/** A JSON Schema (draft 2020-12 subset) that is also a structural OpenAPI v3 schema: no `$ref`, no `oneOf` over types. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** All that the API machinery knows of a kind of resource: data, so that it knows none by name. */
+export interface ResourceDefinition {
+  /** Empty for core Kubernetes. */
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  readonly plural: string;
+  readonly singular: string;
+  readonly shortNames: readonly string[];
+  readonly categories: readonly string[];
+  readonly namespaced: boolean;
+  /** With a `status` subresource, a write to the resource leaves `status` alone and the other way round. */
+  readonly statusSubresource: boolean;
+  /** Absent: any object is taken as it is. */
+  readonly schema?: JsonSchema;
+  /** What `kubectl get` shows, after NAME. */
+  readonly columns: readonly PrinterColumn[];
+}
+
+export interface PrinterColumn {
+  readonly name: string;
+  readonly type: "string" | "integer" | "number" | "boolean" | "date";
+  /** As in a CustomResourceDefinition: `.status.phase`. */
+  readonly jsonPath: string;
+  readonly description: string;
+  /** Above 0: shown with `-o wide` only. */
+  readonly priority: number;
+}
+
+/** The least that every object of the API has. */
+export interface KubeObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: ObjectMeta;
+  readonly [field: string]: unknown;
+}
+
+export interface ObjectMeta {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly generateName?: string;
+  readonly uid?: string;
+  readonly resourceVersion?: string;
+  readonly generation?: number;
+  readonly creationTimestamp?: string;
+  readonly deletionTimestamp?: string;
+  readonly deletionGracePeriodSeconds?: number;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly finalizers?: readonly string[];
+  readonly ownerReferences?: readonly OwnerReference[];
+  readonly managedFields?: readonly unknown[];
+}
+
+export interface OwnerReference {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly controller?: boolean;
+  readonly blockOwnerDeletion?: boolean;
+}
