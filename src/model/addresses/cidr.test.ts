@@ -2,7 +2,17 @@ import assert from "node:assert/strict";
 import { BlockList } from "node:net";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type Cidr, contains, formatCidr, maskOf, networkOf, nthAddress, overlaps, parseCidr, sizeOf } from "./cidr.ts";
+import {
+  type Cidr,
+  contains,
+  formatCidr,
+  hostAddress,
+  maskOf,
+  networkOf,
+  overlaps,
+  parseCidr,
+  sizeOf,
+} from "./cidr.ts";
 import { formatIp, parseIp } from "./ip.ts";
 
 const cidrs = fc.constantFrom<4 | 6>(4, 6).chain((family) => {
@@ -24,7 +34,7 @@ function must(text: string): Cidr {
 }
 
 function nth(text: string, offset: number): string | undefined {
-  const address = nthAddress(must(text), offset);
+  const address = hostAddress(must(text), offset);
   return address === undefined ? undefined : formatIp(address);
 }
 
@@ -55,12 +65,12 @@ test("the first and the last address are inside, their neighbours are not given"
   fc.assert(
     fc.property(cidrs, (cidr) => {
       const size = sizeOf(cidr);
-      assert.deepEqual(nthAddress(cidr, 0), networkOf(cidr).address);
-      const last = nthAddress(cidr, size - 1n);
+      assert.deepEqual(hostAddress(cidr, 0), networkOf(cidr).address);
+      const last = hostAddress(cidr, size - 1n);
       assert.ok(last !== undefined && contains(cidr, last));
-      assert.equal(nthAddress(cidr, size), undefined);
-      assert.equal(nthAddress(cidr, -1), undefined);
-      assert.equal(nthAddress(cidr, 0.5), undefined);
+      assert.equal(hostAddress(cidr, size), undefined);
+      assert.equal(hostAddress(cidr, -1), undefined);
+      assert.equal(hostAddress(cidr, 0.5), undefined);
     }),
   );
 });

@@ -44,7 +44,7 @@ export function sizeOf(cidr: Cidr): bigint {
 }
 
 /** The address `offset` after the network address; undefined outside of the network. */
-export function nthAddress(cidr: Cidr, offset: number | bigint): Uint8Array | undefined {
+export function hostAddress(cidr: Cidr, offset: number | bigint): Uint8Array | undefined {
   if (typeof offset === "number" && !Number.isSafeInteger(offset)) return undefined;
   const distance = BigInt(offset);
   if (distance < 0n || distance >= sizeOf(cidr)) return undefined;
