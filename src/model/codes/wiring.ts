@@ -5,4 +5,10 @@ export const wiringCodes = {
   PB4002: "the pod lacks the link that a network names",
   PB4003: "a network CIDR cannot be used",
   PB4004: "what was built differs from what was asked",
+  PB4010: "a system call failed",
+  PB4011: "a shared library cannot be loaded",
+  PB4012: "a network namespace is not there",
+  PB4013: "a name of a network namespace is not allowed",
+  PB4014: "a network namespace cannot be made",
+  PB4005: "the pod's link has no address",
 } as const;
