@@ -1,0 +1,44 @@
+import { familyOf } from "../addresses/ip.ts";
+import type { Resolver } from "../wiring/facts.ts";
+
+/** What a guest is told of name resolution. */
+export interface GuestDns {
+  readonly nameservers4: readonly string[];
+  readonly nameservers6: readonly string[];
+  readonly search: readonly string[];
+  /** The longest search domain: DHCP option 15 takes one. */
+  readonly domain?: string;
+}
+
+/** Answers where the pod names no server at all (reference 6.3). */
+const FALLBACK_NAMESERVER = "8.8.8.8";
+const FALLBACK_SEARCH = "cluster.local";
+
+/** The guest's DNS settings from the pod's resolv.conf and `spec.subdomain` (reference 6.3). */
+export function guestDns(resolver: Resolver, subdomain: string | undefined): GuestDns {
+  const nameservers4 = resolver.nameservers.filter((server) => familyOf(server) === 4);
+  const nameservers6 = resolver.nameservers.filter((server) => familyOf(server) === 6);
+  const lower = resolver.search.map((domain) => domain.toLowerCase());
+  const search = withSubdomain(lower.length === 0 ? [FALLBACK_SEARCH] : lower, subdomain);
+  const domain = longest(search);
+  return {
+    nameservers4: nameservers4.length + nameservers6.length === 0 ? [FALLBACK_NAMESERVER] : nameservers4,
+    nameservers6,
+    search,
+    ...(domain === undefined ? {} : { domain }),
+  };
+}
+
+function withSubdomain(search: readonly string[], subdomain: string | undefined): readonly string[] {
+  if (subdomain === undefined || subdomain === "") return search;
+  const service = longest(search.filter((domain) => domain.includes(".svc.")));
+  if (service === undefined || service.startsWith(`${subdomain}.`)) return search;
+  return [`${subdomain}.${service}`, ...search];
+}
+
+function longest(domains: readonly string[]): string | undefined {
+  return domains.reduce<string | undefined>(
+    (best, domain) => (best === undefined || domain.length > best.length ? domain : best),
+    undefined,
+  );
+}

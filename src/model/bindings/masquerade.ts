@@ -1,0 +1,226 @@
+import { type Cidr, formatCidr, hostAddress, networkOf, parseCidr } from "../addresses/cidr.ts";
+import { formatIp } from "../addresses/ip.ts";
+import { Fault } from "../fault.ts";
+import type { LinkFacts, PodFacts } from "../wiring/facts.ts";
+import type { NftChain, NftTable } from "../wiring/nft.ts";
+import type { Sysctl, WiredAddress } from "../wiring/wiring.ts";
+import type { Binding, NicContext, NicWiring } from "./binding.ts";
+import { guestDns } from "./guest-dns.ts";
+
+/**
+ * Hides the guest behind the pod's addresses: a routed tap that holds the gateway, NAT between it and the pod's link.
+ *
+ * The chains are KubeVirt's (reference 5.3); the device is the tap itself instead of a bridge with one port.
+ */
+export const masquerade: Binding = {
+  name: "masquerade",
+  wire: wireMasquerade,
+  migration: () => ({ migratable: true }),
+};
+
+/** The gateway's MAC: the one that KubeVirt reserves, the same in every pod so that a migrated guest keeps its neighbour. */
+export const GATEWAY_MAC = "02:00:00:00:00:00";
+/** Source of router advertisements and of DHCPv6 answers. */
+export const GATEWAY_LINK_LOCAL = "fe80::1";
+/** 999 days, as KubeVirt's lease (reference 6.1). */
+export const LEASE_SECONDS = 86_313_600;
+/** The longest that RFC 4861 6.2.1 allows. */
+const ROUTER_LIFETIME_SECONDS = 9000;
+/** A network, gateway, guest and broadcast address need two host bits (reference 5.2). */
+const SMALLEST_HOST_BITS = 2;
+
+/** The gateway and the guest of one family, and the pod's addresses that lead to the guest. */
+interface Side {
+  readonly family: 4 | 6;
+  readonly network: Cidr;
+  readonly gateway: string;
+  readonly guest: string;
+  readonly podAddresses: readonly string[];
+}
+
+function wireMasquerade(nic: NicContext, facts: PodFacts): NicWiring {
+  const link = facts.links.find((candidate) => candidate.name === nic.podInterface);
+  if (link === undefined) {
+    throw new Fault("PB4002", `The pod has no link "${nic.podInterface}" for the interface "${nic.name}".`, {
+      place: nic.podInterface,
+      cure: `It has: ${facts.links.map(({ name }) => name).join(", ") || "none"}. Look at the CNI configuration of the pod network.`,
+      data: { links: facts.links.map(({ name }) => name) },
+    });
+  }
+  const { v4, v6 } = sides(nic, link);
+  if (v4 === undefined && v6 === undefined) {
+    throw new Fault(
+      "PB4005",
+      `The pod's link "${link.name}" has no address, so masquerade has nothing to translate to.`,
+      {
+        place: link.name,
+        cure: "Give the pod network an IPAM section in its CNI configuration.",
+      },
+    );
+  }
+  const tap = tapName(nic.podInterface);
+  const dns = guestDns(facts.resolver, nic.subdomain);
+  const both = [v4, v6].filter((side) => side !== undefined);
+  const linkLocal: WiredAddress[] = v6 === undefined ? [] : [{ link: tap, cidr: `${GATEWAY_LINK_LOCAL}/64` }];
+  return {
+    kernel: {
+      links: [{ kind: "tap", name: tap, mac: GATEWAY_MAC, mtu: link.mtu, queues: nic.queues }],
+      addresses: [
+        ...both.map((side) => ({ link: tap, cidr: `${side.gateway}/${side.network.prefixLength}` })),
+        ...linkLocal,
+      ],
+      sysctls: both.flatMap((side) => forwarding(side, tap)),
+      tables: both.map((side) => natTable(side, nic, link.name, tap)),
+    },
+    nic: {
+      name: nic.name,
+      attachment: { kind: "tap", device: tap, queues: nic.queues },
+      mac: nic.mac ?? link.mac,
+      model: nic.model,
+      mtu: link.mtu,
+      queues: nic.queues,
+      linkUp: nic.linkUp,
+      ...(nic.bootOrder === undefined ? {} : { bootOrder: nic.bootOrder }),
+      ...(nic.acpiIndex === undefined ? {} : { acpiIndex: nic.acpiIndex }),
+      ...(nic.pciAddress === undefined ? {} : { pciAddress: nic.pciAddress }),
+    },
+    services: {
+      nic: nic.name,
+      device: tap,
+      mac: GATEWAY_MAC,
+      ...(v4 === undefined
+        ? {}
+        : {
+            dhcp4: {
+              serverAddress: v4.gateway,
+              clientAddress: v4.guest,
+              prefixLength: v4.network.prefixLength,
+              leaseSeconds: LEASE_SECONDS,
+              mtu: link.mtu,
+              routers: [v4.gateway],
+              dnsServers: dns.nameservers4,
+              hostName: nic.hostName,
+              ...(dns.domain === undefined ? {} : { domainName: dns.domain }),
+              searchDomains: dns.search,
+              classlessRoutes: [],
+              ...nic.dhcpOptions,
+            },
+          }),
+      ...(v6 === undefined
+        ? {}
+        : {
+            dhcp6: {
+              serverMac: GATEWAY_MAC,
+              clientAddress: v6.guest,
+              leaseSeconds: LEASE_SECONDS,
+              dnsServers: dns.nameservers6,
+              searchDomains: dns.search,
+            },
+            ra: {
+              mac: GATEWAY_MAC,
+              linkLocal: GATEWAY_LINK_LOCAL,
+              prefix: formatCidr(v6.network),
+              mtu: link.mtu,
+              managed: true,
+              otherConfig: true,
+              routerLifetime: ROUTER_LIFETIME_SECONDS,
+              dnsServers: dns.nameservers6,
+              searchDomains: dns.search,
+            },
+          }),
+    },
+  };
+}
+
+/** `tap` and the pod link's name from its fourth character on; the primary link's tap is always `tap0` (reference 4.1). */
+function tapName(podInterface: string): string {
+  return podInterface.startsWith("pod") ? `tap${podInterface.slice(3)}` : "tap0";
+}
+
+function sides(nic: NicContext, link: LinkFacts): { readonly v4: Side | undefined; readonly v6: Side | undefined } {
+  if (nic.network.kind !== "pod") {
+    throw new Fault("PB4001", `The interface "${nic.name}" uses masquerade on a ${nic.network.kind} network.`, {
+      place: nic.name,
+      cure: "masquerade connects to the pod network only.",
+    });
+  }
+  return {
+    v4: side(4, nic.network.vmNetworkCIDR, "vmNetworkCIDR", nic, link),
+    v6: side(6, nic.network.vmIPv6NetworkCIDR, "vmIPv6NetworkCIDR", nic, link),
+  };
+}
+
+/** Undefined where the pod's link has no global address of the family. */
+function side(family: 4 | 6, cidrText: string, field: string, nic: NicContext, link: LinkFacts): Side | undefined {
+  const podAddresses = link.addresses
+    .filter(({ scope }) => scope === "global" || scope === "site")
+    .map(({ cidr }) => parseCidr(cidr))
+    .filter((cidr) => cidr?.family === family)
+    .flatMap((cidr) => (cidr === undefined ? [] : [formatIp(cidr.address)]));
+  if (podAddresses.length === 0) return undefined;
+  const cidr = parseCidr(cidrText);
+  const bits = family === 4 ? 32 : 128;
+  const gateway = cidr === undefined ? undefined : hostAddress(cidr, 1);
+  const guest = cidr === undefined ? undefined : hostAddress(cidr, 2);
+  const fits = cidr?.family === family && bits - cidr.prefixLength >= SMALLEST_HOST_BITS;
+  if (cidr === undefined || !fits || gateway === undefined || guest === undefined) {
+    throw new Fault("PB4003", `${field} "${cidrText}" of the network "${nic.name}" cannot be used for masquerade.`, {
+      place: `spec.networks: ${nic.name}: pod.${field}`,
+      cure: `Give an IPv${family} network of /${bits - SMALLEST_HOST_BITS} or larger, such as ${family === 4 ? "10.0.2.0/24" : "fd10:0:2::/120"}.`,
+    });
+  }
+  return { family, network: networkOf(cidr), gateway: formatIp(gateway), guest: formatIp(guest), podAddresses };
+}
+
+function forwarding(side: Side, tap: string): Sysctl[] {
+  return side.family === 4
+    ? [
+        { key: "net/ipv4/ip_forward", value: "1" },
+        // Lets 127.0.0.1 of the pod reach the guest: the packet leaves with a loopback source until it is translated.
+        { key: `net/ipv4/conf/${tap}/route_localnet`, value: "1" },
+      ]
+    : [{ key: "net/ipv6/conf/all/forwarding", value: "1" }];
+}
+
+/** The NAT of one family (reference 5.3), its ports in one set so that a thousand of them cost what one does. */
+function natTable(side: Side, nic: NicContext, podLink: string, tap: string): NftTable {
+  const ip = side.family === 4 ? "ip" : "ip6";
+  const loopback = side.family === 4 ? "127.0.0.1" : "::1";
+  const limited = nic.ports.length > 0;
+  const port = limited ? "meta l4proto . th dport @ports " : "";
+  const base = (name: string, priority: number, rules: readonly string[]): NftChain => ({
+    name,
+    hook: { type: "nat", at: name, priority },
+    rules,
+  });
+  return {
+    family: ip,
+    name: "nat",
+    sets: limited ? [{ name: "ports", type: "inet_proto . inet_service", elements: portElements(nic) }] : [],
+    chains: [
+      base("prerouting", -100, [
+        `iifname "${podLink}" counter jump KUBEVIRT_PREINBOUND`,
+        // The guest that calls its own pod address comes back to itself, as any other client of that address.
+        ...side.podAddresses.map(
+          (address) => `iifname "${tap}" ${ip} daddr ${address} counter jump KUBEVIRT_PREINBOUND`,
+        ),
+      ]),
+      base("input", 100, []),
+      base("output", -100, [`${ip} daddr ${loopback} ${port}counter dnat to ${side.guest}`]),
+      base("postrouting", 100, [
+        `${ip} saddr ${side.guest} counter masquerade`,
+        `oifname "${tap}" counter jump KUBEVIRT_POSTINBOUND`,
+      ]),
+      { name: "KUBEVIRT_PREINBOUND", rules: [`${port}counter dnat to ${side.guest}`] },
+      { name: "KUBEVIRT_POSTINBOUND", rules: [`${ip} saddr ${loopback} ${port}counter snat to ${side.gateway}`] },
+    ],
+  };
+}
+
+/** Each port once, sorted as nft lists them. */
+function portElements(nic: NicContext): readonly string[] {
+  const elements = new Map(nic.ports.map(({ protocol, port }) => [`${protocol} . ${port}`, { protocol, port }]));
+  return [...elements.values()]
+    .sort((a, b) => (a.protocol === b.protocol ? a.port - b.port : a.protocol === "tcp" ? -1 : 1))
+    .map(({ protocol, port }) => `${protocol} . ${port}`);
+}
