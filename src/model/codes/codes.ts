@@ -3,6 +3,7 @@ import { cniCodes } from "./cni.ts";
 import { guestCodes } from "./guest.ts";
 import { manifestCodes } from "./manifest.ts";
 import { rulesCodes } from "./rules.ts";
+import { setupCodes } from "./setup.ts";
 import { wiringCodes } from "./wiring.ts";
 
 /** Every code that Patchbay reports, with its title. The page of each is `docs/findings/<code>.md` (a test holds that). */
@@ -13,6 +14,7 @@ export const codes = {
   ...wiringCodes,
   ...guestCodes,
   ...apiCodes,
+  ...setupCodes,
 } as const;
 
 /** A code such as `PB3002`. */

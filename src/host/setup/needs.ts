@@ -1,0 +1,282 @@
+import type { Probe } from "./probes.ts";
+
+/** How a need is met. */
+export type Cure =
+  | { readonly kind: "package"; readonly name: string }
+  | { readonly kind: "command"; readonly argv: readonly [string, ...string[]] }
+  | { readonly kind: "advice"; readonly text: string };
+
+/** Commands of Patchbay that need something; `tests` stands for `npm test`. */
+export type NeededBy = "up" | "image build-guest" | "image pull" | "kubectl" | "tests";
+
+/** One thing that a machine must have, or should have. */
+export interface Need {
+  /** Short and unique: a program's, library's or kernel feature's name. */
+  readonly name: string;
+  readonly why: string;
+  readonly probe: Probe;
+  readonly cure: Cure;
+  readonly neededBy: readonly [NeededBy, ...NeededBy[]];
+  /** `useful`: something works less well or less fast without it; its absence is told and fails nothing. */
+  readonly level: "required" | "useful";
+}
+
+const kernel = (option: string): Cure => ({
+  kind: "advice",
+  text: `a kernel with ${option}; in a container, the host's kernel and the rights to use it`,
+});
+
+const debianPackage = (name: string): Cure => ({ kind: "package", name });
+
+/** QEMU's own user. */
+export const qemuUser = "patchbay-qemu";
+
+/** Where Debian's containernetworking-plugins puts the CNI plugins. */
+export const cniPluginFolder = "/usr/lib/cni";
+
+const cniPlugin = (name: string, why: string): Need => ({
+  name: `cni ${name}`,
+  why,
+  probe: { kind: "file", anyOf: [`${cniPluginFolder}/${name}`, `/opt/cni/bin/${name}`] },
+  cure: debianPackage("containernetworking-plugins"),
+  neededBy: ["up"],
+  level: "required",
+});
+
+/**
+ * What a machine needs, in the order in which it is shown: programs and files first, then the kernel.
+ *
+ * A package is named once for every thing of it that is really used, because the probes look for the thing.
+ */
+export const needs: readonly Need[] = [
+  {
+    name: "qemu-system-x86_64",
+    why: "runs the guests",
+    probe: { kind: "program", name: "qemu-system-x86_64" },
+    cure: debianPackage("qemu-system-x86"),
+    neededBy: ["up"],
+    level: "required",
+  },
+  {
+    name: "SeaBIOS",
+    why: "the guests' firmware",
+    probe: { kind: "file", anyOf: ["/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/bios-256k.bin"] },
+    cure: debianPackage("seabios"),
+    neededBy: ["up"],
+    level: "required",
+  },
+  {
+    name: "boot ROM for -kernel",
+    why: "starts a guest from a kernel and an initrd",
+    probe: { kind: "file", anyOf: ["/usr/share/qemu/linuxboot_dma.bin"] },
+    cure: debianPackage("qemu-system-data"),
+    neededBy: ["up"],
+    level: "required",
+  },
+  {
+    name: "iPXE ROMs",
+    why: "QEMU loads them with every NIC model that has one",
+    probe: { kind: "file", anyOf: ["/usr/lib/ipxe/qemu/efi-virtio.rom", "/usr/share/qemu/efi-virtio.rom"] },
+    cure: debianPackage("ipxe-qemu"),
+    neededBy: ["up"],
+    level: "required",
+  },
+  {
+    name: "qemu-img",
+    why: "makes and converts disks",
+    probe: { kind: "program", name: "qemu-img" },
+    cure: debianPackage("qemu-utils"),
+    neededBy: ["up", "image build-guest"],
+    level: "required",
+  },
+  {
+    name: "libnftables.so.1",
+    why: "writes the pods' rules without a process for each",
+    probe: { kind: "library", soname: "libnftables.so.1" },
+    cure: debianPackage("libnftables1"),
+    neededBy: ["up"],
+    level: "required",
+  },
+  {
+    name: "nft",
+    why: "CNI's bridge plugin calls it; the tests read rules with it",
+    probe: { kind: "program", name: "nft" },
+    cure: debianPackage("nftables"),
+    neededBy: ["up", "tests"],
+    level: "required",
+  },
+  cniPlugin("bridge", "the pod network"),
+  cniPlugin("host-local", "the pods' addresses"),
+  cniPlugin("portmap", "host ports of the pod network"),
+  {
+    name: "iptables",
+    why: "CNI's bridge and portmap plugins masquerade and forward with it",
+    probe: { kind: "program", name: "iptables" },
+    cure: debianPackage("iptables"),
+    neededBy: ["up"],
+    level: "required",
+  },
+  {
+    name: "passt",
+    why: "the passt binding",
+    probe: { kind: "program", name: "passt" },
+    cure: debianPackage("passt"),
+    neededBy: ["up"],
+    level: "required",
+  },
+  {
+    name: qemuUser,
+    why: "the user without rights that QEMU runs as",
+    probe: { kind: "user", name: qemuUser },
+    cure: {
+      kind: "command",
+      argv: ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", qemuUser],
+    },
+    neededBy: ["up"],
+    level: "required",
+  },
+  {
+    name: "skopeo",
+    why: "brings images from registries",
+    probe: { kind: "program", name: "skopeo" },
+    cure: debianPackage("skopeo"),
+    neededBy: ["image pull"],
+    level: "required",
+  },
+  {
+    name: "busybox (static)",
+    why: "the test guest's user land",
+    probe: { kind: "static-program", name: "busybox" },
+    cure: debianPackage("busybox-static"),
+    neededBy: ["image build-guest"],
+    level: "required",
+  },
+  {
+    name: "cpio",
+    why: "packs the test guest's initrd",
+    probe: { kind: "program", name: "cpio" },
+    cure: debianPackage("cpio"),
+    neededBy: ["image build-guest"],
+    level: "required",
+  },
+  {
+    name: "dpkg-deb",
+    why: "unpacks Debian's kernel for the test guest",
+    probe: { kind: "program", name: "dpkg-deb" },
+    cure: debianPackage("dpkg"),
+    neededBy: ["image build-guest"],
+    level: "required",
+  },
+  {
+    name: "xz",
+    why: "unpacks the kernel's modules",
+    probe: { kind: "program", name: "xz" },
+    cure: debianPackage("xz-utils"),
+    neededBy: ["image build-guest"],
+    level: "required",
+  },
+  {
+    name: "ip",
+    why: "shows what was built in the pods; the tests compare with it",
+    probe: { kind: "program", name: "ip" },
+    cure: debianPackage("iproute2"),
+    neededBy: ["up", "tests"],
+    level: "required",
+  },
+  {
+    name: "kubectl",
+    why: "the client of the API; any version in PATH will do",
+    probe: { kind: "program", name: "kubectl" },
+    cure: debianPackage("kubernetes-client"),
+    neededBy: ["kubectl", "tests"],
+    level: "required",
+  },
+  {
+    name: "diff",
+    why: "kubectl diff calls it",
+    probe: { kind: "program", name: "diff" },
+    cure: debianPackage("diffutils"),
+    neededBy: ["kubectl"],
+    level: "required",
+  },
+  {
+    name: "/dev/net/tun",
+    why: "the guests' taps",
+    probe: { kind: "device", path: "/dev/net/tun" },
+    cure: kernel("CONFIG_TUN (modprobe tun)"),
+    neededBy: ["up"],
+    level: "required",
+  },
+  {
+    name: "network namespaces",
+    why: "every pod is one",
+    probe: { kind: "kernel", feature: "netns" },
+    cure: kernel("CONFIG_NET_NS, and root"),
+    neededBy: ["up"],
+    level: "required",
+  },
+  {
+    name: "tap devices",
+    why: "the guests' NICs",
+    probe: { kind: "kernel", feature: "tap" },
+    cure: kernel("CONFIG_TUN"),
+    neededBy: ["up"],
+    level: "required",
+  },
+  {
+    name: "veth",
+    why: "joins a pod with the machine",
+    probe: { kind: "kernel", feature: "veth" },
+    cure: kernel("CONFIG_VETH"),
+    neededBy: ["up"],
+    level: "required",
+  },
+  {
+    name: "bridge",
+    why: "the pod network and the bridge binding",
+    probe: { kind: "kernel", feature: "bridge" },
+    cure: kernel("CONFIG_BRIDGE"),
+    neededBy: ["up"],
+    level: "required",
+  },
+  {
+    name: "nftables nat, IPv4",
+    why: "the masquerade binding",
+    probe: { kind: "kernel", feature: "nat4" },
+    cure: kernel("CONFIG_NF_TABLES_IPV4, CONFIG_NFT_NAT and CONFIG_NFT_MASQ"),
+    neededBy: ["up"],
+    level: "required",
+  },
+  {
+    name: "nftables nat, IPv6",
+    why: "the masquerade binding",
+    probe: { kind: "kernel", feature: "nat6" },
+    cure: kernel("CONFIG_NF_TABLES_IPV6, CONFIG_NFT_NAT and CONFIG_NFT_MASQ"),
+    neededBy: ["up"],
+    level: "required",
+  },
+  {
+    name: "macvlan and macvtap",
+    why: "the macvtap binding, and networks of CNI's macvlan plugin",
+    probe: { kind: "kernel", feature: "macvtap" },
+    cure: kernel("CONFIG_MACVTAP"),
+    neededBy: ["up"],
+    level: "useful",
+  },
+  {
+    name: "VLAN",
+    why: "networks of CNI's vlan plugin",
+    probe: { kind: "kernel", feature: "vlan" },
+    cure: kernel("CONFIG_VLAN_8021Q"),
+    neededBy: ["up"],
+    level: "useful",
+  },
+  {
+    name: "ipvlan",
+    why: "networks of CNI's ipvlan plugin",
+    probe: { kind: "kernel", feature: "ipvlan" },
+    cure: kernel("CONFIG_IPVLAN"),
+    neededBy: ["up"],
+    level: "useful",
+  },
+];

@@ -1,0 +1,67 @@
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type KernelFeature, probeKernel, type Sighting } from "./kernel.ts";
+import { findProgram, isStaticElf } from "./programs.ts";
+
+/** What is looked for: the thing itself, never the package that usually brings it. */
+export type Probe =
+  | { readonly kind: "program"; readonly name: string }
+  | { readonly kind: "static-program"; readonly name: string }
+  | { readonly kind: "library"; readonly soname: string }
+  | { readonly kind: "file"; readonly anyOf: readonly [string, ...string[]] }
+  | { readonly kind: "device"; readonly path: string }
+  | { readonly kind: "user"; readonly name: string }
+  | { readonly kind: "kernel"; readonly feature: KernelFeature };
+
+const libraryFolders: Readonly<Record<string, readonly string[]>> = {
+  x64: ["/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu"],
+  arm64: ["/usr/lib/aarch64-linux-gnu", "/lib/aarch64-linux-gnu"],
+};
+
+function found(where: string | undefined): Sighting {
+  return where === undefined ? { state: "missing" } : { state: "found", where };
+}
+
+function findUser(name: string): Sighting {
+  const line = readFileSync("/etc/passwd", "utf8")
+    .split("\n")
+    .find((entry) => entry.startsWith(`${name}:`));
+  return line === undefined ? { state: "missing" } : { state: "found", where: `uid ${line.split(":")[2] ?? "?"}` };
+}
+
+function findDevice(path: string): Sighting {
+  try {
+    closeSync(openSync(path, "r+"));
+    return { state: "found", where: path };
+  } catch (thrown) {
+    if (!existsSync(path)) return { state: "missing" };
+    const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : String(thrown);
+    return (code === "EACCES" || code === "EPERM") && process.getuid?.() !== 0
+      ? { state: "untried", because: "it is there; only root may open it" }
+      : { state: "unknown", because: `opening it answers ${code}` };
+  }
+}
+
+/** Looks once. Never throws for what a machine may lack. */
+export function look(probe: Probe): Sighting {
+  switch (probe.kind) {
+    case "program":
+      return found(findProgram(probe.name));
+    case "static-program": {
+      const file = findProgram(probe.name);
+      return found(file !== undefined && isStaticElf(file) ? file : undefined);
+    }
+    case "library": {
+      const folders = [...(libraryFolders[process.arch] ?? []), "/usr/lib64", "/usr/lib", "/usr/local/lib", "/lib"];
+      return found(folders.map((folder) => join(folder, probe.soname)).find((file) => existsSync(file)));
+    }
+    case "file":
+      return found(probe.anyOf.find((file) => existsSync(file)));
+    case "device":
+      return findDevice(probe.path);
+    case "user":
+      return findUser(probe.name);
+    case "kernel":
+      return probeKernel(probe.feature);
+  }
+}
