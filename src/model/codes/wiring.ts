@@ -10,5 +10,10 @@ export const wiringCodes = {
   PB4012: "a network namespace is not there",
   PB4013: "a name of a network namespace is not allowed",
   PB4014: "a network namespace cannot be made",
+  PB4015: "the kernel refused a link, an address or a route",
+  PB4016: "a sysctl cannot be set",
+  PB4017: "a key is no sysctl of the network",
+  PB4018: "a tap cannot be made",
+  PB4019: "nftables refused the rules",
   PB4005: "the pod's link has no address",
 } as const;

@@ -1,0 +1,92 @@
+import { Fault } from "../../model/fault.ts";
+import { errnoCure, foreign } from "./libc.ts";
+
+const LIBRARY = "libnftables.so.1";
+type Context = object;
+
+const contextNew = foreign<[flags: number], Context | null>(LIBRARY, "void *nft_ctx_new(uint32_t flags)");
+const contextFree = foreign<[context: Context], void>(LIBRARY, "void nft_ctx_free(void *ctx)");
+const bufferOutput = foreign<[context: Context], number>(LIBRARY, "int nft_ctx_buffer_output(void *ctx)");
+const bufferError = foreign<[context: Context], number>(LIBRARY, "int nft_ctx_buffer_error(void *ctx)");
+const setFlags = foreign<[context: Context, flags: number], void>(
+  LIBRARY,
+  "void nft_ctx_output_set_flags(void *ctx, uint flags)",
+);
+const run = foreign<[context: Context, commands: string], number>(
+  LIBRARY,
+  "int nft_run_cmd_from_buffer(void *ctx, const char *buf)",
+);
+const output = foreign<[context: Context], string>(LIBRARY, "const char *nft_ctx_get_output_buffer(void *ctx)");
+const errors = foreign<[context: Context], string>(LIBRARY, "const char *nft_ctx_get_error_buffer(void *ctx)");
+
+const NFT_CTX_OUTPUT_STATELESS = 1 << 2;
+
+/** How a listing is printed. */
+export interface NftOptions {
+  /** Leaves counters' state out, as `nft -s`. */
+  readonly stateless?: boolean;
+}
+
+/**
+ * Executes commands as `nft -f` would, in the current namespace and in one transaction, and gives what they print.
+ *
+ * @throws Fault PB4019 with nft's own sentence, line and caret; then nothing of the commands was done.
+ */
+export function runNft(commands: string, options: NftOptions = {}): string {
+  // The library binds its netlink socket when the context is made: it must not outlive the stay in the namespace.
+  const context = contextNew(0);
+  if (context === null) throw nftFault(commands, "libnftables could not be started");
+  try {
+    if (bufferOutput(context) !== 0 || bufferError(context) !== 0) {
+      throw nftFault(commands, "libnftables is short of memory");
+    }
+    if (options.stateless === true) setFlags(context, NFT_CTX_OUTPUT_STATELESS);
+    const result = run(context, commands);
+    if (result !== 0) throw nftFault(commands, errors(context).trim());
+    return output(context);
+  } finally {
+    contextFree(context);
+  }
+}
+
+function nftFault(commands: string, said: string): Fault {
+  const [first = said, ...rest] = said.split("\n");
+  const sentence = first.replace(/^<cmdline>:\d+:\d+-\d+: /, "").replace(/^Error: /, "");
+  const caret = rest.length === 0 ? "" : `\n${rest.join("\n")}`;
+  const cure = /Operation not permitted/.test(sentence)
+    ? errnoCure(1)
+    : /Operation not supported/.test(sentence)
+      ? "This kernel lacks an nftables feature: load its module or use another kernel."
+      : undefined;
+  return new Fault("PB4019", `nftables refused the rules: ${sentence}${caret}`, {
+    place: "nftables",
+    data: { sentence, output: said, commands },
+    ...(cure === undefined ? {} : { cure }),
+  });
+}
+
+/** A table's name. */
+export interface TableName {
+  readonly family: string;
+  readonly name: string;
+}
+
+/** The tables of the current namespace. */
+export function listTables(): TableName[] {
+  return runNft("list tables")
+    .split("\n")
+    .flatMap((line) => {
+      const [, family, name] = /^table (\S+) (\S+)$/.exec(line) ?? [];
+      return family === undefined || name === undefined ? [] : [{ family, name }];
+    });
+}
+
+/** All tables of the current namespace as `nft list ruleset` prints them. */
+export function listRuleset(options: NftOptions = {}): string {
+  return runNft("list ruleset", options);
+}
+
+/** One table as `nft list table` prints it; it must be there. */
+export function listTable(table: TableName, options: NftOptions = {}): string {
+  return runNft(`list table ${table.family} ${table.name}`, options);
+}

@@ -1,0 +1,198 @@
+import { parseCidr } from "../../model/addresses/cidr.ts";
+import { parseIp } from "../../model/addresses/ip.ts";
+import { parseMac } from "../../model/addresses/mac.ts";
+import { Fault } from "../../model/fault.ts";
+import { type Attribute, encodePayload, text, u32 } from "./netlink.ts";
+import type { NetlinkRequest } from "./netlink-socket.ts";
+
+const RTM_NEWLINK = 16;
+const RTM_DELLINK = 17;
+const RTM_NEWADDR = 20;
+const RTM_DELADDR = 21;
+const RTM_NEWROUTE = 24;
+const RTM_DELROUTE = 25;
+const NLM_F_EXCL = 0x200;
+const NLM_F_CREATE = 0x400;
+const IFF_UP = 1;
+const IFLA_ADDRESS = 1;
+const IFLA_IFNAME = 3;
+const IFLA_MTU = 4;
+const IFA_ADDRESS = 1;
+const IFA_LOCAL = 2;
+const IFA_F_NODAD = 2;
+const AF_INET = 2;
+const AF_INET6 = 10;
+
+/** `struct ifinfomsg`; index 0 leaves the choice of the link to IFLA_IFNAME. */
+function linkHead(index: number, flags: number, change: number): Uint8Array {
+  const bytes = new Uint8Array(16);
+  const data = new DataView(bytes.buffer);
+  data.setInt32(4, index, true);
+  data.setUint32(8, flags, true);
+  data.setUint32(12, change, true);
+  return bytes;
+}
+
+/**
+ * Sets what is given of the link called `name`: MAC, MTU, up or down, in this order.
+ *
+ * Not atomic: where the kernel refuses one of them, those before it are set.
+ */
+export function setLink(
+  name: string,
+  change: { readonly mac?: string; readonly mtu?: number; readonly up?: boolean },
+): NetlinkRequest {
+  const attributes: Attribute[] = [linkName(name)];
+  if (change.mac !== undefined) {
+    const mac = parseMac(change.mac);
+    if (mac === undefined) throw invalid(`the MAC "${change.mac}" of link ${name}`);
+    attributes.push({ type: IFLA_ADDRESS, value: mac });
+  }
+  if (change.mtu !== undefined) {
+    if (!Number.isInteger(change.mtu) || change.mtu < 0 || change.mtu > 0x7fffffff) {
+      throw invalid(`the MTU ${change.mtu} of link ${name}`);
+    }
+    attributes.push(u32(IFLA_MTU, change.mtu));
+  }
+  const head = linkHead(0, change.up === true ? IFF_UP : 0, change.up === undefined ? 0 : IFF_UP);
+  const what = [
+    ...(change.mac === undefined ? [] : [`MAC ${change.mac}`]),
+    ...(change.mtu === undefined ? [] : [`MTU ${change.mtu}`]),
+    ...(change.up === undefined ? [] : [change.up ? "up" : "down"]),
+  ];
+  return {
+    type: RTM_NEWLINK,
+    flags: 0,
+    payload: encodePayload(head, attributes),
+    about: `${what.join(", ")} for link ${name}`,
+  };
+}
+
+/** Gives the link with this index another name. */
+export function renameLink(index: number, name: string): NetlinkRequest {
+  return {
+    type: RTM_NEWLINK,
+    flags: 0,
+    payload: encodePayload(linkHead(index, 0, 0), [linkName(name)]),
+    about: `the name ${name} for link ${index}`,
+  };
+}
+
+/** Deletes the link called `name`. */
+export function deleteLink(name: string): NetlinkRequest {
+  return {
+    type: RTM_DELLINK,
+    flags: 0,
+    payload: encodePayload(linkHead(0, 0, 0), [linkName(name)]),
+    about: `the deletion of link ${name}`,
+  };
+}
+
+function linkName(name: string): Attribute {
+  // IFNAMSIZ is 16 with the zero at the end.
+  const octets = new TextEncoder().encode(name).length;
+  if (octets === 0 || octets > 15 || /[\s/:\0]/.test(name)) throw invalid(`the link name "${name}"`);
+  return text(IFLA_IFNAME, name);
+}
+
+/**
+ * Adds an address. The kernel makes the route to its prefix, as for `ip address add`. An IPv6 address is usable at
+ * once: no duplicate address detection.
+ *
+ * @param link the link's index
+ */
+export function addAddress(link: number, cidr: string, linkName: string): NetlinkRequest {
+  return address(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, link, cidr, `address ${cidr} on link ${linkName}`);
+}
+
+/** Takes an address away again. */
+export function deleteAddress(link: number, cidr: string, linkName: string): NetlinkRequest {
+  return address(RTM_DELADDR, 0, link, cidr, `the removal of address ${cidr} from link ${linkName}`);
+}
+
+function address(type: number, flags: number, link: number, cidr: string, about: string): NetlinkRequest {
+  const parsed = parseCidr(cidr);
+  if (parsed === undefined) throw invalid(about);
+  const head = new Uint8Array(8);
+  head[0] = parsed.family === 4 ? AF_INET : AF_INET6;
+  head[1] = parsed.prefixLength;
+  head[2] = parsed.family === 6 ? IFA_F_NODAD : 0;
+  new DataView(head.buffer).setUint32(4, link, true);
+  const attributes = [
+    { type: IFA_LOCAL, value: parsed.address },
+    { type: IFA_ADDRESS, value: parsed.address },
+  ];
+  return { type, flags, payload: encodePayload(head, attributes), about };
+}
+
+/** A unicast route of the main table (or of `table`). */
+export interface RouteRequest {
+  /** Network with prefix length; `0.0.0.0/0` or `::/0` for a default route. */
+  readonly destination: string;
+  readonly gateway?: string;
+  /** Index of the link it leads out of. */
+  readonly link?: number;
+  readonly metric?: number;
+  /** Preferred source address. */
+  readonly source?: string;
+  readonly table?: number;
+}
+
+/** Adds a route. */
+export function addRoute(route: RouteRequest): NetlinkRequest {
+  return routeRequest(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route, `route ${routeText(route)}`);
+}
+
+/** Takes a route away. */
+export function deleteRoute(route: RouteRequest): NetlinkRequest {
+  return routeRequest(RTM_DELROUTE, 0, route, `the removal of route ${routeText(route)}`);
+}
+
+function routeText(route: RouteRequest): string {
+  return [
+    route.destination,
+    ...(route.gateway === undefined ? [] : [`via ${route.gateway}`]),
+    ...(route.link === undefined ? [] : [`on link ${route.link}`]),
+    ...(route.metric === undefined ? [] : [`metric ${route.metric}`]),
+  ].join(" ");
+}
+
+function routeRequest(type: number, flags: number, route: RouteRequest, about: string): NetlinkRequest {
+  const destination = parseCidr(route.destination);
+  if (destination === undefined) throw invalid(about);
+  const RTPROT_STATIC = 4;
+  const [RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_NOWHERE] = [0, 253, 255];
+  const RTN_UNICAST = 1;
+  const RT_TABLE_MAIN = 254;
+  const head = new Uint8Array(12);
+  head[0] = destination.family === 4 ? AF_INET : AF_INET6;
+  head[1] = destination.prefixLength;
+  const onLink = destination.family === 4 && route.gateway === undefined;
+  if (type === RTM_NEWROUTE) {
+    head[5] = RTPROT_STATIC;
+    head[6] = onLink ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+    head[7] = RTN_UNICAST;
+  } else head[6] = RT_SCOPE_NOWHERE; // matches a route of any scope
+  const attributes: Attribute[] = [u32(15, route.table ?? RT_TABLE_MAIN)];
+  if (destination.prefixLength > 0) attributes.push({ type: 1, value: destination.address });
+  if (route.gateway !== undefined)
+    attributes.push({ type: 5, value: octets(route.gateway, destination.family, about) });
+  if (route.source !== undefined) attributes.push({ type: 7, value: octets(route.source, destination.family, about) });
+  if (route.link !== undefined) attributes.push(u32(4, route.link));
+  if (route.metric !== undefined) attributes.push(u32(6, route.metric));
+  return { type, flags, payload: encodePayload(head, attributes), about };
+}
+
+function octets(address: string, family: 4 | 6, about: string): Uint8Array {
+  const bytes = parseIp(address);
+  if (bytes?.length !== (family === 4 ? 4 : 16)) throw invalid(about);
+  return bytes;
+}
+
+function invalid(what: string): Fault {
+  return new Fault("PB4015", `It makes no sense to ask the kernel for ${what}.`, {
+    place: what,
+    cure: "Correct the value where it comes from: the manifest, or the CNI configuration.",
+    data: { about: what, errno: "EINVAL" },
+  });
+}

@@ -1,0 +1,213 @@
+import { formatCidr, parseCidr } from "../../model/addresses/cidr.ts";
+import { formatIp } from "../../model/addresses/ip.ts";
+import { formatMac } from "../../model/addresses/mac.ts";
+import { asText, asU32, byType, decodeAttributes } from "./netlink.ts";
+import { dump } from "./netlink-socket.ts";
+
+/** A link as RTM_GETLINK tells of it. */
+export interface Link {
+  readonly index: number;
+  readonly name: string;
+  /** `veth`, `bridge`, `tun` (a tap as well), …; empty for a physical device and `lo`. */
+  readonly kind: string;
+  /** Empty where the link has no hardware address. */
+  readonly mac: string;
+  readonly mtu: number;
+  readonly up: boolean;
+  readonly loopback: boolean;
+  /** Index of the bridge, bond or team that it is a port of. */
+  readonly master?: number;
+  /** Index of the lower or peer link; it may be in another namespace. */
+  readonly lower?: number;
+  readonly txQueues: number;
+  readonly rxQueues: number;
+}
+
+/** An address as RTM_GETADDR tells of it. */
+export interface Address {
+  readonly link: number;
+  readonly family: 4 | 6;
+  /** The local address with its prefix length, canonical. */
+  readonly cidr: string;
+  /** 0 global, 200 site, 253 link, 254 host. */
+  readonly scope: number;
+  readonly flags: number;
+  /** The other end's address where it differs from the local one. */
+  readonly peer?: string;
+}
+
+/** A route as RTM_GETROUTE tells of it. */
+export interface Route {
+  readonly family: 4 | 6;
+  readonly table: number;
+  /** rtm_type: 1 unicast, 2 local, 3 broadcast, 4 anycast, 5 multicast, 6 blackhole, 7 unreachable, 8 prohibit. */
+  readonly type: number;
+  readonly destination: string;
+  readonly gateway?: string;
+  /** Index of the link it leads out of. */
+  readonly link?: number;
+  readonly metric: number;
+  readonly source?: string;
+  readonly protocol: number;
+  readonly scope: number;
+  readonly flags: number;
+  /** The further hops of a multipath route. */
+  readonly hops?: readonly { readonly link: number; readonly gateway?: string; readonly weight: number }[];
+}
+
+/** A neighbour entry as RTM_GETNEIGH tells of it. */
+export interface Neighbour {
+  readonly family: 4 | 6;
+  readonly link: number;
+  readonly address: string;
+  readonly mac: string;
+  /** NUD_… bits; 0x80: permanent. */
+  readonly state: number;
+}
+
+const RTM_GETLINK = 18;
+const RTM_GETADDR = 22;
+const RTM_GETROUTE = 26;
+const RTM_GETNEIGH = 30;
+const IFLA = { address: 1, name: 3, mtu: 4, link: 5, master: 10, info: 18, txQueues: 31, rxQueues: 32 };
+const IFLA_INFO_KIND = 1;
+const IFF_UP = 1;
+const IFF_LOOPBACK = 8;
+const IFA = { address: 1, local: 2, flags: 8 };
+const RTA = { destination: 1, link: 4, gateway: 5, priority: 6, source: 7, multipath: 9, table: 15, via: 18 };
+const NDA = { destination: 1, mac: 2 };
+
+const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+/** Links of the current namespace in index order. */
+export function readLinks(fd: number): Link[] {
+  return dump(fd, RTM_GETLINK, new Uint8Array(16), "the links")
+    .flatMap(({ payload }) => (payload.length < 16 ? [] : [linkOf(payload)]))
+    .sort((a, b) => a.index - b.index);
+}
+
+function linkOf(payload: Uint8Array): Link {
+  const data = view(payload);
+  const flags = data.getUint32(8, true);
+  const attributes = byType(decodeAttributes(payload, 16));
+  const info = byType(decodeAttributes(attributes.get(IFLA.info) ?? new Uint8Array(0)));
+  const master = asU32(attributes.get(IFLA.master));
+  const lower = asU32(attributes.get(IFLA.link));
+  return {
+    index: data.getInt32(4, true),
+    name: asText(attributes.get(IFLA.name)) ?? "",
+    kind: asText(info.get(IFLA_INFO_KIND)) ?? "",
+    mac: formatMac(attributes.get(IFLA.address) ?? new Uint8Array(0)),
+    mtu: asU32(attributes.get(IFLA.mtu)) ?? 0,
+    up: (flags & IFF_UP) !== 0,
+    loopback: (flags & IFF_LOOPBACK) !== 0,
+    ...(master === undefined ? {} : { master }),
+    ...(lower === undefined ? {} : { lower }),
+    txQueues: asU32(attributes.get(IFLA.txQueues)) ?? 1,
+    rxQueues: asU32(attributes.get(IFLA.rxQueues)) ?? 1,
+  };
+}
+
+/** Addresses of the current namespace, of both families, in kernel order. */
+export function readAddresses(fd: number): Address[] {
+  return dump(fd, RTM_GETADDR, new Uint8Array(8), "the addresses").flatMap(({ payload }) => {
+    const family = payload[0] === 2 ? 4 : payload[0] === 10 ? 6 : undefined;
+    if (family === undefined || payload.length < 8) return [];
+    const attributes = byType(decodeAttributes(payload, 8));
+    const address = attributes.get(IFA.address);
+    const local = attributes.get(IFA.local) ?? address;
+    if (local === undefined) return [];
+    const cidr = `${formatIp(local)}/${payload[1] ?? 0}`;
+    const peer = address === undefined ? formatIp(local) : formatIp(address);
+    return [
+      {
+        link: view(payload).getUint32(4, true),
+        family,
+        cidr,
+        scope: payload[3] ?? 0,
+        flags: asU32(attributes.get(IFA.flags)) ?? payload[2] ?? 0,
+        ...(peer === formatIp(local) ? {} : { peer }),
+      },
+    ];
+  });
+}
+
+/** Routes of the current namespace, of both families and all tables, in kernel order; the cache is left out. */
+export function readRoutes(fd: number): Route[] {
+  const RTM_F_CLONED = 0x200;
+  return dump(fd, RTM_GETROUTE, new Uint8Array(12), "the routes").flatMap(({ payload }) => {
+    const family = payload[0] === 2 ? 4 : payload[0] === 10 ? 6 : undefined;
+    if (family === undefined || payload.length < 12) return [];
+    const flags = view(payload).getUint32(8, true);
+    if ((flags & RTM_F_CLONED) !== 0) return [];
+    const attributes = byType(decodeAttributes(payload, 12));
+    const destination = attributes.get(RTA.destination) ?? new Uint8Array(family === 4 ? 4 : 16);
+    const gateway = gatewayOf(attributes);
+    const link = asU32(attributes.get(RTA.link));
+    const source = attributes.get(RTA.source);
+    const hops = attributes.get(RTA.multipath);
+    return [
+      {
+        family,
+        table: asU32(attributes.get(RTA.table)) ?? payload[4] ?? 0,
+        type: payload[7] ?? 0,
+        destination: canonical(`${formatIp(destination)}/${payload[1] ?? 0}`),
+        ...(gateway === undefined ? {} : { gateway }),
+        ...(link === undefined ? {} : { link }),
+        metric: asU32(attributes.get(RTA.priority)) ?? 0,
+        ...(source === undefined ? {} : { source: formatIp(source) }),
+        protocol: payload[5] ?? 0,
+        scope: payload[6] ?? 0,
+        flags,
+        ...(hops === undefined ? {} : { hops: hopsOf(hops) }),
+      },
+    ];
+  });
+}
+
+/** RTA_GATEWAY, or the address behind the family of RTA_VIA (an IPv4 route over an IPv6 neighbour). */
+function gatewayOf(attributes: ReadonlyMap<number, Uint8Array>): string | undefined {
+  const gateway = attributes.get(RTA.gateway) ?? attributes.get(RTA.via)?.subarray(2);
+  return gateway === undefined ? undefined : formatIp(gateway);
+}
+
+/** An array of struct rtnexthop, each followed by its attributes. */
+function hopsOf(bytes: Uint8Array): NonNullable<Route["hops"]> {
+  const data = view(bytes);
+  const hops = [];
+  for (let offset = 0; offset + 8 <= bytes.length; ) {
+    const length = data.getUint16(offset, true);
+    if (length < 8 || offset + length > bytes.length) break;
+    const gateway = gatewayOf(byType(decodeAttributes(bytes.subarray(offset, offset + length), 8)));
+    hops.push({
+      link: data.getInt32(offset + 4, true),
+      ...(gateway === undefined ? {} : { gateway }),
+      weight: (bytes[offset + 3] ?? 0) + 1,
+    });
+    offset += (length + 3) & ~3;
+  }
+  return hops;
+}
+
+function canonical(cidr: string): string {
+  const parsed = parseCidr(cidr);
+  return parsed === undefined ? cidr : formatCidr(parsed);
+}
+
+/** Neighbour entries of the current namespace, of both families, in kernel order. */
+export function readNeighbours(fd: number): Neighbour[] {
+  return dump(fd, RTM_GETNEIGH, new Uint8Array(12), "the neighbours").flatMap(({ payload }) => {
+    const family = payload[0] === 2 ? 4 : payload[0] === 10 ? 6 : undefined;
+    if (family === undefined || payload.length < 12) return [];
+    const attributes = byType(decodeAttributes(payload, 12));
+    return [
+      {
+        family,
+        link: view(payload).getInt32(4, true),
+        address: formatIp(attributes.get(NDA.destination) ?? new Uint8Array(0)),
+        mac: formatMac(attributes.get(NDA.mac) ?? new Uint8Array(0)),
+        state: view(payload).getUint16(8, true),
+      },
+    ];
+  });
+}
