@@ -9,7 +9,7 @@ export const bindings: ReadonlyMap<string, Binding> = new Map([masquerade].map((
 export function bindingNamed(name: string, place: string): Binding {
   const binding = bindings.get(name);
   if (binding !== undefined) return binding;
-  throw new Fault("PB2000", `${place}: this version of Patchbay cannot wire the binding "${name}".`, {
+  throw new Fault("PB4020", `${place}: this version of Patchbay cannot wire the binding "${name}".`, {
     place,
     cure: `Use one of: ${[...bindings.keys()].join(", ")}.`,
     data: { binding: name, known: [...bindings.keys()] },

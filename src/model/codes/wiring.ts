@@ -5,6 +5,7 @@ export const wiringCodes = {
   PB4002: "the pod lacks the link that a network names",
   PB4003: "a network CIDR cannot be used",
   PB4004: "what was built differs from what was asked",
+  PB4005: "the pod's link has no address",
   PB4010: "a system call failed",
   PB4011: "a shared library cannot be loaded",
   PB4012: "a network namespace is not there",
@@ -15,5 +16,7 @@ export const wiringCodes = {
   PB4017: "a key is no sysctl of the network",
   PB4018: "a tap cannot be made",
   PB4019: "nftables refused the rules",
-  PB4005: "the pod's link has no address",
+  PB4020: "this version cannot wire the binding",
+  PB4021: "this version cannot connect the network",
+  PB4022: "an interface has no network of its name",
 } as const;

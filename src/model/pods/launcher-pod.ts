@@ -1,0 +1,71 @@
+import type { Pod } from "../api/pod.ts";
+import type { Stored } from "../api/stored.ts";
+import type { VirtualMachineInstance } from "../api/vmi.ts";
+
+/** Held until the node has given everything of the pod back. */
+export const NODE_FINALIZER = "patchbay.io/node";
+/** Names the VMI's UID on its pods, as KubeVirt does. */
+export const CREATED_BY_LABEL = "kubevirt.io/created-by";
+export const LAUNCHER_LABEL = "kubevirt.io";
+export const LAUNCHER_LABEL_VALUE = "virt-launcher";
+/** The image field of a Pod cannot be empty; standalone nothing is pulled for it. */
+const LAUNCHER_IMAGE = "patchbay/launcher";
+const DEFAULT_GRACE_SECONDS = 30;
+/** Annotations of the VMI that are its own business (reference 4.6). */
+const NOT_COPIED = /^kubectl\.kubernetes\.io\/|^kubevirt\.io\/(latest-observed|storage-observed)-api-version$/;
+/** A DNS label's length. */
+const HOST_NAME_LENGTH = 63;
+
+/** The guest's and the pod's host name (reference 4.10). */
+export function hostNameOf(vmi: Stored<VirtualMachineInstance>): string {
+  return vmi.spec.hostname || (vmi.metadata.name.split(".")[0] ?? vmi.metadata.name).slice(0, HOST_NAME_LENGTH);
+}
+
+/** The pod that runs a VMI on that node; `suffix` makes its name unique. */
+export function launcherPod(vmi: Stored<VirtualMachineInstance>, nodeName: string | undefined, suffix: string): Pod {
+  const { name, namespace, uid, labels = {}, annotations = {} } = vmi.metadata;
+  const ports = (vmi.spec.domain.devices.interfaces ?? []).flatMap((iface) => iface.ports ?? []);
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: {
+      name: `virt-launcher-${name}-${suffix}`,
+      namespace,
+      labels: {
+        ...labels,
+        [LAUNCHER_LABEL]: LAUNCHER_LABEL_VALUE,
+        [CREATED_BY_LABEL]: uid,
+        "vm.kubevirt.io/name": name,
+      },
+      annotations: {
+        ...Object.fromEntries(Object.entries(annotations).filter(([key]) => !NOT_COPIED.test(key))),
+        "kubevirt.io/domain": name,
+      },
+      finalizers: [NODE_FINALIZER],
+      ownerReferences: [
+        { apiVersion: vmi.apiVersion, kind: vmi.kind, name, uid, controller: true, blockOwnerDeletion: true },
+      ],
+    },
+    spec: {
+      ...(nodeName === undefined ? {} : { nodeName }),
+      hostname: hostNameOf(vmi),
+      ...(vmi.spec.subdomain === undefined ? {} : { subdomain: vmi.spec.subdomain }),
+      ...(vmi.spec.dnsPolicy === undefined ? {} : { dnsPolicy: vmi.spec.dnsPolicy }),
+      ...(vmi.spec.dnsConfig === undefined ? {} : { dnsConfig: vmi.spec.dnsConfig }),
+      ...(vmi.spec.nodeSelector === undefined ? {} : { nodeSelector: vmi.spec.nodeSelector }),
+      restartPolicy: "Never",
+      terminationGracePeriodSeconds: vmi.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS,
+      containers: [
+        {
+          name: "compute",
+          image: LAUNCHER_IMAGE,
+          ports: ports.map((port) => ({
+            ...(port.name === undefined ? {} : { name: port.name }),
+            containerPort: port.port,
+            protocol: port.protocol ?? "TCP",
+          })),
+        },
+      ],
+    },
+  };
+}

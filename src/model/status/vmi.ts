@@ -1,0 +1,37 @@
+import type { VmiPhase, VmiStatus } from "../api/vmi-status.ts";
+import { type ConditionClaim, withCondition } from "./conditions.ts";
+
+/** A change to a VMI's status; pure, so that it can be tried again on a newer status. `now` is RFC 3339. */
+export type VmiStatusChange = (status: VmiStatus, now: string) => VmiStatus;
+
+/** Phases that a VMI does not leave. */
+export function isFinal(phase: string | undefined): boolean {
+  return phase === "Succeeded" || phase === "Failed";
+}
+
+/** Enters a phase and notes when; nothing where the VMI is in it already. */
+export function enterPhase(phase: VmiPhase): VmiStatusChange {
+  return (status, now) => {
+    if (status.phase === phase) return status;
+    const timestamps = (status.phaseTransitionTimestamps ?? []).filter((entry) => entry.phase !== phase);
+    return { ...status, phase, phaseTransitionTimestamps: [...timestamps, { phase, phaseTransitionTimestamp: now }] };
+  };
+}
+
+/** Says conditions. */
+export function claim(...claims: readonly ConditionClaim[]): VmiStatusChange {
+  return (status, now) => ({
+    ...status,
+    conditions: claims.reduce((conditions, one) => withCondition(conditions, one, now), status.conditions ?? []),
+  });
+}
+
+/** Sets fields. */
+export function assign(fields: Partial<VmiStatus>): VmiStatusChange {
+  return (status) => ({ ...status, ...fields });
+}
+
+/** One change after the other. */
+export function inOrder(...changes: readonly VmiStatusChange[]): VmiStatusChange {
+  return (status, now) => changes.reduce((changed, change) => change(changed, now), status);
+}
