@@ -1,0 +1,301 @@
+import { Fault } from "../../model/fault.ts";
+import {
+  channelId,
+  type DiskBus,
+  diskId,
+  type GuestHardware,
+  type NicHardware,
+  nicId,
+  rngId,
+  scsiId,
+  usbId,
+} from "../../model/guest/hardware.ts";
+import type { PciPlace } from "../../model/guest/pci.ts";
+import type { GuestNic } from "../../model/wiring/wiring.ts";
+
+/** Everything that decides QEMU's command line but the numbers of the tap fds. Plain data. */
+export interface GuestSpec {
+  /** Shown in the process list and in QEMU's messages. */
+  readonly name: string;
+  readonly uuid: string;
+  readonly hardware: GuestHardware;
+  readonly accel: "kvm" | "tcg";
+  readonly kernelBoot?: { readonly kernel: string; readonly initrd?: string; readonly args: string };
+  readonly disks: readonly GuestDisk[];
+  readonly nics: readonly GuestNic[];
+  readonly files: GuestFiles;
+}
+
+export interface GuestDisk {
+  readonly name: string;
+  readonly path: string;
+  readonly format: "qcow2" | "raw";
+  readonly bus: DiskBus;
+  readonly readOnly: boolean;
+  readonly cdrom?: boolean;
+  /** From 1; the lowest is tried first. */
+  readonly bootOrder?: number;
+  readonly serial?: string;
+}
+
+/** The sockets that QEMU listens on, and the file it copies the serial console to. */
+export interface GuestFiles {
+  readonly qmp: string;
+  readonly serial: string;
+  readonly agent: string;
+  readonly consoleLog: string;
+}
+
+/** Longest path of a unix socket: sun_path without its terminating zero, unix(7). */
+const MAX_SOCKET_PATH = 107;
+/** Translated code of a TCG guest is kept up to this size; QEMU's own choice is up to 1 GiB a guest. */
+const TCG_CACHE_MIB = 256;
+
+/**
+ * The names of a guest's files in its folder.
+ *
+ * @throws Fault PB5060
+ */
+export function guestFiles(runDir: string): GuestFiles {
+  const files = {
+    qmp: `${runDir}/qmp.sock`,
+    serial: `${runDir}/serial.sock`,
+    agent: `${runDir}/agent.sock`,
+    consoleLog: `${runDir}/console.log`,
+  };
+  const longest = Math.max(files.qmp.length, files.serial.length, files.agent.length);
+  if (new TextEncoder().encode(files.serial).length > MAX_SOCKET_PATH || longest > MAX_SOCKET_PATH) {
+    throw new Fault("PB5060", `A socket in ${runDir} would have a path of more than ${MAX_SOCKET_PATH} bytes.`, {
+      cure: "Use a data folder with a shorter path: --data-dir.",
+      place: runDir,
+    });
+  }
+  return files;
+}
+
+/**
+ * QEMU's arguments, without the program's name.
+ *
+ * `fds` has, by NIC name, the numbers of its queues' tap fds in QEMU. The guest does not run before `cont` where a NIC's
+ * link is to be down at first ({@link startsPaused}).
+ *
+ * @throws Fault PB5059
+ */
+export function qemuCommandLine(spec: GuestSpec, fds: ReadonlyMap<string, readonly number[]>): string[] {
+  const { hardware, files } = spec;
+  const boot = bootIndexes(spec);
+  const { cpu } = hardware;
+  return [
+    ["-name", option(`guest=${escaped(spec.name)}`, { "debug-threads": true })],
+    ["-uuid", spec.uuid],
+    ["-no-user-config"],
+    ["-nodefaults"],
+    ["-msg", "timestamp=on"],
+    ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
+    ["-machine", option(hardware.machine, { usb: false, vmport: false, "dump-guest-core": false })],
+    ["-accel", spec.accel === "kvm" ? "kvm" : option("tcg", { thread: "multi", "tb-size": TCG_CACHE_MIB })],
+    ["-cpu", cpu.model],
+    [
+      "-smp",
+      `${cpu.sockets * cpu.cores * cpu.threads},sockets=${cpu.sockets},cores=${cpu.cores},threads=${cpu.threads}`,
+    ],
+    ["-m", `${hardware.memoryMiB}M`],
+    ["-rtc", "base=utc"],
+    ["-boot", "menu=off,strict=on"],
+    ["-display", "none"],
+    ...(startsPaused(spec) ? [["-S"]] : []),
+    ["-chardev", socket("qmp", files.qmp)],
+    ["-mon", "chardev=qmp,mode=control"],
+    ["-chardev", socket("serial0", files.serial, { logfile: files.consoleLog, logappend: true })],
+    ["-device", "isa-serial,chardev=serial0"],
+    ...kernelArguments(spec),
+    ...(hardware.graphics ? [["-device", option("VGA", { bus: "pcie.0", addr: "0x1" })]] : []),
+    ...hardware.ports.map((port) => [
+      "-device",
+      option("pcie-root-port", { id: port.id, ...at(port.place), chassis: port.chassis, slot: port.chassis }),
+    ]),
+    ...(hardware.conventionalBridge === undefined
+      ? []
+      : [
+          [
+            "-device",
+            option("pcie-pci-bridge", { id: hardware.conventionalBridge.id, ...at(hardware.conventionalBridge.place) }),
+          ],
+        ]),
+    ...controllers(spec),
+    ...spec.disks.flatMap((disk, index) =>
+      diskArguments(spec, disk, sataPort(spec, index), boot.get(`disk ${disk.name}`)),
+    ),
+    ...hardware.nics.flatMap((nic) => nicArguments(spec, nic, fds.get(nic.name) ?? [], boot.get(`nic ${nic.name}`))),
+  ].flat();
+}
+
+/** True when the guest must not run before the links of its NICs were set. */
+export function startsPaused(spec: GuestSpec): boolean {
+  return spec.nics.some((nic) => !nic.linkUp);
+}
+
+function kernelArguments(spec: GuestSpec): string[][] {
+  const { kernelBoot } = spec;
+  if (kernelBoot === undefined) return [];
+  return [
+    ["-kernel", kernelBoot.kernel],
+    ...(kernelBoot.initrd === undefined ? [] : [["-initrd", kernelBoot.initrd]]),
+    ...(kernelBoot.args === "" ? [] : [["-append", kernelBoot.args]]),
+  ];
+}
+
+/** Channels, entropy and the disks' controllers, where the hardware has them. */
+function controllers(spec: GuestSpec): string[][] {
+  return spec.hardware.devices.flatMap(({ id, place }): string[][] => {
+    switch (id) {
+      case channelId:
+        return [
+          ["-device", option("virtio-serial-pci", { id, "disable-legacy": true, ...at(place) })],
+          ["-chardev", socket("agent0", spec.files.agent)],
+          ["-device", option("virtserialport", { bus: `${id}.0`, chardev: "agent0", name: "org.qemu.guest_agent.0" })],
+        ];
+      case rngId:
+        return [
+          ["-object", "rng-random,id=entropy,filename=/dev/urandom"],
+          ["-device", option("virtio-rng-pci", { id, rng: "entropy", "disable-legacy": true, ...at(place) })],
+        ];
+      case scsiId:
+        return [["-device", option("virtio-scsi-pci", { id, "disable-legacy": true, ...at(place) })]];
+      case usbId:
+        return [["-device", option("qemu-xhci", { id, ...at(place) })]];
+      default:
+        return [];
+    }
+  });
+}
+
+/** How many of the disks before this one are on the SATA bus. */
+function sataPort(spec: GuestSpec, index: number): number {
+  return spec.disks.slice(0, index).filter((disk) => disk.bus === "sata").length;
+}
+
+function diskArguments(spec: GuestSpec, disk: GuestDisk, port: number, bootindex: number | undefined): string[][] {
+  const id = diskId(disk.name);
+  const file = `file-${disk.name}`;
+  const node = `node-${disk.name}`;
+  const readOnly = disk.readOnly || disk.cdrom === true;
+  const common = { id, drive: node, bootindex, serial: disk.serial };
+  const place = spec.hardware.devices.find((device) => device.id === id)?.place;
+  return [
+    [
+      "-blockdev",
+      option("", { driver: "file", "node-name": file, filename: disk.path, "read-only": readOnly, discard: "unmap" }),
+    ],
+    [
+      "-blockdev",
+      option("", { driver: disk.format, "node-name": node, file, "read-only": readOnly, discard: "unmap" }),
+    ],
+    ...diskDevice(disk, port, common, place),
+  ];
+}
+
+function diskDevice(disk: GuestDisk, port: number, common: Properties, place: PciPlace | undefined): string[][] {
+  const cdrom = disk.cdrom === true;
+  switch (disk.bus) {
+    case "virtio":
+      return [["-device", option("virtio-blk-pci", { ...common, "disable-legacy": true, ...at(place) })]];
+    case "sata":
+      return [["-device", option(cdrom ? "ide-cd" : "ide-hd", { ...common, bus: `ide.${port}` })]];
+    case "scsi":
+      return [["-device", option(cdrom ? "scsi-cd" : "scsi-hd", { ...common, bus: `${scsiId}.0` })]];
+    case "usb": {
+      const bot = `usb-${disk.name}`;
+      return [
+        ["-device", option("usb-bot", { id: bot, bus: `${usbId}.0` })],
+        ["-device", option(cdrom ? "scsi-cd" : "scsi-hd", { ...common, bus: `${bot}.0` })],
+      ];
+    }
+  }
+}
+
+function nicArguments(
+  spec: GuestSpec,
+  hardware: NicHardware,
+  fds: readonly number[],
+  bootindex: number | undefined,
+): string[][] {
+  const nic = spec.nics.find((candidate) => candidate.name === hardware.name);
+  if (nic === undefined) return [];
+  const netdev = `host-${nic.name}`;
+  const virtio = hardware.model === "virtio";
+  const device = option(hardware.device, {
+    id: nicId(nic.name),
+    netdev,
+    mac: hardware.mac,
+    ...at(hardware.place),
+    ...(hardware.device === "virtio-net-pci" ? { "disable-legacy": true } : {}),
+    ...(virtio ? { host_mtu: hardware.mtu } : {}),
+    ...(virtio && hardware.queues > 1 ? { mq: true, vectors: 2 * hardware.queues + 2 } : {}),
+    bootindex,
+    // A NIC that is not booted from needs no boot ROM.
+    romfile: bootindex === undefined ? "" : undefined,
+    "acpi-index": hardware.acpiIndex,
+  });
+  return [
+    ["-netdev", netdevArgument(nic, netdev, fds)],
+    ["-device", device],
+  ];
+}
+
+function netdevArgument(nic: GuestNic, id: string, fds: readonly number[]): string {
+  const { attachment } = nic;
+  if (attachment.kind !== "tap" && attachment.kind !== "macvtap") {
+    throw new Fault("PB5059", `Interface ${nic.name} is attached by ${attachment.kind}, which QEMU is not given yet.`, {
+      cure: "Use the masquerade or bridge binding.",
+      place: `spec.domain.devices.interfaces[${nic.name}]`,
+    });
+  }
+  if (fds.length !== attachment.queues) {
+    throw new Fault("PB5059", `Interface ${nic.name} has ${attachment.queues} queues, but ${fds.length} open taps.`, {
+      place: `spec.domain.devices.interfaces[${nic.name}]`,
+    });
+  }
+  return option("tap", { id, fds: fds.join(":") });
+}
+
+/**
+ * Boot index by device. With `strict=on` nothing else is tried, so where the manifest orders nothing the first disk is
+ * first, as libvirt has it.
+ */
+function bootIndexes(spec: GuestSpec): Map<string, number> {
+  const indexes = new Map<string, number>();
+  for (const disk of spec.disks) if (disk.bootOrder !== undefined) indexes.set(`disk ${disk.name}`, disk.bootOrder);
+  for (const nic of spec.hardware.nics) if (nic.bootOrder !== undefined) indexes.set(`nic ${nic.name}`, nic.bootOrder);
+  if (indexes.size === 0 && spec.kernelBoot === undefined) {
+    const first = spec.disks.find((disk) => disk.cdrom !== true) ?? spec.disks[0];
+    if (first !== undefined) indexes.set(`disk ${first.name}`, 1);
+  }
+  return indexes;
+}
+
+type Properties = Readonly<Record<string, string | number | boolean | undefined>>;
+
+function socket(id: string, path: string, more: Properties = {}): string {
+  return option("socket", { id, path, server: true, wait: false, ...more });
+}
+
+function at(place: PciPlace | undefined): Properties {
+  if (place === undefined) return {};
+  const addr = `0x${place.slot.toString(16)}.0x${place.function.toString(16)}`;
+  return { bus: place.bus, addr, ...(place.multifunction ? { multifunction: true } : {}) };
+}
+
+/** QEMU's `head,key=value,…`, where a comma in a value is written twice. */
+function option(head: string, properties: Properties): string {
+  const pairs = Object.entries(properties).flatMap(([key, value]) => {
+    if (value === undefined) return [];
+    const text = typeof value === "boolean" ? (value ? "on" : "off") : escaped(String(value));
+    return [`${key}=${text}`];
+  });
+  return [...(head === "" ? [] : [head]), ...pairs].join(",");
+}
+
+function escaped(value: string): string {
+  return value.replaceAll(",", ",,");
+}

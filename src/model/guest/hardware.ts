@@ -1,0 +1,261 @@
+import { Fault } from "../fault.ts";
+import type { GuestNic, NicModel } from "../wiring/wiring.ts";
+import { type PciPlace, parsePciAddress, pciPlan } from "./pci.ts";
+
+/**
+ * The virtual hardware of one guest: decided once, kept with the VMI as JSON, and used again whenever QEMU must show
+ * the guest the same machine (adoption, migration, hotplug).
+ */
+export interface GuestHardware {
+  readonly version: 1;
+  /** Versioned, such as `pc-q35-7.2`. */
+  readonly machine: string;
+  readonly cpu: CpuHardware;
+  readonly memoryMiB: number;
+  /** Root ports in the order of their bus numbers; those that nothing names in `bus` are for hotplug. */
+  readonly ports: readonly RootPort[];
+  /** A PCIe-to-PCI bridge for devices that are not PCI Express. */
+  readonly conventionalBridge?: { readonly id: string; readonly place: PciPlace };
+  readonly nics: readonly NicHardware[];
+  /** Everything else on PCI, by id: disks, controllers, the guest agent's channel. */
+  readonly devices: readonly { readonly id: string; readonly place: PciPlace }[];
+  readonly graphics: boolean;
+}
+
+export interface CpuHardware {
+  readonly model: string;
+  readonly sockets: number;
+  readonly cores: number;
+  readonly threads: number;
+}
+
+export interface RootPort {
+  readonly id: string;
+  readonly place: PciPlace;
+  /** Chassis number, unique in the machine. */
+  readonly chassis: number;
+}
+
+export interface NicHardware {
+  readonly name: string;
+  /** QEMU's device type. */
+  readonly device: string;
+  readonly model: NicModel;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly queues: number;
+  readonly place: PciPlace;
+  readonly acpiIndex?: number;
+  readonly bootOrder?: number;
+}
+
+export type DiskBus = "virtio" | "sata" | "scsi" | "usb";
+
+/** What a hardware is decided from. */
+export interface HardwareRequest {
+  readonly accel: "kvm" | "tcg";
+  /** Machine types and device types that the QEMU at hand offers. */
+  readonly machines: readonly string[];
+  readonly devices: readonly string[];
+  /** The manifest's `spec.domain.machine.type`. */
+  readonly machine?: string;
+  /** Zero or absent counts as one. */
+  readonly cpu?: {
+    readonly model?: string;
+    readonly sockets?: number;
+    readonly cores?: number;
+    readonly threads?: number;
+  };
+  readonly memoryBytes: bigint;
+  readonly nics: readonly GuestNic[];
+  readonly disks?: readonly { readonly name: string; readonly bus: DiskBus }[];
+  readonly rng?: boolean;
+  readonly graphics?: boolean;
+  /** `spec.domain.devices.useVirtioTransitional`. */
+  readonly virtioTransitional?: boolean;
+}
+
+/** Ids of the devices that are there once at most. */
+export const channelId = "channels";
+export const rngId = "rng0";
+export const scsiId = "scsi0";
+export const usbId = "usb0";
+
+/** The id of a disk's device in QEMU. */
+export function diskId(name: string): string {
+  return `disk-${name}`;
+}
+
+/** The id of a NIC's device in QEMU: the alias that KubeVirt's domains have. */
+export function nicId(name: string): string {
+  return `ua-${name}`;
+}
+
+const MEBI = 1n << 20n;
+/** QEMU's q35 takes at most 288; one less than 256 works without an IOMMU. */
+const MAX_CPUS = 255;
+const MAX_SATA_DISKS = 6;
+
+/**
+ * Decides the hardware of a new guest. The same request gives the same hardware.
+ *
+ * @throws Fault PB5050 (machine type), PB5051 (NIC model), PB5052 (PCI address), PB5053 (sizes and counts)
+ */
+export function decideHardware(request: HardwareRequest): GuestHardware {
+  const machine = chooseMachine(request.machines, request.machine);
+  const nics = request.nics.map((nic) => ({ nic, ...nicDevice(nic.model, request.virtioTransitional ?? false) }));
+  for (const { nic, device } of nics) {
+    if (!request.devices.includes(device)) throw modelMissing(nic, device, machine);
+  }
+  const disks = request.disks ?? [];
+  const sata = disks.filter((disk) => disk.bus === "sata").length;
+  if (sata > MAX_SATA_DISKS) {
+    throw new Fault("PB5053", `The guest has ${sata} disks on the SATA bus, which takes ${MAX_SATA_DISKS}.`, {
+      cure: "Give some of the disks bus virtio.",
+      place: "spec.domain.devices.disks",
+    });
+  }
+  const plan = pciPlan({
+    nics: nics.map(({ nic, express }) => ({
+      name: nic.name,
+      express,
+      ...(nic.pciAddress === undefined ? {} : { address: parsePciAddress(nic.pciAddress, nic.name) }),
+    })),
+    devices: [
+      channelId,
+      ...(request.rng === true ? [rngId] : []),
+      ...(disks.some((disk) => disk.bus === "scsi") ? [scsiId] : []),
+      ...(disks.some((disk) => disk.bus === "usb") ? [usbId] : []),
+      ...disks.filter((disk) => disk.bus === "virtio").map((disk) => diskId(disk.name)),
+    ],
+  });
+  return {
+    version: 1,
+    machine,
+    cpu: decideCpu(request),
+    memoryMiB: decideMemory(request.memoryBytes),
+    ports: plan.ports,
+    ...(plan.bridge === undefined ? {} : { conventionalBridge: plan.bridge }),
+    nics: nics.map(({ nic, device }, index) => ({
+      name: nic.name,
+      device,
+      model: nic.model,
+      mac: nic.mac,
+      mtu: nic.mtu,
+      queues: nic.model === "virtio" ? nic.queues : 1,
+      place: at(plan.nics, index),
+      ...(nic.acpiIndex === undefined ? {} : { acpiIndex: nic.acpiIndex }),
+      ...(nic.bootOrder === undefined ? {} : { bootOrder: nic.bootOrder }),
+    })),
+    devices: plan.devices,
+    graphics: request.graphics ?? false,
+  };
+}
+
+/** The newest versioned q35, or the one that was asked for where it is versioned. */
+function chooseMachine(offered: readonly string[], wanted: string | undefined): string {
+  const q35 = offered
+    .flatMap((name) => {
+      const match = /^pc-q35-(\d+(?:\.\d+)+)$/.exec(name);
+      return match?.[1] === undefined ? [] : [{ name, version: match[1].split(".").map(Number) }];
+    })
+    .sort((a, b) => compareVersions(b.version, a.version));
+  const newest = q35[0];
+  if (wanted !== undefined && wanted !== "" && wanted !== "q35") {
+    if (q35.some(({ name }) => name === wanted)) return wanted;
+    const some = q35.slice(0, 3).map(({ name }) => name);
+    throw new Fault("PB5050", `QEMU on this node has no machine type ${wanted}.`, {
+      cure: `Leave the machine type out, or use q35${some.length === 0 ? "" : ` or one of ${some.join(", ")}`}.`,
+      place: "spec.domain.machine.type",
+    });
+  }
+  if (newest === undefined) {
+    throw new Fault("PB5050", "QEMU on this node offers no versioned q35 machine type.", {
+      cure: "Install Debian's qemu-system-x86: ./patchbay setup",
+    });
+  }
+  return newest.name;
+}
+
+function compareVersions(a: readonly number[], b: readonly number[]): number {
+  for (let index = 0; index < Math.max(a.length, b.length); index += 1) {
+    const difference = (a[index] ?? 0) - (b[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+/** QEMU's device for a model, and whether it may sit on a PCI Express port. */
+function nicDevice(model: NicModel, transitional: boolean): { device: string; express: boolean } {
+  switch (model) {
+    case "virtio":
+      return transitional
+        ? { device: "virtio-net-pci-transitional", express: false }
+        : { device: "virtio-net-pci", express: true };
+    case "e1000e":
+    case "igb":
+      return { device: model, express: true };
+    case "e1000":
+    case "ne2k_pci":
+    case "pcnet":
+    case "rtl8139":
+      return { device: model, express: false };
+  }
+}
+
+function modelMissing(nic: GuestNic, device: string, machine: string): Fault {
+  const cure =
+    nic.model === "igb"
+      ? `igb needs QEMU 8.0 or newer, and this node's newest machine type is ${machine}: use e1000e or virtio, or install a newer QEMU.`
+      : "Use another model, such as virtio.";
+  return new Fault("PB5051", `QEMU on this node has no ${device}, which interface ${nic.name} asks for.`, {
+    cure,
+    place: `spec.domain.devices.interfaces[${nic.name}].model`,
+  });
+}
+
+/**
+ * `host-model` and `host-passthrough` mean the best that the accelerator has: the host's CPU under KVM, everything that
+ * TCG emulates otherwise, which depends on QEMU's version alone.
+ */
+function decideCpu(request: HardwareRequest): CpuHardware {
+  const count = (value: number | undefined) => (value === undefined || value === 0 ? 1 : value);
+  const { model } = request.cpu ?? {};
+  const cpu = {
+    model:
+      model === undefined || model === "" || model === "host-model" || model === "host-passthrough"
+        ? request.accel === "kvm"
+          ? "host"
+          : "max"
+        : model,
+    sockets: count(request.cpu?.sockets),
+    cores: count(request.cpu?.cores),
+    threads: count(request.cpu?.threads),
+  };
+  const cpus = cpu.sockets * cpu.cores * cpu.threads;
+  if (!Number.isSafeInteger(cpus) || cpus < 1 || cpus > MAX_CPUS) {
+    throw new Fault("PB5053", `A guest cannot have ${cpus} CPUs (sockets × cores × threads).`, {
+      cure: `Ask for at most ${MAX_CPUS}.`,
+      place: "spec.domain.cpu",
+    });
+  }
+  return cpu;
+}
+
+/** Whole MiB, rounded up. */
+function decideMemory(bytes: bigint): number {
+  const mebibytes = (bytes + MEBI - 1n) / MEBI;
+  if (bytes <= 0n || mebibytes > 1n << 30n) {
+    throw new Fault("PB5053", `A guest cannot have ${bytes} bytes of memory.`, {
+      cure: "Give it memory such as 256Mi.",
+      place: "spec.domain.memory.guest",
+    });
+  }
+  return Number(mebibytes);
+}
+
+function at<T>(list: readonly T[], index: number): T {
+  const item = list[index];
+  if (item === undefined) throw new RangeError(`no element ${index}`);
+  return item;
+}
