@@ -1,0 +1,108 @@
+import type { JsonSchema } from "./resource.ts";
+
+declare const VALUE: unique symbol;
+
+/** A JSON Schema that also carries, for the compiler only, the type of the values it takes. */
+export interface Schema<T> extends JsonSchema {
+  readonly [VALUE]?: T;
+}
+
+/** The TypeScript type of the values that a schema takes. */
+export type Static<S> = S extends Schema<infer T> ? T : never;
+
+/** Fields of an object by name. */
+export type Fields = Readonly<Record<string, Schema<unknown>>>;
+
+type Values<Required extends Fields, Optional extends Fields> = {
+  readonly [K in keyof Required]: Static<Required[K]>;
+} & { readonly [K in keyof Optional]?: Static<Optional[K]> };
+
+type Flat<T> = { [K in keyof T]: T[K] };
+
+/** An object that holds these fields and no others. */
+export function object<Required extends Fields, Optional extends Fields>(
+  description: string,
+  required: Required,
+  optional: Optional,
+): Schema<Flat<Values<Required, Optional>>> {
+  const names = Object.keys(required);
+  return {
+    type: "object",
+    description,
+    ...(names.length === 0 ? {} : { required: names }),
+    properties: { ...required, ...optional },
+  };
+}
+
+/** An object whose named fields are checked and which may hold any others. */
+export function openObject<Optional extends Fields>(
+  description: string,
+  optional: Optional,
+): Schema<Flat<Values<Record<never, never>, Optional>> & { readonly [field: string]: unknown }> {
+  return { type: "object", description, properties: optional, "x-kubernetes-preserve-unknown-fields": true };
+}
+
+/** An object of any content. */
+export function anyObject(description: string): Schema<Readonly<Record<string, unknown>>> {
+  return { type: "object", description, "x-kubernetes-preserve-unknown-fields": true };
+}
+
+/** An object without fields: that it is there is all it says. */
+export function marker(description: string): Schema<Readonly<Record<never, never>>> {
+  return { type: "object", description, properties: {} };
+}
+
+export function list<T>(description: string, items: Schema<T>): Schema<readonly T[]> {
+  return { type: "array", description, items };
+}
+
+export function map<T>(description: string, values: Schema<T>): Schema<Readonly<Record<string, T>>> {
+  return { type: "object", description, additionalProperties: values };
+}
+
+export function text(description: string): Schema<string> {
+  return { type: "string", description };
+}
+
+/** One of these words. */
+export function word<const T extends string>(description: string, words: readonly T[]): Schema<T> {
+  return { type: "string", description, enum: words };
+}
+
+export function flag(description: string): Schema<boolean> {
+  return { type: "boolean", description };
+}
+
+/** A whole number that fits 32 bits with sign, or as many without. */
+export function whole(description: string, format: "int32" | "int64" | "uint32" = "int32"): Schema<number> {
+  return format === "uint32"
+    ? { type: "integer", description, format: "int64", minimum: 0, maximum: 0xffffffff }
+    : { type: "integer", description, format };
+}
+
+/** A number of bytes, cores or the like with Kubernetes' suffixes: `64Mi`, `1.5G`, `500m`. */
+export function quantity(description: string): Schema<string | number> {
+  return {
+    description,
+    anyOf: [{ type: "integer" }, { type: "string" }],
+    "x-kubernetes-int-or-string": true,
+    // What Kubernetes' own quantities have in a CustomResourceDefinition.
+    pattern:
+      "^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$",
+  };
+}
+
+/** A number or a name, as ports of probes are. */
+export function intOrText(description: string): Schema<string | number> {
+  return { description, anyOf: [{ type: "integer" }, { type: "string" }], "x-kubernetes-int-or-string": true };
+}
+
+/** A moment in RFC 3339. Programs that write manifests leave `null` where there is none. */
+export function timestamp(description: string): Schema<string> {
+  return { type: "string", description, format: "date-time", nullable: true };
+}
+
+/** A value of any type. */
+export function anything(description: string): Schema<unknown> {
+  return { description, "x-kubernetes-preserve-unknown-fields": true };
+}
