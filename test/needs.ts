@@ -1,0 +1,96 @@
+import { spawnSync } from "node:child_process";
+import type { TestContext } from "node:test";
+import { lacking } from "../src/host/setup/check.ts";
+import { type Need, needs as table } from "../src/host/setup/needs.ts";
+import { look } from "../src/host/setup/probes.ts";
+
+/** How the reason of every skip made here begins. */
+export const skipMark = "needs ";
+
+/** Why something is not here; undefined when it is. */
+type Missing = string | undefined;
+
+/** The first thing of the setup table that is not found, among those whose names pass. */
+function fromTable(wanted: (need: Need) => boolean): Missing {
+  const found = table.filter(wanted).map((need) => ({ need, sighting: look(need.probe) }));
+  if (found.length === 0) throw new Error("test/needs.ts names a need that src/host/setup/needs.ts does not have");
+  const first = found.find(({ sighting }) => sighting.state !== "found");
+  if (first === undefined) return undefined;
+  const { need, sighting } = first;
+  return `${need.name}: ${sighting.state === "found" || sighting.because === undefined ? "not found" : sighting.because}`;
+}
+
+const named =
+  (...names: readonly string[]) =>
+  (): Missing =>
+    names.map((name) => fromTable((need) => need.name === name)).find((missing) => missing !== undefined);
+
+const root = (): Missing => (process.getuid?.() === 0 ? undefined : "the tests run as an ordinary user");
+
+function answers(url: string): Missing {
+  const script = `fetch(process.argv[1], { signal: AbortSignal.timeout(10000) }).then(
+    (answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))`;
+  const run = spawnSync(process.execPath, ["-e", script, url], { stdio: "ignore", timeout: 15_000 });
+  return run.status === 0 ? undefined : `${url} does not answer`;
+}
+
+function npmRegistry(): Missing {
+  const run = spawnSync("npm", ["config", "get", "registry"], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  if (run.status !== 0) return "npm is not in PATH";
+  return answers(new URL("yaml", run.stdout.trim()).href);
+}
+
+/** What tests may need. Each looks for the thing itself. */
+const probes = {
+  root,
+  netns: named("network namespaces", "ip"),
+  tun: named("/dev/net/tun", "tap devices"),
+  veth: named("veth"),
+  bridge: named("bridge"),
+  macvtap: named("macvlan and macvtap"),
+  nft: named("libnftables.so.1", "nft", "nftables nat, IPv4", "nftables nat, IPv6"),
+  qemu: named("qemu-system-x86_64", "qemu-img", "SeaBIOS", "boot ROM for -kernel", "patchbay-qemu"),
+  cni: (): Missing => fromTable((need) => need.name.startsWith("cni ")) ?? named("iptables")(),
+  passt: named("passt"),
+  skopeo: named("skopeo"),
+  kubectl: named("kubectl"),
+  /** Building the test guest: its tools. The kernel comes from Debian's mirror when it is first built. */
+  guestImage: (): Missing => root() ?? fromTable((need) => need.neededBy.includes("image build-guest")),
+  /** Everything that `patchbay up` needs. */
+  daemon: (): Missing => {
+    const first = lacking(table.filter((need) => need.neededBy.includes("up")).map(seen))[0];
+    return root() ?? (first === undefined ? undefined : `${first.need.name} is missing`);
+  },
+  registry: npmRegistry,
+} as const satisfies Record<string, () => Missing>;
+
+function seen(need: Need): { readonly need: Need; readonly sighting: ReturnType<typeof look> } {
+  return { need, sighting: look(need.probe) };
+}
+
+/** What a test can ask for. */
+export type TestNeed = keyof typeof probes;
+
+const known = new Map<TestNeed, Missing>();
+
+function missing(name: TestNeed): Missing {
+  if (!known.has(name)) known.set(name, probes[name]());
+  return known.get(name);
+}
+
+/**
+ * Skips the test where the machine lacks something, and answers whether the test may go on:
+ * `if (!needs(t, "root", "netns")) return;`. The only way in which a test may be skipped.
+ */
+export function needs(t: TestContext, ...names: readonly [TestNeed, ...TestNeed[]]): boolean {
+  for (const name of names) {
+    const why = missing(name);
+    if (why === undefined) continue;
+    t.skip(`${skipMark}${name}: ${why}`);
+    return false;
+  }
+  return true;
+}
