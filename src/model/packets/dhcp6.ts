@@ -45,22 +45,10 @@ export interface Dhcp6Message {
 /** An option (RFC 8415 section 21, RFC 3646). Addresses are RFC 5952 text, times seconds unless said otherwise. */
 export type Dhcp6Option =
   | { readonly is: "clientId" | "serverId"; readonly duid: Uint8Array }
-  /** Identity association for addresses (IA_NA) or for prefixes (IA_PD). */
-  | {
-      readonly is: "iaNa" | "iaPd";
-      readonly iaid: number;
-      readonly t1: number;
-      readonly t2: number;
-      readonly options: readonly Dhcp6Option[];
-    }
-  | { readonly is: "iaTa"; readonly iaid: number; readonly options: readonly Dhcp6Option[] }
-  | {
-      readonly is: "iaAddr";
-      readonly address: string;
-      readonly preferred: number;
-      readonly valid: number;
-      readonly options: readonly Dhcp6Option[];
-    }
+  | IaNa
+  | IaTa
+  | IaPd
+  | IaAddr
   | { readonly is: "optionRequest"; readonly codes: readonly number[] }
   | { readonly is: "preference"; readonly value: number }
   | { readonly is: "elapsedTime"; readonly hundredths: number }
@@ -69,6 +57,40 @@ export type Dhcp6Option =
   | { readonly is: "dnsServers"; readonly addresses: readonly string[] }
   | { readonly is: "dnsSearch"; readonly names: readonly string[] }
   | { readonly is: "other"; readonly code: number; readonly value: Uint8Array };
+
+/** Identity association for addresses (section 21.4). */
+export interface IaNa {
+  readonly is: "iaNa";
+  readonly iaid: number;
+  readonly t1: number;
+  readonly t2: number;
+  readonly options: readonly Dhcp6Option[];
+}
+
+/** Identity association for temporary addresses (section 21.5). */
+export interface IaTa {
+  readonly is: "iaTa";
+  readonly iaid: number;
+  readonly options: readonly Dhcp6Option[];
+}
+
+/** Identity association for prefixes (section 21.21). */
+export interface IaPd {
+  readonly is: "iaPd";
+  readonly iaid: number;
+  readonly t1: number;
+  readonly t2: number;
+  readonly options: readonly Dhcp6Option[];
+}
+
+/** An address in an association (section 21.6). */
+export interface IaAddr {
+  readonly is: "iaAddr";
+  readonly address: string;
+  readonly preferred: number;
+  readonly valid: number;
+  readonly options: readonly Dhcp6Option[];
+}
 
 /** Option codes. */
 export const option6 = {
