@@ -1,0 +1,18 @@
+import type { JsonObject } from "../../model/networks/cni-json.ts";
+import { masqueradePlugin } from "./masquerade-plugin.ts";
+
+/**
+ * A chained plugin that runs inside of Patchbay: what it makes belongs to the network, not to one pod, so its ADD hands
+ * the previous result on and its DEL and CHECK do nothing.
+ */
+export interface BuiltinPlugin {
+  /** Makes the host's side before the first plugin of an ADD runs; cheap where it is there. */
+  prepare(network: string, config: JsonObject, hostNetns: string | undefined): Promise<void>;
+  /** Takes the host's side away once no attachment to the network is left. */
+  unused(network: string, config: JsonObject, hostNetns: string | undefined): Promise<void>;
+}
+
+/** The built-in plugins by `type`. */
+export const builtinPlugins: Readonly<Record<string, BuiltinPlugin>> = {
+  "patchbay-masquerade": masqueradePlugin,
+};

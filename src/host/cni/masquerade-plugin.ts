@@ -1,0 +1,135 @@
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { formatCidr, networkOf, parseCidr } from "../../model/addresses/cidr.ts";
+import { Fault } from "../../model/fault.ts";
+import type { JsonObject } from "../../model/networks/cni-json.ts";
+import { flat } from "../../model/networks/cni-result.ts";
+import { type NftTable, replaceTable } from "../../model/wiring/nft.ts";
+import { within } from "../linux/netns.ts";
+import type { BuiltinPlugin } from "./builtin.ts";
+
+/** What the configuration of `patchbay-masquerade` says. */
+interface Masquerade {
+  readonly bridge: string;
+  readonly mac: string;
+  /** The gateways' addresses with prefix length, one a family at most. */
+  readonly gateways: readonly string[];
+}
+
+/**
+ * The host's side of the embedded network: its bridge, and the masquerading of what leaves it.
+ *
+ * One nftables table of its own, called like the bridge, in place of the bridge plugin's `ipMasq`: that runs a dozen
+ * iptables processes for each pod, needs the kernel's xt modules, and leaves its tables behind. The bridge is made
+ * beforehand, because only then its MAC stays the same whatever ports come and go, and its IPv6 address is usable at
+ * once (without duplicate address detection).
+ */
+export const masqueradePlugin: BuiltinPlugin = {
+  async prepare(network, config, hostNetns) {
+    const { bridge, mac, gateways } = settingsOf(network, config);
+    if (!inHost(hostNetns, () => existsSync(`/proc/sys/net/ipv4/conf/${bridge}`))) {
+      const link = ["link", "add", "name", bridge, "address", mac, "type", "bridge"];
+      const made = await run(hostNetns, "ip", link, "");
+      // Another ADD made it meanwhile.
+      if (made !== undefined && !/File exists/.test(made)) throw unprepared(network, `the bridge ${bridge}`, made);
+      const batch = [
+        ...gateways.map(
+          (gateway) => `address replace ${gateway} dev ${bridge}${gateway.includes(":") ? " nodad" : ""}`,
+        ),
+        `link set ${bridge} up`,
+      ];
+      const set = await run(hostNetns, "ip", ["-batch", "-"], `${batch.join("\n")}\n`);
+      if (set !== undefined) throw unprepared(network, `the bridge ${bridge}`, set);
+    }
+    const ruled = await run(hostNetns, "nft", ["-f", "-"], replaceTable(tableOf(bridge, gateways)));
+    if (ruled !== undefined) throw unprepared(network, `the nftables table inet ${bridge}`, ruled);
+  },
+
+  async unused(network, config, hostNetns) {
+    const { bridge } = settingsOf(network, config);
+    const table = `table inet ${bridge}\ndelete table inet ${bridge}\n`;
+    const ruled = await run(hostNetns, "nft", ["-f", "-"], table);
+    if (ruled !== undefined) throw unprepared(network, `the nftables table inet ${bridge}`, ruled);
+    if (!inHost(hostNetns, () => existsSync(`/proc/sys/net/ipv4/conf/${bridge}`))) return;
+    const deleted = await run(hostNetns, "ip", ["link", "delete", "dev", bridge, "type", "bridge"], "");
+    if (deleted !== undefined && !/Cannot find device/.test(deleted)) {
+      throw unprepared(network, `the bridge ${bridge}`, deleted);
+    }
+  },
+};
+
+/** The table that masquerades what leaves the bridge's subnets for another interface. */
+export function tableOf(bridge: string, gateways: readonly string[]): NftTable {
+  const rules = gateways.flatMap((gateway) => {
+    const cidr = parseCidr(gateway);
+    if (cidr === undefined) return [];
+    const [word, multicast] = cidr.family === 4 ? ["ip", "224.0.0.0/4"] : ["ip6", "ff00::/8"];
+    const subnet = formatCidr(networkOf(cidr));
+    return [`${word} saddr ${subnet} ${word} daddr != { ${subnet}, ${multicast} } counter masquerade`];
+  });
+  return {
+    family: "inet",
+    name: bridge,
+    sets: [],
+    chains: [{ name: "postrouting", hook: { type: "nat", at: "postrouting", priority: 100 }, rules }],
+  };
+}
+
+function settingsOf(network: string, config: JsonObject): Masquerade {
+  const { bridge, mac, gateways } = config;
+  const valid = Array.isArray(gateways) ? gateways.filter((item): item is string => typeof item === "string") : [];
+  if (
+    typeof bridge !== "string" ||
+    !/^[a-zA-Z0-9][a-zA-Z0-9_-]{0,14}$/.test(bridge) ||
+    typeof mac !== "string" ||
+    valid.length === 0 ||
+    !valid.every((gateway) => parseCidr(gateway) !== undefined)
+  ) {
+    throw new Fault("PB3004", `The plugin "patchbay-masquerade" of the network "${network}" lacks a proper field.`, {
+      cure: 'It takes "bridge" (a name), "mac" and "gateways" (addresses with prefix length).',
+      data: { config },
+    });
+  }
+  return { bridge, mac, gateways: valid };
+}
+
+function unprepared(network: string, what: string, said: string): Fault {
+  return new Fault("PB3025", `For the network "${network}", ${what} cannot be made or removed: ${said}.`, {
+    place: what,
+    cure: "See whether something else uses that name, and that nftables and iproute2 are installed.",
+  });
+}
+
+function inHost<T>(hostNetns: string | undefined, fn: () => T extends PromiseLike<unknown> ? never : T): T {
+  return hostNetns === undefined ? fn() : within(hostNetns, fn);
+}
+
+/** Runs a program; its words when it failed. */
+function run(
+  hostNetns: string | undefined,
+  program: "ip" | "nft",
+  args: readonly string[],
+  input: string,
+): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const child = inHost(hostNetns, () =>
+      spawn(program, args, {
+        stdio: ["pipe", "ignore", "pipe"],
+        env: { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin:/usr/bin:/bin`, LC_ALL: "C" },
+        timeout: 10_000,
+        killSignal: "SIGKILL",
+      }),
+    );
+    let words = "";
+    child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
+      words = (words + chunk).slice(-4096);
+    });
+    child.stdin?.on("error", () => {});
+    child.stdin?.end(input);
+    child.on("error", ({ message }) => resolve(message));
+    child.on("close", (code, signal) => {
+      if (code === 0) resolve(undefined);
+      else resolve(flat(words) || `${program} ended with ${signal ?? `exit code ${code}`}`);
+    });
+  });
+}

@@ -1,0 +1,323 @@
+import { statfsSync } from "node:fs";
+import { Fault, isFault, toFault } from "../../model/fault.ts";
+import { atLeast, type CniNetwork, type CniPlugin } from "../../model/networks/cni-config.ts";
+import { isJsonObject, type JsonObject } from "../../model/networks/cni-json.ts";
+import { type CniResult, parseCniResult, renderCniResult } from "../../model/networks/cni-result.ts";
+import {
+  type AttachmentRecord,
+  listRecords,
+  readRecord,
+  recordPath,
+  removeRecord,
+  writeRecord,
+} from "./attachment-record.ts";
+import { builtinPlugins } from "./builtin.ts";
+import { type CniCommand, runPlugin } from "./exec.ts";
+import { DEFAULT_BIN_DIRS, findPlugin } from "./plugins.ts";
+
+/** How plugins are run, the same for every operation. */
+export interface CniHost {
+  /** Folder of the records; this daemon's own. */
+  readonly cacheDir: string;
+  readonly binDirs?: readonly string[];
+  /** For each plugin; 10 s where absent. */
+  readonly timeLimitMs?: number;
+  /** Namespace that stands for the host; absent: that of this process. */
+  readonly hostNetns?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface AttachmentKey {
+  readonly containerId: string;
+  readonly ifName: string;
+}
+
+export interface Attachment extends AttachmentKey {
+  readonly network: CniNetwork;
+  /** Path of the pod's namespace. */
+  readonly netns: string;
+  /** CNI_ARGS, in order: `["K8S_POD_NAME", "x"]`. */
+  readonly args?: readonly (readonly [string, string])[];
+  /** By capability; a plugin gets those that its configuration switches on (`portMappings`, `mac`, `ips`, …). */
+  readonly runtimeConfig?: JsonObject;
+}
+
+export interface AddedNetwork extends AttachmentKey {
+  /** Name of the network. */
+  readonly network: string;
+  readonly netns: string;
+  readonly result: CniResult;
+}
+
+/** Networks whose host side is being taken away, by cache folder and name: an ADD waits for it. */
+const departing = new Map<string, Promise<void>>();
+
+/**
+ * Attaches a namespace to a network: ADD of each plugin in order, each with the result of the one before.
+ *
+ * When a plugin fails, DEL of it and of those before undoes the attachment; what that leaves is kept in the record, for
+ * {@link delNetwork}, and told in the fault's `data.left`. An attachment that was interrupted half-way is undone first.
+ *
+ * @throws Fault PB3006–PB3018 (plugins), PB3019 (names), PB3020 (exists), PB3021, PB3022 (record), PB3026 (called off).
+ */
+export async function addNetwork(attachment: Attachment, host: CniHost): Promise<AddedNetwork> {
+  const { network, containerId, ifName, netns } = attachment;
+  const earlier = readRecord(host.cacheDir, containerId, ifName);
+  if (earlier?.state === "added") {
+    throw new Fault(
+      "PB3020",
+      `The pod ${containerId} has the interface ${ifName} of the network "${earlier.network.name}" already.`,
+      {
+        place: recordPath(host.cacheDir, containerId, ifName),
+        cure: "Detach it first.",
+      },
+    );
+  }
+  if (earlier !== undefined) await delNetwork({ containerId, ifName }, host);
+  const binDirs = host.binDirs ?? DEFAULT_BIN_DIRS;
+  // Before anything is made: a plugin that is missing should cost nothing.
+  for (const plugin of network.plugins) locate(plugin, binDirs);
+  await departing.get(departureKey(host, network));
+  const record: AttachmentRecord = {
+    state: "adding",
+    containerId,
+    ifName,
+    netns,
+    network,
+    args: attachment.args ?? [],
+    runtimeConfig: attachment.runtimeConfig ?? {},
+    binDirs,
+  };
+  writeRecord(host.cacheDir, record);
+  let last = 0;
+  try {
+    for (const plugin of network.plugins) {
+      await builtinPlugins[plugin.type]?.prepare(network.name, plugin.config, host.hostNetns);
+    }
+    let previous: JsonObject | undefined;
+    let result: CniResult | undefined;
+    for (const [index, plugin] of network.plugins.entries()) {
+      last = index;
+      const answer = await invoke("ADD", plugin, record, host, previous);
+      result = understand(answer, plugin, record);
+      previous = result.cniVersion === network.cniVersion ? answer : renderCniResult(result, network.cniVersion);
+    }
+    if (previous === undefined || result === undefined) throw new TypeError("a network has at least one plugin");
+    writeRecord(host.cacheDir, { ...record, state: "added", result: previous });
+    return { network: network.name, containerId, ifName, netns, result };
+  } catch (thrown) {
+    throw await undone(thrown, record, last, host);
+  }
+}
+
+/** Undoes the plugins up to `last` after a failure of ADD; returns the fault to throw. */
+async function undone(thrown: unknown, record: AttachmentRecord, last: number, host: CniHost): Promise<unknown> {
+  const { signal: _, ...unsignalled } = host;
+  const failures = await detach(record, record.network.plugins.slice(0, last + 1), unsignalled);
+  if (failures.length === 0) {
+    removeRecord(host.cacheDir, record.containerId, record.ifName);
+    await settle(record.network, host);
+    return thrown;
+  }
+  const fault = toFault(thrown, "PB3000");
+  return new Fault(fault.code, fault.message, {
+    ...(fault.cure === undefined ? {} : { cure: fault.cure }),
+    ...(fault.place === undefined ? {} : { place: fault.place }),
+    data: { ...fault.data, left: failures.map(({ message }) => message) },
+    cause: thrown,
+  });
+}
+
+/**
+ * Detaches: DEL of each plugin in reverse order, with the recorded configuration and result.
+ *
+ * Idempotent, also when ADD was interrupted and when the namespace is gone. Every plugin gets its DEL even when a later
+ * one failed; then the record stays, so that it can be tried again, and the first failure is thrown.
+ *
+ * @returns false where nothing was recorded.
+ * @throws Fault PB3006–PB3018 (plugins), PB3019, PB3021.
+ */
+export async function delNetwork(key: AttachmentKey, host: CniHost): Promise<boolean> {
+  const record = readRecord(host.cacheDir, key.containerId, key.ifName);
+  if (record === undefined) return false;
+  const failures = await detach(record, record.network.plugins, host);
+  const [first, ...more] = failures;
+  if (first !== undefined) {
+    if (more.length === 0) throw first;
+    throw new Fault(first.code, `${first.message} ${more.map(({ message }) => message).join(" ")}`, {
+      ...(first.cure === undefined ? {} : { cure: first.cure }),
+      ...(first.place === undefined ? {} : { place: first.place }),
+      data: first.data,
+      cause: first,
+    });
+  }
+  removeRecord(host.cacheDir, key.containerId, key.ifName);
+  await settle(record.network, host);
+  return true;
+}
+
+async function detach(record: AttachmentRecord, plugins: readonly CniPlugin[], host: CniHost): Promise<Fault[]> {
+  const failures: Fault[] = [];
+  const previous = atLeast(record.network.cniVersion, "0.4.0") ? record.result : undefined;
+  for (const plugin of plugins.toReversed()) {
+    try {
+      await invoke("DEL", plugin, record, host, previous);
+    } catch (thrown) {
+      if (!isFault(thrown)) throw thrown;
+      failures.push(thrown);
+    }
+  }
+  return failures;
+}
+
+/**
+ * Asks each plugin whether the attachment is as it made it. Does nothing where the version (before 0.4.0) or the
+ * configuration (`disableCheck`) has no CHECK.
+ *
+ * @returns false where nothing was asked.
+ * @throws Fault PB3023 (something differs, or there is no attachment), PB3006–PB3018 (plugins).
+ */
+export async function checkNetwork(key: AttachmentKey, host: CniHost): Promise<boolean> {
+  const record = readRecord(host.cacheDir, key.containerId, key.ifName);
+  if (record?.result === undefined) {
+    throw new Fault("PB3023", `The pod ${key.containerId} has no interface ${key.ifName} made by CNI.`, {
+      cure: "Delete the VMI and apply it again.",
+    });
+  }
+  const { network } = record;
+  if (network.disableCheck || !atLeast(network.cniVersion, "0.4.0")) return false;
+  for (const plugin of network.plugins) {
+    try {
+      await invoke("CHECK", plugin, record, host, record.result);
+    } catch (thrown) {
+      if (!isFault(thrown, "PB3000")) throw thrown;
+      throw new Fault("PB3023", thrown.message, {
+        cure: "Delete the VMI and apply it again.",
+        place: thrown.place ?? record.netns,
+        data: thrown.data,
+        cause: thrown,
+      });
+    }
+  }
+  return true;
+}
+
+/** The recorded attachment with its result, as after an ADD; undefined where there is none, or an unfinished one. */
+export function cachedNetwork(key: AttachmentKey, cacheDir: string): AddedNetwork | undefined {
+  const record = readRecord(cacheDir, key.containerId, key.ifName);
+  if (record?.result === undefined) return undefined;
+  const { network, containerId, ifName, netns } = record;
+  const reading = parseCniResult(record.result, network.cniVersion);
+  return "result" in reading
+    ? { network: network.name, containerId, ifName, netns, result: reading.result }
+    : undefined;
+}
+
+/**
+ * What this daemon, or a dead one before it, attached and has not detached; unfinished ones included. Whatever of it
+ * belongs to no living pod is for {@link delNetwork}.
+ */
+export function listCached(cacheDir: string): {
+  readonly attachments: readonly (AttachmentKey & {
+    readonly network: string;
+    readonly netns: string;
+    readonly finished: boolean;
+  })[];
+  /** Paths of records that cannot be read. */
+  readonly damaged: readonly string[];
+} {
+  const { records, damaged } = listRecords(cacheDir);
+  return {
+    attachments: records.map(({ containerId, ifName, network, netns, state }) => ({
+      containerId,
+      ifName,
+      network: network.name,
+      netns,
+      finished: state === "added",
+    })),
+    damaged,
+  };
+}
+
+/** Takes a network's host side away when nothing is attached any more. */
+async function settle(network: CniNetwork, host: CniHost): Promise<void> {
+  const builtins = network.plugins.filter(({ type }) => builtinPlugins[type] !== undefined);
+  const key = departureKey(host, network);
+  if (builtins.length === 0 || departing.has(key)) return departing.get(key);
+  if (listRecords(host.cacheDir).records.some((record) => record.network.name === network.name)) return;
+  // No await between the look at the records and this entry: an ADD either had its record, or waits.
+  const departure = (async () => {
+    for (const { type, config } of builtins) await builtinPlugins[type]?.unused(network.name, config, host.hostNetns);
+  })();
+  departing.set(key, departure);
+  try {
+    await departure;
+  } finally {
+    departing.delete(key);
+  }
+}
+
+function departureKey(host: CniHost, network: CniNetwork): string {
+  return `${host.cacheDir}\n${network.name}`;
+}
+
+function locate(plugin: CniPlugin, binDirs: readonly string[]): string {
+  return builtinPlugins[plugin.type] === undefined ? findPlugin(plugin.type, binDirs) : "";
+}
+
+async function invoke(
+  command: CniCommand,
+  plugin: CniPlugin,
+  record: AttachmentRecord,
+  host: CniHost,
+  previous: JsonObject | undefined,
+): Promise<JsonObject> {
+  if (builtinPlugins[plugin.type] !== undefined) return previous ?? {};
+  const { network, runtimeConfig, netns } = record;
+  const given = Object.fromEntries(
+    plugin.capabilities.flatMap((key) => (runtimeConfig[key] === undefined ? [] : [[key, runtimeConfig[key]]])),
+  );
+  const answer = await runPlugin({
+    command,
+    type: plugin.type,
+    binary: findPlugin(plugin.type, record.binDirs),
+    network: network.name,
+    containerId: record.containerId,
+    ...(command !== "DEL" || isNetns(netns) ? { netns } : {}),
+    ifName: record.ifName,
+    args: record.args,
+    binDirs: record.binDirs,
+    config: {
+      ...plugin.config,
+      name: network.name,
+      cniVersion: network.cniVersion,
+      ...(Object.keys(given).length === 0 ? {} : { runtimeConfig: given }),
+      ...(previous === undefined ? {} : { prevResult: previous }),
+    },
+    ...(host.hostNetns === undefined ? {} : { hostNetns: host.hostNetns }),
+    ...(host.timeLimitMs === undefined ? {} : { timeLimitMs: host.timeLimitMs }),
+    ...(host.signal === undefined ? {} : { signal: host.signal }),
+  });
+  return isJsonObject(answer) ? answer : {};
+}
+
+function understand(answer: JsonObject, plugin: CniPlugin, record: AttachmentRecord): CniResult {
+  const reading = parseCniResult(answer, record.network.cniVersion);
+  if ("result" in reading) return reading.result;
+  throw new Fault(
+    "PB3009",
+    `The CNI plugin "${plugin.type}" (ADD of the network "${record.network.name}") answered a result that is not understood: ${reading.problem}.`,
+    { cure: "Install a plugin that follows the CNI specification.", data: { plugin: plugin.type, answer } },
+  );
+}
+
+const NSFS_MAGIC = 0x6e736673;
+
+/** A plugin is given the namespace of a DEL only where it lives: the plain file that a reboot leaves is none. */
+function isNetns(path: string): boolean {
+  try {
+    return statfsSync(path).type === NSFS_MAGIC;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,80 @@
+import { accessSync, constants, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { Fault } from "../../model/fault.ts";
+
+/** Where plugins are looked for: Debian's folder and the one that most CNI projects install to. */
+export const DEFAULT_BIN_DIRS: readonly string[] = ["/usr/lib/cni", "/opt/cni/bin"];
+
+/** The plugins of Debian's package containernetworking-plugins. */
+const PACKAGED = new Set(
+  "bandwidth bridge dhcp firewall host-device host-local ipvlan loopback macvlan portmap ptp sbr static tuning vlan vrf".split(
+    " ",
+  ),
+);
+
+/**
+ * The path of a plugin's binary: the first executable file of that name.
+ *
+ * @throws Fault PB3006 where there is none, PB3007 where there is a file that cannot be executed.
+ */
+export function findPlugin(type: string, binDirs: readonly string[] = DEFAULT_BIN_DIRS): string {
+  let barred: string | undefined;
+  for (const dir of binDirs) {
+    const path = join(dir, type);
+    try {
+      if (!statSync(path).isFile()) continue;
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch (thrown) {
+      if (thrown instanceof Error && "code" in thrown && thrown.code === "EACCES") barred ??= path;
+    }
+  }
+  if (barred !== undefined) {
+    throw new Fault("PB3007", `The CNI plugin "${type}" cannot be executed: ${barred} is not executable.`, {
+      place: barred,
+      cure: `chmod +x ${barred}`,
+      data: { plugin: type },
+    });
+  }
+  const near = PACKAGED.has(type) ? undefined : nearMiss(type, binDirs);
+  throw new Fault("PB3006", `The CNI plugin "${type}" is in none of the folders ${binDirs.join(", ")}.`, {
+    place: binDirs.join(":"),
+    cure: PACKAGED.has(type)
+      ? "Install it with: apt-get install containernetworking-plugins."
+      : near === undefined
+        ? "Put its binary there, or name its folder with --cni-bin-dir."
+        : `Did you mean "${near}"? Else put its binary there, or name its folder with --cni-bin-dir.`,
+    data: { plugin: type, binDirs, ...(near === undefined ? {} : { near }) },
+  });
+}
+
+/** The installed or packaged plugin whose name is at most two edits away. */
+function nearMiss(type: string, binDirs: readonly string[]): string | undefined {
+  const names = new Set([...PACKAGED, ...binDirs.flatMap(entries)]);
+  const near = [...names].map((name) => ({ name, distance: edits(name, type) }));
+  near.sort((one, other) => one.distance - other.distance || one.name.localeCompare(other.name));
+  const [best] = near;
+  return best !== undefined && best.distance <= 2 && best.distance < type.length ? best.name : undefined;
+}
+
+function entries(dir: string): string[] {
+  try {
+    return readdirSync(dir);
+  } catch {
+    return [];
+  }
+}
+
+/** Levenshtein distance. */
+function edits(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, index) => index);
+  for (const [i, letter] of [...one].entries()) {
+    const next = [i + 1];
+    for (let j = 0; j < other.length; j += 1) {
+      const swap = (row[j] ?? 0) + (other[j] === letter ? 0 : 1);
+      next.push(Math.min(swap, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row.at(-1) ?? 0;
+}
