@@ -12,6 +12,10 @@ const setFlags = foreign<[context: Context, flags: number], void>(
   LIBRARY,
   "void nft_ctx_output_set_flags(void *ctx, uint flags)",
 );
+const setDryRun = foreign<[context: Context, dry: boolean], void>(
+  LIBRARY,
+  "void nft_ctx_set_dry_run(void *ctx, bool dry)",
+);
 const run = foreign<[context: Context, commands: string], number>(
   LIBRARY,
   "int nft_run_cmd_from_buffer(void *ctx, const char *buf)",
@@ -25,6 +29,8 @@ const NFT_CTX_OUTPUT_STATELESS = 1 << 2;
 export interface NftOptions {
   /** Leaves counters' state out, as `nft -s`. */
   readonly stateless?: boolean;
+  /** Only asks the kernel whether it would do it, as `nft -c`. */
+  readonly check?: boolean;
 }
 
 /**
@@ -41,6 +47,7 @@ export function runNft(commands: string, options: NftOptions = {}): string {
       throw nftFault(commands, "libnftables is short of memory");
     }
     if (options.stateless === true) setFlags(context, NFT_CTX_OUTPUT_STATELESS);
+    if (options.check === true) setDryRun(context, true);
     const result = run(context, commands);
     if (result !== 0) throw nftFault(commands, errors(context).trim());
     return output(context);
@@ -65,20 +72,11 @@ function nftFault(commands: string, said: string): Fault {
   });
 }
 
-/** A table's name. */
-export interface TableName {
+/** A table and its listing. */
+export interface ListedTable {
   readonly family: string;
   readonly name: string;
-}
-
-/** The tables of the current namespace. */
-export function listTables(): TableName[] {
-  return runNft("list tables")
-    .split("\n")
-    .flatMap((line) => {
-      const [, family, name] = /^table (\S+) (\S+)$/.exec(line) ?? [];
-      return family === undefined || name === undefined ? [] : [{ family, name }];
-    });
+  readonly listing: string;
 }
 
 /** All tables of the current namespace as `nft list ruleset` prints them. */
@@ -86,7 +84,11 @@ export function listRuleset(options: NftOptions = {}): string {
   return runNft("list ruleset", options);
 }
 
-/** One table as `nft list table` prints it; it must be there. */
-export function listTable(table: TableName, options: NftOptions = {}): string {
-  return runNft(`list table ${table.family} ${table.name}`, options);
+/** The tables of a listing of {@link listRuleset}, each as `nft list table` would print it. */
+export function splitRuleset(ruleset: string): ListedTable[] {
+  return Array.from(ruleset.matchAll(/^table (\S+) (\S+) \{\n[\s\S]*?^\}$/gm), ([listing, family = "", name = ""]) => ({
+    family,
+    name,
+    listing,
+  }));
 }

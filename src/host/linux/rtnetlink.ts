@@ -1,7 +1,9 @@
 import { formatCidr, parseCidr } from "../../model/addresses/cidr.ts";
 import { formatIp } from "../../model/addresses/ip.ts";
 import { formatMac } from "../../model/addresses/mac.ts";
-import { asText, asU32, byType, decodeAttributes } from "./netlink.ts";
+import { Fault } from "../../model/fault.ts";
+import { libc } from "./libc.ts";
+import { asText, asU32, byType, decodeAttributes, encodePayload, u32 } from "./netlink.ts";
 import { dump } from "./netlink-socket.ts";
 
 /** A link as RTM_GETLINK tells of it. */
@@ -69,8 +71,9 @@ const RTM_GETLINK = 18;
 const RTM_GETADDR = 22;
 const RTM_GETROUTE = 26;
 const RTM_GETNEIGH = 30;
-const IFLA = { address: 1, name: 3, mtu: 4, link: 5, master: 10, info: 18, txQueues: 31, rxQueues: 32 };
+const IFLA = { address: 1, name: 3, mtu: 4, link: 5, master: 10, info: 18, extMask: 29, txQueues: 31, rxQueues: 32 };
 const IFLA_INFO_KIND = 1;
+const RTEXT_FILTER_SKIP_STATS = 8;
 const IFF_UP = 1;
 const IFF_LOOPBACK = 8;
 const IFA = { address: 1, local: 2, flags: 8 };
@@ -79,9 +82,27 @@ const NDA = { destination: 1, mac: 2 };
 
 const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
+const ifNameToIndex = libc<[name: string], number>("uint if_nametoindex(const char *name)");
+
+/** The index of the link called `name` in the current namespace. @throws Fault PB4015 where there is none. */
+export function linkIndex(name: string): number {
+  const index = ifNameToIndex(name);
+  if (index > 0) return index;
+  throw new Fault("PB4015", `There is no link "${name}".`, {
+    place: name,
+    cure: "It was deleted or renamed, or the wiring names a link that it does not make.",
+    data: { about: name, errno: "ENODEV" },
+  });
+}
+
 /** Links of the current namespace in index order. */
-export function readLinks(fd: number): Link[] {
-  return dump(fd, RTM_GETLINK, new Uint8Array(16), "the links")
+export function dumpLinks(fd: number): Link[] {
+  return dump(
+    fd,
+    RTM_GETLINK,
+    encodePayload(new Uint8Array(16), [u32(IFLA.extMask, RTEXT_FILTER_SKIP_STATS)]),
+    "the links",
+  )
     .flatMap(({ payload }) => (payload.length < 16 ? [] : [linkOf(payload)]))
     .sort((a, b) => a.index - b.index);
 }
@@ -109,7 +130,7 @@ function linkOf(payload: Uint8Array): Link {
 }
 
 /** Addresses of the current namespace, of both families, in kernel order. */
-export function readAddresses(fd: number): Address[] {
+export function dumpAddresses(fd: number): Address[] {
   return dump(fd, RTM_GETADDR, new Uint8Array(8), "the addresses").flatMap(({ payload }) => {
     const family = payload[0] === 2 ? 4 : payload[0] === 10 ? 6 : undefined;
     if (family === undefined || payload.length < 8) return [];
@@ -133,7 +154,7 @@ export function readAddresses(fd: number): Address[] {
 }
 
 /** Routes of the current namespace, of both families and all tables, in kernel order; the cache is left out. */
-export function readRoutes(fd: number): Route[] {
+export function dumpRoutes(fd: number): Route[] {
   const RTM_F_CLONED = 0x200;
   return dump(fd, RTM_GETROUTE, new Uint8Array(12), "the routes").flatMap(({ payload }) => {
     const family = payload[0] === 2 ? 4 : payload[0] === 10 ? 6 : undefined;
@@ -195,7 +216,7 @@ function canonical(cidr: string): string {
 }
 
 /** Neighbour entries of the current namespace, of both families, in kernel order. */
-export function readNeighbours(fd: number): Neighbour[] {
+export function dumpNeighbours(fd: number): Neighbour[] {
   return dump(fd, RTM_GETNEIGH, new Uint8Array(12), "the neighbours").flatMap(({ payload }) => {
     const family = payload[0] === 2 ? 4 : payload[0] === 10 ? 6 : undefined;
     if (family === undefined || payload.length < 12) return [];

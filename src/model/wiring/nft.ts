@@ -61,24 +61,60 @@ const PRIORITIES: Readonly<Record<string, number>> = {
   srcnat: 100,
 };
 
-/** Brings two spellings of one listing together: white space, counters' state, named priorities. */
+/** The bridge family's own (nft(8), "priority names for bridge family"). */
+const BRIDGE_PRIORITIES: Readonly<Record<string, number>> = { dstnat: -300, filter: -200, out: 100, srcnat: 300 };
+
+/**
+ * Brings two spellings of one table's listing together: white space, handles, counters' state, named priorities, and
+ * the order of a set's elements, which is the kernel's.
+ */
 export function normaliseListing(listing: string): string {
+  const priorities = /^\s*table bridge /.test(listing) ? BRIDGE_PRIORITIES : PRIORITIES;
   return listing
     .replace(/# handle \d+/g, "")
-    .replace(/counter packets \d+ bytes \d+/g, "counter")
+    .replace(COUNTER, "counter")
     .replace(
       /priority ([a-z]+)(?: ([+-]) (\d+))?;/g,
       (whole, name: string, sign: string | undefined, offset: string | undefined) => {
-        const base = PRIORITIES[name];
+        const base = priorities[name];
         if (base === undefined) return whole;
         return `priority ${base + (offset === undefined ? 0 : Number(`${sign}${offset}`))};`;
       },
     )
+    .replace(/elements = \{([^}]*)\}/g, (_, elements: string) => {
+      const sorted = elements.split(",").map((element) => element.replace(/\s+/g, " ").trim());
+      return `elements = { ${sorted.sort().join(", ")} }`;
+    })
     .replace(/\s+/g, " ")
     .trim();
 }
 
+const COUNTER = /counter packets \d+ bytes \d+/g;
+
 /** True when `listing`, as the kernel's tables were read back, is this table. */
 export function isTable(table: NftTable, listing: string): boolean {
   return normaliseListing(renderTable(table)) === normaliseListing(listing);
+}
+
+/**
+ * The table with the counters that its rules have in `listing`, so that replacing it goes on counting where they were.
+ *
+ * A rule is the same when its text and its chain are; of several equal ones each takes the next counter.
+ */
+export function withCounters(table: NftTable, listing: string): NftTable {
+  const counted = new Map<string, string[]>();
+  for (const [, chain = "", body = ""] of listing.matchAll(/^\tchain (\S+) \{\n([\s\S]*?)^\t\}/gm)) {
+    for (const line of body.split("\n")) {
+      const rule = line.replace(/# handle \d+/, "").trim();
+      const key = `${chain} ${rule.replace(COUNTER, "counter")}`;
+      counted.set(key, [...(counted.get(key) ?? []), rule]);
+    }
+  }
+  return {
+    ...table,
+    chains: table.chains.map((chain) => ({
+      ...chain,
+      rules: chain.rules.map((rule) => counted.get(`${chain.name} ${rule}`)?.shift() ?? rule),
+    })),
+  };
 }

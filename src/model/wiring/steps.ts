@@ -1,4 +1,4 @@
-import { isTable, type NftTable } from "./nft.ts";
+import { isTable, type NftTable, withCounters } from "./nft.ts";
 import type { KernelState, TapLink } from "./wiring.ts";
 
 /** What the kernel holds of the things a wiring may name, as read from the pod's namespace. */
@@ -6,7 +6,7 @@ export interface Actual {
   readonly links: readonly ActualLink[];
   /** Value by key, for the keys that were asked for; absent where the kernel has no such file. */
   readonly sysctls: Readonly<Record<string, string>>;
-  /** Listing by `family name`, as `nft -s list table` prints it; absent where there is no such table. */
+  /** Listing by `family name`, as `nft list table` prints it, counters included; absent where there is no such table. */
   readonly tables: Readonly<Record<string, string>>;
 }
 
@@ -47,21 +47,21 @@ export function tableKey(table: { readonly family: string; readonly name: string
 }
 
 /**
- * The steps that turn `actual` into `wanted`, in the order to execute them: links, addresses, sysctls, tables.
+ * The steps that turn `actual` into `wanted`, in the order to execute them: taps, links, addresses, sysctls, tables.
  *
  * Empty when nothing differs; what `wanted` does not name is left alone.
  */
 export function stepsTo(wanted: KernelState, actual: Actual): Step[] {
   const linkByName = new Map(actual.links.map((link) => [link.name, link]));
+  const taps = wanted.links.filter(({ name }) => !linkByName.has(name)).map((tap): Step => ({ do: "tap.open", tap }));
   const links = wanted.links.flatMap((link): Step[] => {
     const there = linkByName.get(link.name);
-    const open: Step[] = there === undefined ? [{ do: "tap.open", tap: link }] : [];
     const change = {
       ...(there?.mac === link.mac ? {} : { mac: link.mac }),
       ...(there?.mtu === link.mtu ? {} : { mtu: link.mtu }),
       ...(there?.up === true ? {} : { up: true }),
     };
-    return Object.keys(change).length === 0 ? open : [...open, { do: "link.set", name: link.name, ...change }];
+    return Object.keys(change).length === 0 ? [] : [{ do: "link.set", name: link.name, ...change }];
   });
   const addresses = wanted.addresses
     .filter((address) => !(linkByName.get(address.link)?.addresses.includes(address.cidr) ?? false))
@@ -69,13 +69,12 @@ export function stepsTo(wanted: KernelState, actual: Actual): Step[] {
   const sysctls = wanted.sysctls
     .filter((sysctl) => actual.sysctls[sysctl.key] !== sysctl.value)
     .map((sysctl): Step => ({ do: "sysctl.write", key: sysctl.key, value: sysctl.value }));
-  const tables = wanted.tables
-    .filter((table) => {
-      const listing = actual.tables[tableKey(table)];
-      return listing === undefined || !isTable(table, listing);
-    })
-    .map((table): Step => ({ do: "table.replace", table }));
-  return [...links, ...addresses, ...sysctls, ...tables];
+  const tables = wanted.tables.flatMap((table): Step[] => {
+    const listing = actual.tables[tableKey(table)];
+    if (listing === undefined) return [{ do: "table.replace", table }];
+    return isTable(table, listing) ? [] : [{ do: "table.replace", table: withCounters(table, listing) }];
+  });
+  return [...taps, ...links, ...addresses, ...sysctls, ...tables];
 }
 
 /** The steps that take `step` back on a kernel that was `before`; to be executed after the inverses of later steps. */
@@ -115,6 +114,36 @@ export function inverse(step: Step, before: Actual): Step[] {
     }
     case "link.delete":
       return [];
+  }
+}
+
+/** A step as a phrase: `address 10.0.2.1/24 on tap0`. */
+export function stepText(step: Step): string {
+  switch (step.do) {
+    case "tap.open":
+      return `tap ${step.tap.name} with ${step.tap.queues} ${step.tap.queues === 1 ? "queue" : "queues"}`;
+    case "link.set": {
+      const what = [
+        ...(step.mac === undefined ? [] : [`MAC ${step.mac}`]),
+        ...(step.mtu === undefined ? [] : [`MTU ${step.mtu}`]),
+        ...(step.up === undefined ? [] : [step.up ? "up" : "down"]),
+      ];
+      return `${what.join(", ")} for link ${step.name}`;
+    }
+    case "link.delete":
+      return `deletion of link ${step.name}`;
+    case "address.add":
+      return `address ${step.cidr} on link ${step.link}`;
+    case "address.delete":
+      return `removal of address ${step.cidr} from link ${step.link}`;
+    case "sysctl.write":
+      return `sysctl ${step.key} = ${step.value}`;
+    case "table.replace":
+      return `table ${tableKey(step.table)}`;
+    case "table.restore":
+      return `former table ${tableKey(step)}`;
+    case "table.delete":
+      return `deletion of table ${tableKey(step)}`;
   }
 }
 

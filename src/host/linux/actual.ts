@@ -1,0 +1,52 @@
+import type { Actual, ActualLink, needsReading } from "../../model/wiring/steps.ts";
+import { tableKey } from "../../model/wiring/steps.ts";
+import { withRouteSocket } from "./netlink-socket.ts";
+import { within } from "./netns.ts";
+import { listRuleset, splitRuleset } from "./nftables.ts";
+import { dumpAddresses, dumpLinks } from "./rtnetlink.ts";
+import { readSysctl } from "./sysctl.ts";
+
+/** What to read beside the links: keys of sysctls, names of tables. */
+export type Needs = ReturnType<typeof needsReading>;
+
+/** What the namespace at `netns` holds of the things that a wiring names. */
+export function readActual(netns: string, needs: Needs): Actual {
+  return within(netns, () => readActualHere(needs));
+}
+
+/** {@link readActual} for the current namespace. */
+export function readActualHere(needs: Needs): Actual {
+  return { links: readActualLinks(), sysctls: readSysctls(needs.sysctls), tables: readTables(needs.tables) };
+}
+
+function readActualLinks(): ActualLink[] {
+  return withRouteSocket((fd) => {
+    const addresses = dumpAddresses(fd);
+    return dumpLinks(fd).map(({ index, name, kind, mac, mtu, up }) => ({
+      name,
+      kind,
+      mac,
+      mtu,
+      up,
+      addresses: addresses.filter(({ link }) => link === index).map(({ cidr }) => cidr),
+    }));
+  });
+}
+
+/** Value by key for those that the kernel has. */
+export function readSysctls(keys: readonly string[]): Record<string, string> {
+  const values: Record<string, string> = {};
+  for (const key of keys) {
+    const value = readSysctl(key);
+    if (value !== undefined) values[key] = value;
+  }
+  return values;
+}
+
+function readTables(names: Needs["tables"]): Record<string, string> {
+  if (names.length === 0) return {};
+  const wanted = new Set(names.map(tableKey));
+  // One listing of everything costs what the listing of one table does, and asks for no table that is not there.
+  const tables = splitRuleset(listRuleset()).filter((table) => wanted.has(tableKey(table)));
+  return Object.fromEntries(tables.map((table) => [tableKey(table), table.listing]));
+}
