@@ -1,0 +1,94 @@
+import { type Document, isAlias, isMap, isPair, isScalar, isSeq, type Node, type Pair, type YAMLMap } from "yaml";
+import type { FieldPath } from "../api/field-path.ts";
+
+/** Offsets in the text: from, to (exclusive). */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Where a field stands in the text: its key, or its value; the nearest object around it where it is not there. */
+export function placeOf(document: Document.Parsed, at: FieldPath, part: "key" | "value"): Span {
+  const walk = walkTo(document, at);
+  const last = walk.at(-1);
+  const complete = walk.length === at.length + 1;
+  if (last === undefined) return { start: 0, end: 0 };
+  // A field that is not there is shown at the key of the object that should hold it.
+  const wanted = complete && part === "value" ? last.value : (last.key ?? last.value);
+  const span = spanOf(wanted) ?? spanOf(last.key) ?? spanOf(last.value);
+  return span ?? { start: 0, end: 0 };
+}
+
+/** A scalar as it was written. */
+export function sourceOf(document: Document.Parsed, at: FieldPath): string | undefined {
+  const walk = walkTo(document, at);
+  const node = walk.length === at.length + 1 ? resolved(document, walk.at(-1)?.value) : undefined;
+  return isScalar(node) ? node.source : undefined;
+}
+
+interface Stop {
+  readonly key: Node | undefined;
+  readonly value: Node | undefined;
+}
+
+/** The root and every part on the way to a place, as far as there are any. */
+function walkTo(document: Document.Parsed, at: FieldPath): Stop[] {
+  const stops: Stop[] = [{ key: undefined, value: document.contents ?? undefined }];
+  for (const key of at) {
+    const node = resolved(document, stops.at(-1)?.value);
+    const next = isMap(node)
+      ? entryOf(document, node, String(key))
+      : isSeq(node)
+        ? itemOf(node.items[Number(key)])
+        : undefined;
+    if (next === undefined) break;
+    stops.push(next);
+  }
+  return stops;
+}
+
+function entryOf(document: Document.Parsed, node: YAMLMap, key: string): Stop | undefined {
+  let merged: Stop | undefined;
+  for (const pair of node.items) {
+    const name = isScalar(pair.key) ? pair.key : undefined;
+    if (name === undefined) continue;
+    if (String(name.value) === key || name.source === key) return stopOf(pair, name);
+    if (name.source === "<<") merged ??= mergedEntry(document, nodeOf(pair.value), key);
+  }
+  return merged;
+}
+
+function mergedEntry(document: Document.Parsed, value: Node | undefined, key: string): Stop | undefined {
+  const source = resolved(document, value);
+  if (isMap(source)) return entryOf(document, source, key);
+  if (!isSeq(source)) return undefined;
+  for (const item of source.items) {
+    const found = mergedEntry(document, nodeOf(item), key);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function stopOf(pair: Pair, key: Node): Stop {
+  return { key, value: nodeOf(pair.value) };
+}
+
+function itemOf(item: unknown): Stop | undefined {
+  const value = isPair(item) ? nodeOf(item.value) : nodeOf(item);
+  return value === undefined ? undefined : { key: undefined, value };
+}
+
+function nodeOf(value: unknown): Node | undefined {
+  return isScalar(value) || isMap(value) || isSeq(value) || isAlias(value) ? value : undefined;
+}
+
+function resolved(document: Document.Parsed, node: Node | undefined): Node | undefined {
+  return isAlias(node) ? node.resolve(document) : node;
+}
+
+function spanOf(node: Node | undefined): Span | undefined {
+  const range = node?.range;
+  if (range === undefined || range === null) return undefined;
+  // An empty value has no letters of its own.
+  return range[1] > range[0] || !isScalar(node) ? { start: range[0], end: range[1] } : undefined;
+}

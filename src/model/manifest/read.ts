@@ -1,0 +1,169 @@
+import { type Document, LineCounter, parseAllDocuments, type Tags, type YAMLError } from "yaml";
+import type { FieldPath } from "../api/field-path.ts";
+import type { Finding } from "./finding.ts";
+import { placeOf, type Span, sourceOf } from "./position.ts";
+
+/** A document of a manifest file: its value, and where in the file each part of it stands. */
+export interface ManifestDocument {
+  readonly file: string;
+  /** An object; nothing more is known of it yet. */
+  readonly value: Readonly<Record<string, unknown>>;
+  /** Where a field stands; of a field that is not there, where the object that should hold it does. */
+  position(at: FieldPath, part: "key" | "value"): Position;
+  /** A scalar as it was written, `yes` for true; undefined where there is none. */
+  source(at: FieldPath): string | undefined;
+}
+
+/** A stretch of one line, from 1, in UTF-16 units. */
+export interface Position {
+  readonly line: number;
+  readonly column: number;
+  readonly length: number;
+}
+
+export interface Manifests {
+  readonly documents: readonly ManifestDocument[];
+  /** Why documents are missing above. */
+  readonly findings: readonly Finding[];
+}
+
+/** As much as an API server takes in one request. */
+export const LARGEST_MANIFEST = 3 * 1024 * 1024;
+/** So many brackets in a row take the parser long, and no manifest has them. */
+const DEEP = /(?:[[{][ \n]*){200}/;
+const MOST_ALIASES = 100;
+const MOST_SYNTAX_ERRORS = 10;
+
+/**
+ * The documents of a YAML or JSON file, read as kubectl reads them. Never throws.
+ *
+ * YAML 1.1's booleans and octal numbers hold, its base-60 numbers and dates do not (a MAC is text). Anchors, aliases and
+ * merge keys are followed. A `List` is opened. Documents with faults are left out, each with its findings.
+ */
+export function readManifests(text: string, file: string): Manifests {
+  const refuse = (code: Finding["code"], message: string, hint: string): Manifests => ({
+    documents: [],
+    findings: [{ code, severity: "error", path: "", file, line: 1, column: 1, message, expected: "", hint, length: 1 }],
+  });
+  if (text.length > LARGEST_MANIFEST) {
+    return refuse(
+      "PB1006",
+      `${file} is larger than ${LARGEST_MANIFEST / 1024 / 1024} MiB.`,
+      "Split it into several files.",
+    );
+  }
+  if (text.includes("\u0000")) return refuse("PB1001", `${file} holds bytes that no YAML or JSON text has.`, "");
+  if (DEEP.test(text)) return refuse("PB1006", `${file} nests too deep.`, "");
+  try {
+    return readDocuments(text, file);
+  } catch (thrown) {
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    return refuse("PB1001", `${file} cannot be read: ${reason}`, "");
+  }
+}
+
+function readDocuments(text: string, file: string): Manifests {
+  const lines = new LineCounter();
+  const parsed = parseAllDocuments(text, {
+    version: "1.1",
+    customTags: (tags: Tags) => tags.filter((tag) => !NOT_READ.has(tagName(tag)) && !isBaseSixty(tag)),
+    lineCounter: lines,
+    prettyErrors: false,
+    uniqueKeys: true,
+    logLevel: "error",
+  });
+  const documents: ManifestDocument[] = [];
+  const findings: Finding[] = [];
+  for (const document of Array.isArray(parsed) ? parsed : []) {
+    if (document.errors.length > 0) {
+      const exhausted = document.errors.filter((error) => error.code === "RESOURCE_EXHAUSTION");
+      const told = exhausted.length > 0 ? exhausted.slice(0, 1) : document.errors.slice(0, MOST_SYNTAX_ERRORS);
+      findings.push(...told.map((error) => syntaxFinding(error, lines, file)));
+      continue;
+    }
+    const value = contentOf(document);
+    const place = (at: FieldPath, part: "key" | "value"): Position => positionOf(lines, placeOf(document, at, part));
+    const refuse = (code: Finding["code"], message: string, hint: string): void => {
+      const { line, column, length } = place([], "value");
+      findings.push({ code, severity: "error", path: "", file, line, column, message, expected: "", hint, length });
+    };
+    if (value instanceof Error) {
+      refuse("PB1006", `The document cannot be opened up: ${value.message}.`, "Write it with fewer aliases.");
+    } else if (value !== null && value !== undefined) {
+      if (isRecord(value)) documents.push(...openList(document, value, file, place));
+      else refuse("PB1008", "The document is no object.", 'It should begin with "apiVersion:" and "kind:".');
+    }
+  }
+  return { documents, findings };
+}
+
+/** One document, or the items of a `List`. */
+function openList(
+  document: Document.Parsed,
+  value: Readonly<Record<string, unknown>>,
+  file: string,
+  place: ManifestDocument["position"],
+): ManifestDocument[] {
+  const at = (base: FieldPath, part: Readonly<Record<string, unknown>>): ManifestDocument => ({
+    file,
+    value: part,
+    position: (keys, of) => place([...base, ...keys], of),
+    source: (keys) => sourceOf(document, [...base, ...keys]),
+  });
+  const items = value["items"];
+  if (value["kind"] !== "List" || !Array.isArray(items)) return [at([], value)];
+  return items.flatMap((item, index) => (isRecord(item) ? [at(["items", index], item)] : []));
+}
+
+/** Tags of YAML 1.1 that Kubernetes' reader does not apply. */
+const NOT_READ = new Set(["binary", "omap", "pairs", "set", "timestamp"].map((name) => `tag:yaml.org,2002:${name}`));
+
+type Tag = Tags[number];
+
+function tagName(tag: Tag): string {
+  return typeof tag === "string" ? tag : tag.tag;
+}
+
+function isBaseSixty(tag: Tag): boolean {
+  return typeof tag !== "string" && "format" in tag && tag.format === "TIME";
+}
+
+function contentOf(document: Document.Parsed): unknown {
+  try {
+    return document.toJS({ maxAliasCount: MOST_ALIASES });
+  } catch (thrown) {
+    return thrown instanceof Error ? thrown : new Error(String(thrown));
+  }
+}
+
+function syntaxFinding(error: YAMLError, lines: LineCounter, file: string): Finding {
+  const { line, column, length } = positionOf(lines, { start: error.pos[0], end: error.pos[1] });
+  const base = { severity: "error", path: "", file, line, column, length, expected: "" } as const;
+  switch (error.code) {
+    case "RESOURCE_EXHAUSTION":
+      return { ...base, code: "PB1006", message: "The document nests too deep.", hint: "" };
+    case "DUPLICATE_KEY":
+      return { ...base, code: "PB1007", message: "This key stands twice in one object.", hint: "Keep one of them." };
+    case "TAB_AS_INDENT":
+      return { ...base, code: "PB1001", message: "A tab indents this line.", hint: "Indent with blanks." };
+    default:
+      return { ...base, code: "PB1001", message: `This is not valid YAML: ${lowerFirst(error.message)}.`, hint: "" };
+  }
+}
+
+function lowerFirst(message: string): string {
+  const text = message.replace(/\.$/, "");
+  return /^[A-Z][a-z]/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text;
+}
+
+/** A span as a stretch of the line it begins on. */
+function positionOf(lines: LineCounter, span: Span): Position {
+  const start = lines.linePos(span.start);
+  const end = lines.linePos(Math.max(span.start, span.end));
+  const length = end.line === start.line ? end.col - start.col : 1;
+  return { line: Math.max(1, start.line), column: Math.max(1, start.col), length: Math.max(1, length) };
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,102 @@
+import { definitionOf, definitions } from "../api/kinds.ts";
+import { nearMiss } from "../api/near-miss.ts";
+import type { ResourceDefinition } from "../api/resource.ts";
+import { checkShape, type ShapeProblem } from "../api/shape.ts";
+import { type Finding, findingAt } from "./finding.ts";
+import type { ManifestDocument } from "./read.ts";
+
+export interface CheckedShape {
+  /** Absent where the kind is not known. */
+  readonly definition?: ResourceDefinition;
+  readonly findings: readonly Finding[];
+}
+
+const CODES = { unknown: "PB1002", type: "PB1003", missing: "PB1004", value: "PB1005" } as const;
+
+/** What a document is, and everything in it that its kind does not take. */
+export function checkDocument(document: ManifestDocument): CheckedShape {
+  const { apiVersion, kind } = document.value;
+  if (typeof kind !== "string" || typeof apiVersion !== "string") {
+    const field = typeof kind !== "string" ? "kind" : "apiVersion";
+    const statement = {
+      code: "PB1008",
+      severity: "error",
+      message: `The document has no ${field}.`,
+      expected: "apiVersion and kind, such as kubevirt.io/v1 and VirtualMachineInstance",
+    } as const;
+    return { findings: [findingAt(document, [field], statement)] };
+  }
+  const definition = definitionOf(apiVersion, kind);
+  if (definition === undefined) return { findings: [unknownKind(document, apiVersion, kind)] };
+  return {
+    definition,
+    findings: checkShape(definition.schema ?? {}, document.value).map((problem) => shapeFinding(document, problem)),
+  };
+}
+
+/** A kind that is none of ours is left alone; one that is nearly ours is a mistake. */
+function unknownKind(document: ManifestDocument, apiVersion: string, kind: string): Finding {
+  const same = definitions.find((definition) => definition.kind === kind);
+  if (same !== undefined) {
+    const version = same.group === "" ? same.version : `${same.group}/${same.version}`;
+    return findingAt(document, ["apiVersion"], {
+      code: "PB1009",
+      severity: "error",
+      message: `There is no ${kind} in apiVersion "${apiVersion}".`,
+      expected: version,
+      hint: `did you mean "${version}"?`,
+    });
+  }
+  const near = nearMiss(
+    kind,
+    definitions.map((definition) => definition.kind),
+  );
+  return findingAt(document, ["kind"], {
+    code: "PB1009",
+    severity: near === undefined ? "warning" : "error",
+    message:
+      near === undefined
+        ? `The kind "${kind}" of "${apiVersion}" is none that Patchbay serves; the document was not checked.`
+        : `The kind "${kind}" is not known.`,
+    expected: `one of ${definitions.map((definition) => definition.kind).join(", ")}`,
+    ...(near === undefined ? {} : { hint: `did you mean "${near}"?` }),
+  });
+}
+
+/** A problem of shape, with its place in the file. */
+export function shapeFinding(document: ManifestDocument, problem: ShapeProblem): Finding {
+  const hint = problem.hint ?? quotingHint(document, problem);
+  return findingAt(
+    document,
+    problem.at,
+    {
+      code: CODES[problem.kind],
+      severity: "error",
+      message: message(problem),
+      expected: problem.expected,
+      ...(hint === undefined ? {} : { hint }),
+    },
+    { part: problem.kind === "unknown" ? "key" : "value" },
+  );
+}
+
+function message(problem: ShapeProblem): string {
+  const name = problem.path === "" ? "The document" : problem.path;
+  switch (problem.kind) {
+    case "unknown":
+      return `${problem.path} is not a known field.`;
+    case "missing":
+      return `${problem.path} is missing.`;
+    case "type":
+      return `${name} is ${problem.found}.`;
+    case "value":
+      return `${name} cannot be ${problem.found}.`;
+  }
+}
+
+/** YAML 1.1 reads bare words such as `yes` and `010` as booleans and numbers. */
+function quotingHint(document: ManifestDocument, problem: ShapeProblem): string | undefined {
+  if (problem.kind !== "type" || problem.expected !== "text") return undefined;
+  const source = document.source(problem.at);
+  return source === undefined || source === "" ? undefined : `write it in quotes: "${source}"`;
+}
