@@ -44,7 +44,9 @@ acpid -c /etc/acpi -l /dev/null
 for nic in /sys/class/net/*; do
   [ -e $nic/device ] || continue
   ip link set \${nic##*/} up
-  echo "NIC $(cat $nic/address) $(basename $(readlink $nic/device/driver)) $(basename $(readlink $nic/device)) $(cat $nic/mtu)"
+  device=$(readlink -f $nic/device)
+  case $device in */virtio*) device=\${device%/*};; esac
+  echo "NIC $(cat $nic/address) \${device##*/} $(basename $(readlink $device/driver)) $(cat $nic/mtu)"
 done
 echo "${READY}"
 while :; do setsid cttyhack sh; done

@@ -254,6 +254,25 @@ function decideMemory(bytes: bigint): number {
   return Number(mebibytes);
 }
 
+/**
+ * The PCI address of a NIC as the guest sees it, `0000:01:00.0`; undefined for a NIC that the hardware does not have.
+ *
+ * The firmware numbers buses depth first in the order of their ports.
+ */
+export function guestPciAddress(hardware: GuestHardware, nic: string): string | undefined {
+  const place = hardware.nics.find((candidate) => candidate.name === nic)?.place;
+  if (place === undefined) return undefined;
+  const buses = new Map([["pcie.0", 0]]);
+  let last = 0;
+  for (const port of hardware.ports) {
+    buses.set(port.id, ++last);
+    const bridge = hardware.conventionalBridge;
+    if (bridge?.place.bus === port.id) buses.set(bridge.id, ++last);
+  }
+  const hex = (value: number) => value.toString(16).padStart(2, "0");
+  return `0000:${hex(buses.get(place.bus) ?? 0)}:${hex(place.slot)}.${place.function}`;
+}
+
 function at<T>(list: readonly T[], index: number): T {
   const item = list[index];
   if (item === undefined) throw new RangeError(`no element ${index}`);

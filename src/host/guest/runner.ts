@@ -1,0 +1,193 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import * as fs from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Fault, isFault } from "../../model/fault.ts";
+import { within } from "../linux/netns.ts";
+import { type GuestSpec, guestFiles, qemuCommandLine, startsPaused } from "./command-line.ts";
+import { lastWords } from "./guest-log.ts";
+import { findQemuUser, goneWithin, isRunning, kill, type QemuUser, startTimeOf } from "./process.ts";
+import { qemuPath } from "./qemu-facts.ts";
+import { connectQmp, type Qmp } from "./qmp.ts";
+import { type ChildExit, type GuestRecord, type RunningGuest, runningGuest } from "./running-guest.ts";
+
+/** Where a guest runs. */
+export interface GuestPlace {
+  /** Path of the pod's network namespace. */
+  readonly netns: string;
+  /** The guest's folder for sockets and its console's log; made here, and given to QEMU's user. */
+  readonly runDir: string;
+  /** What QEMU says, appended. The folder exists. */
+  readonly logFile: string;
+  /** Called in the same turn as the start of QEMU, so that the record can be written before anything else happens. */
+  readonly started?: (record: GuestRecord) => void;
+}
+
+/** Starts guests and finds them again; the only one that knows how QEMU is run. */
+export interface GuestRunner {
+  /**
+   * Starts QEMU in the pod's namespace, unprivileged, with the tap fds of `fds` (by NIC name, one a queue; the caller
+   * closes its copies), and waits until it answers. QEMU outlives this process.
+   *
+   * @throws Fault PB5054, PB5055, PB5056 (QEMU's words), PB5057, PB5059, PB5060; then no process is left
+   */
+  start(spec: GuestSpec, fds: ReadonlyMap<string, readonly number[]>, place: GuestPlace): Promise<RunningGuest>;
+  /**
+   * The guest of a record, if exactly that process lives and answers with that UUID.
+   *
+   * @throws Fault PB5057, PB5062: it lives, but does not answer
+   */
+  find(record: GuestRecord): Promise<RunningGuest | undefined>;
+}
+
+const READY_DEADLINE_MS = 15_000;
+const RETRY_MS = 5;
+const KILL_DEADLINE_MS = 5_000;
+
+/** The runner of a machine without Kubernetes: QEMU is started here, as a child that outlives its parent. */
+export function localRunner(): GuestRunner {
+  return { start, find };
+}
+
+async function start(
+  spec: GuestSpec,
+  fds: ReadonlyMap<string, readonly number[]>,
+  place: GuestPlace,
+): Promise<RunningGuest> {
+  guestFiles(place.runDir);
+  const user = userFor(spec.accel);
+  const program = qemuPath();
+  const { numbers, stdio } = childFds(fds);
+  const args = qemuCommandLine(spec, numbers);
+  makeRunDir(place.runDir, user);
+
+  const log = fs.openSync(place.logFile, "a", 0o640);
+  let child: ChildProcess;
+  let logStart: number;
+  try {
+    logStart = fs.fstatSync(log).size;
+    child = within(place.netns, () =>
+      spawn(program, args, {
+        ...user,
+        detached: true,
+        cwd: "/",
+        env: { PATH: "/usr/bin:/bin" },
+        stdio: ["ignore", log, log, ...stdio],
+      }),
+    );
+  } finally {
+    fs.closeSync(log);
+  }
+  const exit = exitOf(child);
+  const startTime = child.pid === undefined ? undefined : startTimeOf(child.pid);
+  if (child.pid === undefined || startTime === undefined) throw await notStarted(exit, place, logStart);
+  const record: GuestRecord = {
+    pid: child.pid,
+    startTime,
+    uuid: spec.uuid,
+    runDir: place.runDir,
+    logFile: place.logFile,
+  };
+  try {
+    place.started?.(record);
+    child.unref();
+    const qmp = await Promise.race([firstConnection(spec.files.qmp, exit), exit.then(() => undefined)]);
+    if (qmp === undefined) throw await notStarted(exit, place, logStart);
+    const guest = runningGuest(record, qmp, exit, logStart);
+    if (startsPaused(spec)) {
+      for (const nic of spec.nics) if (!nic.linkUp) await guest.setLink(nic.name, false);
+      await qmp.execute("cont");
+    }
+    return guest;
+  } catch (thrown) {
+    kill(record);
+    await Promise.race([exit, goneWithin(record, KILL_DEADLINE_MS)]);
+    throw thrown;
+  }
+}
+
+async function find(record: GuestRecord): Promise<RunningGuest | undefined> {
+  if (!isRunning(record)) return undefined;
+  let qmp: Qmp;
+  try {
+    qmp = await connectQmp(guestFiles(record.runDir).qmp);
+  } catch (thrown) {
+    if (!isRunning(record)) return undefined;
+    throw thrown;
+  }
+  const answer = await qmp.execute("query-uuid");
+  if (typeof answer === "object" && answer !== null && "UUID" in answer && answer.UUID === record.uuid) {
+    return runningGuest(record, qmp, undefined, 0);
+  }
+  qmp.close();
+  return undefined;
+}
+
+function exitOf(child: ChildProcess): Promise<ChildExit> {
+  return new Promise((resolve) => {
+    child.once("error", (error) => resolve({ code: null, signal: null, error }));
+    child.once("exit", (code, signal) => resolve({ code, signal }));
+  });
+}
+
+/** The monitor's socket appears some 30 ms after the start. */
+async function firstConnection(path: string, exit: Promise<ChildExit>): Promise<Qmp | undefined> {
+  const deadline = performance.now() + READY_DEADLINE_MS;
+  let over = false;
+  void exit.then(() => {
+    over = true;
+  });
+  while (!over) {
+    try {
+      return await connectQmp(path, READY_DEADLINE_MS);
+    } catch (thrown) {
+      if (!isFault(thrown, "PB5062") || performance.now() > deadline) throw thrown;
+    }
+    await sleep(RETRY_MS);
+  }
+  return undefined;
+}
+
+/** QEMU's own user; under KVM with the group that may open /dev/kvm. */
+export function userFor(accel: "kvm" | "tcg"): QemuUser {
+  const user = findQemuUser();
+  if (accel === "tcg") return user;
+  const device = fs.statSync("/dev/kvm");
+  return device.gid !== 0 && (device.mode & 0o060) === 0o060 ? { ...user, gid: device.gid } : user;
+}
+
+/** Numbers the fds as the child will see them, after stdin, stdout and stderr. */
+function childFds(fds: ReadonlyMap<string, readonly number[]>): { numbers: Map<string, number[]>; stdio: number[] } {
+  const stdio: number[] = [];
+  const numbers = new Map<string, number[]>();
+  for (const [nic, list] of fds) {
+    numbers.set(
+      nic,
+      list.map((fd) => 3 + stdio.push(fd) - 1),
+    );
+  }
+  return { numbers, stdio };
+}
+
+/** A folder that only QEMU's user (and root) can enter. */
+function makeRunDir(runDir: string, user: QemuUser): void {
+  fs.mkdirSync(runDir, { recursive: true, mode: 0o711 });
+  fs.chmodSync(runDir, 0o700);
+  fs.chownSync(runDir, user.uid, user.gid);
+}
+
+async function notStarted(exit: Promise<ChildExit>, place: GuestPlace, logStart: number): Promise<Fault> {
+  const { code, signal, error } = await exit;
+  if (error !== undefined) {
+    return new Fault("PB5055", `QEMU cannot be run: ${error.message}.`, {
+      cure: "Run ./patchbay setup.",
+      cause: error,
+    });
+  }
+  const words = lastWords(place.logFile, logStart);
+  const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
+  return new Fault("PB5056", `QEMU ended ${how} before it was ready${words === "" ? "." : `: ${words}`}`, {
+    cure: `Its output is in ${place.logFile}.`,
+    place: place.runDir,
+    data: { code, signal },
+  });
+}

@@ -1,0 +1,168 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Fault, isFault } from "../../model/fault.ts";
+import { nicId } from "../../model/guest/hardware.ts";
+import { guestFiles } from "./command-line.ts";
+import { keepBounded, lastWords } from "./guest-log.ts";
+import { goneWithin, kill, type ProcessId } from "./process.ts";
+import type { Qmp } from "./qmp.ts";
+import { isRecord } from "./qmp-codec.ts";
+
+/** What must be kept to find a guest again. Plain data. */
+export interface GuestRecord extends ProcessId {
+  readonly uuid: string;
+  readonly runDir: string;
+  readonly logFile: string;
+}
+
+/** How a child ended. */
+export interface ChildExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** Set where it never ran. */
+  readonly error?: Error;
+}
+
+/** A guest whose QEMU runs and answers. */
+export interface RunningGuest {
+  readonly record: GuestRecord;
+  readonly qmp: Qmp;
+  /** Fulfilled once QEMU is gone, however it went; never after {@link release}. */
+  readonly exited: Promise<ExitReport>;
+  /**
+   * Presses the power button, waits `graceSeconds` for the guest to shut down, then ends QEMU.
+   *
+   * @throws Fault PB5057 where even SIGKILL does not end it
+   */
+  powerdown(graceSeconds: number): Promise<ExitReport>;
+  /** The link of a NIC, by its name in the manifest, as the guest sees its carrier. */
+  setLink(nic: string, up: boolean): Promise<void>;
+  /** QEMU's run state: `running`, `paused`, `shutdown`, … */
+  status(): Promise<string>;
+  /** Lets go of the guest, which runs on. */
+  release(): void;
+}
+
+/** Why and how a QEMU ended. */
+export interface ExitReport {
+  /**
+   * `shutdown`: the guest shut itself down. `powerdown`: it did so when asked. `quit`: it was ended because it did not, or
+   * was not given the time. `panic`: the guest's kernel panicked. `signal`: QEMU was asked to end by a signal.
+   * `killed`: it ended without saying anything, as SIGKILL does. `crashed`: it failed.
+   */
+  readonly reason: "shutdown" | "powerdown" | "quit" | "panic" | "signal" | "killed" | "crashed";
+  /** QEMU's last lines; may be empty. */
+  readonly lastWords: string;
+  /** Known only to the process that started it. */
+  readonly code?: number;
+  readonly signal?: string;
+}
+
+const QUIT_MS = 2_000;
+const KILL_MS = 5_000;
+/** How long a QEMU may take to end after it closed its monitor. */
+const HANGUP_MS = 2_000;
+
+/** Watches a QEMU. `exit` is there where it is a child of this process; `logStart`: where its output begins. */
+export function runningGuest(
+  record: GuestRecord,
+  qmp: Qmp,
+  exit: Promise<ChildExit> | undefined,
+  logStart: number,
+): RunningGuest {
+  let shutdown: string | undefined;
+  let asked = false;
+  let released = false;
+  qmp.onEvent((event) => {
+    if (event.name === "SHUTDOWN") shutdown = String(event.data["reason"] ?? "");
+    if (event.name === "GUEST_PANICKED") shutdown = "guest-panic";
+  });
+
+  const stopCutting = keepBounded([guestFiles(record.runDir).consoleLog, record.logFile]);
+  const watch = async (): Promise<ExitReport> => {
+    await qmp.closed;
+    stopCutting();
+    if (released) return new Promise(() => {});
+    // Without its monitor nothing can be said about a guest any more.
+    if (!(await goneWithin(record, HANGUP_MS))) kill(record);
+    const ended = exit === undefined ? undefined : await exit;
+    if (exit === undefined) await goneWithin(record, KILL_MS);
+    return {
+      reason: reasonOf(shutdown, asked, ended),
+      lastWords: lastWords(record.logFile, logStart),
+      ...(ended?.code === undefined || ended.code === null ? {} : { code: ended.code }),
+      ...(ended?.signal === undefined || ended.signal === null ? {} : { signal: ended.signal }),
+    };
+  };
+  const exited = watch();
+
+  const endedWithin = async (milliseconds: number): Promise<ExitReport | undefined> => {
+    const cancel = new AbortController();
+    try {
+      const timeout = sleep(milliseconds, undefined, { signal: cancel.signal }).catch(() => undefined);
+      return await Promise.race([exited, timeout]);
+    } finally {
+      cancel.abort();
+    }
+  };
+
+  return {
+    record,
+    qmp,
+    exited,
+    async powerdown(graceSeconds) {
+      asked = true;
+      if (graceSeconds > 0) {
+        await unlessGone(qmp.execute("system_powerdown"));
+        const report = await endedWithin(graceSeconds * 1000);
+        if (report !== undefined) return report;
+      }
+      await unlessGone(qmp.execute("quit", undefined, QUIT_MS));
+      const quit = await endedWithin(QUIT_MS);
+      if (quit !== undefined) return quit;
+      kill(record);
+      const killed = await endedWithin(KILL_MS);
+      if (killed !== undefined) return killed;
+      throw new Fault("PB5057", `QEMU (process ${record.pid}) does not end, not even by SIGKILL.`, {
+        cure: "A device of the machine may be stuck; see dmesg.",
+        place: record.runDir,
+      });
+    },
+    async setLink(nic, up) {
+      await qmp.execute("set_link", { name: nicId(nic), up });
+    },
+    async status() {
+      const answer = await qmp.execute("query-status");
+      return isRecord(answer) && typeof answer["status"] === "string" ? answer["status"] : "unknown";
+    },
+    release() {
+      released = true;
+      qmp.close();
+    },
+  };
+}
+
+/** An answer that no longer comes, because QEMU ended or hangs, is no failure of ending it. */
+async function unlessGone(answer: Promise<unknown>): Promise<void> {
+  try {
+    await answer;
+  } catch (thrown) {
+    if (!isFault(thrown)) throw thrown;
+  }
+}
+
+function reasonOf(shutdown: string | undefined, asked: boolean, exit: ChildExit | undefined): ExitReport["reason"] {
+  switch (shutdown) {
+    case "guest-shutdown":
+      return asked ? "powerdown" : "shutdown";
+    case "guest-panic":
+      return "panic";
+    case "host-qmp-quit":
+      return "quit";
+    case "host-signal":
+      return "signal";
+    case undefined:
+      return exit === undefined || exit.signal === "SIGKILL" ? "killed" : "crashed";
+    default:
+      return exit?.code === 0 ? "shutdown" : "crashed";
+  }
+}

@@ -1,0 +1,218 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import * as fs from "node:fs";
+import { createInterface } from "node:readline";
+import { type TestContext, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import type { GuestSpec } from "../../src/host/guest/command-line.ts";
+import { findQemus, findQemuUser, isRunning } from "../../src/host/guest/process.ts";
+import { localRunner } from "../../src/host/guest/runner.ts";
+import type { GuestRecord, RunningGuest } from "../../src/host/guest/running-guest.ts";
+import { isFault } from "../../src/model/fault.ts";
+import { guestPciAddress } from "../../src/model/guest/hardware.ts";
+import type { GuestNic, NicModel } from "../../src/model/wiring/wiring.ts";
+import { closeAll, nic, openTaps, type TextConsole, textConsole, tinySpec, type World, world } from "./qemu-world.ts";
+import { READY } from "./tiny-guest.ts";
+
+async function boot(t: TestContext, at: World, spec: GuestSpec): Promise<RunningGuest> {
+  const fds = openTaps(at, spec.nics);
+  try {
+    const guest = await localRunner().start(spec, fds, at);
+    t.after(async () => void (await guest.powerdown(0)));
+    return guest;
+  } finally {
+    closeAll(fds);
+  }
+}
+
+async function consoleOf(t: TestContext, at: World): Promise<TextConsole> {
+  const console = await textConsole(`${at.runDir}/serial.sock`);
+  t.after(() => console.close());
+  return console;
+}
+
+function procStatus(pid: number): Record<string, string> {
+  const lines = fs.readFileSync(`/proc/${pid}/status`, "utf8").trim().split("\n");
+  return Object.fromEntries(lines.map((line) => line.split(/:\s*/, 2)));
+}
+
+test("QEMU runs without privilege in the pod's namespace, and shuts down at the power button", async (t) => {
+  const at = world(t);
+  const guest = await boot(t, at, await tinySpec(at, [nic("default")]));
+  const { pid } = guest.record;
+  const user = findQemuUser();
+  const status = procStatus(pid);
+  assert.match(status["Uid"] ?? "", new RegExp(`^(${user.uid}\\s*){4}$`));
+  assert.match(status["Gid"] ?? "", new RegExp(`^(${user.gid}\\s*){4}$`));
+  assert.equal(status["Groups"]?.trim(), "");
+  for (const set of ["CapEff", "CapPrm", "CapInh", "CapAmb"]) assert.match(status[set] ?? "", /^0+$/, set);
+  assert.equal(status["NoNewPrivs"], "1");
+  assert.equal(status["Seccomp"], "2");
+  assert.equal(fs.statSync(`/proc/${pid}/ns/net`).ino, fs.statSync(at.netns).ino);
+  assert.notEqual(fs.statSync(`/proc/${pid}/ns/net`).ino, fs.statSync("/proc/self/ns/net").ino);
+  assert.equal(fs.statSync(at.runDir).mode & 0o777, 0o700);
+  for (const fd of fs.readdirSync(`/proc/${pid}/fd`)) {
+    assert.doesNotMatch(fs.readlinkSync(`/proc/${pid}/fd/${fd}`), /^pipe:/, "a pipe would tie QEMU to this process");
+  }
+  assert.equal(await guest.status(), "running");
+  assert.ok(findQemus(user).some((found) => found.pid === pid && found.uuid === guest.record.uuid));
+
+  const console = await consoleOf(t, at);
+  await console.until(new RegExp(READY));
+  console.send("echo $((6 * 7))-from-the-guest\n");
+  await console.until(/42-from-the-guest/);
+  assert.match(fs.readFileSync(`${at.runDir}/console.log`, "utf8"), /42-from-the-guest/);
+
+  const report = await guest.powerdown(30);
+  assert.equal(report.reason, "powerdown");
+  assert.equal(report.code, 0);
+  assert.equal(isRunning(guest.record), false);
+  assert.deepEqual(await guest.exited, report);
+});
+
+test("every model comes up where its PCI address was planned, with its MAC; virtio with its MTU and queues", async (t) => {
+  const at = world(t);
+  const models: NicModel[] = ["virtio", "e1000", "e1000e", "ne2k_pci", "pcnet", "rtl8139"];
+  const nics: GuestNic[] = [
+    ...models.map((model, index) =>
+      nic(model, { model, mac: `02:00:00:00:01:0${index}`, ...(model === "virtio" ? { mtu: 1400 } : {}) }),
+    ),
+    nic("placed", { mac: "02:00:00:00:02:00", pciAddress: "0000:00:05.0" }),
+    nic("queues", { mac: "02:00:00:00:02:01", queues: 2, acpiIndex: 7 }),
+    nic("boots", { mac: "02:00:00:00:02:02", bootOrder: 1 }),
+  ];
+  const spec = await tinySpec(at, nics, { rng: true, cpu: { cores: 2 } });
+  const guest = await boot(t, at, spec);
+  const console = await consoleOf(t, at);
+  const boots = await console.until(new RegExp(READY));
+  const seen = new Map(
+    [...boots.matchAll(/NIC (\S+) (\S+) (\S+) (\d+)/g)].map(([, mac, pci, driver, mtu]) => [mac, { pci, driver, mtu }]),
+  );
+  const drivers: Record<NicModel, string> = {
+    virtio: "virtio-pci",
+    e1000: "e1000",
+    e1000e: "e1000e",
+    igb: "igb",
+    ne2k_pci: "ne2k-pci",
+    pcnet: "pcnet32",
+    rtl8139: "8139cp",
+  };
+  for (const each of nics) {
+    const expected = {
+      pci: guestPciAddress(spec.hardware, each.name),
+      driver: drivers[each.model],
+      mtu: String(each.mtu),
+    };
+    assert.deepEqual(seen.get(each.mac), expected, each.name);
+  }
+  assert.equal(guestPciAddress(spec.hardware, "placed"), "0000:00:05.0");
+
+  const buses = await guest.qmp.execute("query-pci");
+  const ids = JSON.stringify(buses);
+  for (const each of nics) assert.match(ids, new RegExp(`"qdev_id":"ua-${each.name}"`));
+  const spare = spec.hardware.ports.filter(
+    (port) =>
+      spec.hardware.conventionalBridge?.place.bus !== port.id &&
+      !spec.hardware.nics.some((each) => each.place.bus === port.id),
+  );
+  assert.equal(spare.length, 4);
+  for (const port of spare) assert.match(ids, new RegExp(`"qdev_id":"${port.id}"`));
+
+  console.send("ls /sys/class/net/*/queues | grep -c rx-; grep -c processor /proc/cpuinfo; echo done-$((1+1))\n");
+  const counts = await console.until(/done-2/);
+  assert.match(
+    counts,
+    new RegExp(`\\n${nics.length + 2}\\r?\\n2\\r?\\n`),
+    "one rx queue a NIC, one more for two queues, one of lo",
+  );
+});
+
+test("a link can be down from the start, and be set while the guest runs", async (t) => {
+  const at = world(t);
+  const guest = await boot(t, at, await tinySpec(at, [nic("default", { linkUp: false })]));
+  assert.equal(await guest.status(), "running");
+  const console = await consoleOf(t, at);
+  await console.until(new RegExp(READY));
+  const carrier = async (wanted: string): Promise<void> => {
+    console.send(
+      `until [ "$(cat /sys/class/net/eth0/carrier)" = ${wanted} ]; do :; done; echo carrier-$((${wanted}+5))\n`,
+    );
+    await console.until(new RegExp(`carrier-${Number(wanted) + 5}`));
+  };
+  await carrier("0");
+  await guest.setLink("default", true);
+  await carrier("1");
+  await guest.setLink("default", false);
+  await carrier("0");
+  await assert.rejects(guest.setLink("none", true), (thrown) => isFault(thrown, "PB5058"));
+});
+
+test("a guest outlives a killed daemon, is found again as it was, and its end by SIGKILL is noticed", async (t) => {
+  const at = world(t);
+  const spec = await tinySpec(at, [nic("default")]);
+  const starter = spawn(
+    process.execPath,
+    [fileURLToPath(new URL("qemu-starter.ts", import.meta.url)), JSON.stringify({ spec, place: at })],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  const [line] = await once(createInterface(starter.stdout), "line");
+  const record: GuestRecord = JSON.parse(String(line));
+  t.after(async () => void (await (await localRunner().find(record))?.powerdown(0)));
+  const before = await consoleOf(t, at);
+  await before.until(new RegExp(READY));
+  before.send("memory=kept; echo set-$((1+1))\n");
+  await before.until(/set-2/);
+  before.close();
+  starter.kill("SIGKILL");
+  await once(starter, "exit");
+
+  assert.equal(await localRunner().find({ ...record, startTime: record.startTime + 1 }), undefined);
+  assert.equal(await localRunner().find({ ...record, uuid: "00000000-0000-4000-8000-000000000000" }), undefined);
+  const guest = await localRunner().find(record);
+  assert.ok(guest !== undefined);
+  assert.equal(await guest.status(), "running");
+  const after = await consoleOf(t, at);
+  after.send("echo memory-$memory\n");
+  await after.until(/memory-kept/);
+
+  guest.release();
+  const again = await localRunner().find(record);
+  assert.ok(again !== undefined);
+  process.kill(record.pid, "SIGKILL");
+  const report = await again.exited;
+  assert.equal(report.reason, "killed");
+  assert.equal(await localRunner().find(record), undefined);
+});
+
+test("a guest that shuts itself down, and a QEMU killed by its parent's hand, say so", async (t) => {
+  const at = world(t);
+  const spec = await tinySpec(at, []);
+  const first = await boot(t, at, spec);
+  const console = await consoleOf(t, at);
+  await console.until(new RegExp(READY));
+  console.send("poweroff -f\n");
+  assert.equal((await first.exited).reason, "shutdown");
+  const second = await boot(t, at, spec);
+  process.kill(second.record.pid, "SIGKILL");
+  const report = await second.exited;
+  assert.equal(report.reason, "killed");
+  assert.equal(report.signal, "SIGKILL");
+  const third = await boot(t, at, spec);
+  assert.equal((await third.powerdown(0)).reason, "quit");
+});
+
+test("a QEMU that ends before it is ready leaves its words and no process", async (t) => {
+  const at = world(t);
+  const spec = await tinySpec(at, [nic("default")]);
+  const broken: GuestSpec = { ...spec, kernelBoot: { kernel: "/nonexistent/vmlinuz", args: "" } };
+  await assert.rejects(boot(t, at, broken), (thrown) => {
+    assert.ok(isFault(thrown, "PB5056"));
+    assert.match(thrown.message, /nonexistent/);
+    return true;
+  });
+  assert.equal(
+    findQemus(findQemuUser()).some((found) => found.uuid === spec.uuid),
+    false,
+  );
+});
