@@ -1,5 +1,5 @@
 import { type Fault, toFault } from "../../model/fault.ts";
-import { replaceTable } from "../../model/wiring/nft.ts";
+import { renderTable, replaceTable } from "../../model/wiring/nft.ts";
 import { type Step, type StepKind, stepText } from "../../model/wiring/steps.ts";
 import { batch, type NetlinkRequest, refusal, withRouteSocket } from "./netlink-socket.ts";
 import { runNft } from "./nftables.ts";
@@ -37,6 +37,7 @@ const executors: Executors = {
     request: () => deleteAddress(linkIndex(link), cidr, link),
   }),
   "sysctl.write": ({ key, value }) => ({ by: "sysctl", key, value }),
+  "table.create": ({ table }) => ({ by: "nftables", commands: `${renderTable(table)}\n` }),
   "table.replace": ({ table }) => ({ by: "nftables", commands: replaceTable(table) }),
   "table.restore": ({ family, name, listing }) => ({
     by: "nftables",
