@@ -1,0 +1,68 @@
+import type { ServerResponse } from "node:http";
+import { ApiError, failure, type Status } from "../model/api/status.ts";
+import { sentence } from "../model/fault.ts";
+
+const JSON_TYPE = "application/json";
+const LONGEST_WARNINGS = 4096;
+
+/** Ends a response with a JSON text. */
+export function answerText(
+  response: ServerResponse,
+  code: number,
+  text: string,
+  warnings: readonly string[] = [],
+  type = JSON_TYPE,
+): void {
+  addWarnings(response, warnings);
+  response.writeHead(code, {
+    "content-type": type,
+    "content-length": Buffer.byteLength(text),
+    "cache-control": "no-cache, private",
+  });
+  response.end(text);
+}
+
+export function answerJson(
+  response: ServerResponse,
+  code: number,
+  value: unknown,
+  warnings: readonly string[] = [],
+  type = JSON_TYPE,
+): void {
+  answerText(response, code, JSON.stringify(value), warnings, type);
+}
+
+/** Ends a response with a failure; the cure follows the sentence. */
+export function answerError(response: ServerResponse, error: ApiError, warnings: readonly string[] = []): void {
+  const status: Status = error.cure === undefined ? error.status : { ...error.status, message: sentence(error) };
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  if (error.httpStatus === 401) response.setHeader("www-authenticate", "Bearer");
+  const retry = error.status.details?.retryAfterSeconds;
+  if (retry !== undefined) response.setHeader("retry-after", String(retry));
+  answerJson(response, error.httpStatus, status, warnings);
+}
+
+/** What a defect looks like from outside: its text stays in the log. */
+export function internalError(): ApiError {
+  const message = "an error on the server prevented the request from succeeding; the daemon's log has the details";
+  return new ApiError("PB6010", failure(500, "InternalError", message));
+}
+
+/** One `Warning: 299` header a sentence (RFC 7234 §5.5), 4 KiB in all. */
+function addWarnings(response: ServerResponse, warnings: readonly string[]): void {
+  if (warnings.length === 0) return;
+  let size = 0;
+  const values: string[] = [];
+  for (const warning of new Set(warnings)) {
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: a header may not carry them
+    const plain = warning.replace(/[\u0000-\u001f\u007f]+/g, " ").replace(/["\\]/g, "\\$&");
+    size += plain.length;
+    if (size > LONGEST_WARNINGS) break;
+    // Headers are bytes; clients read these as UTF-8.
+    values.push(`299 - "${Buffer.from(plain, "utf8").toString("latin1")}"`);
+  }
+  response.setHeader("warning", values);
+}

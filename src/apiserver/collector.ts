@@ -1,0 +1,245 @@
+import type { KubeObject, OwnerReference, ResourceDefinition } from "../model/api/resource.ts";
+import { isApiError } from "../model/api/status.ts";
+import type { Machinery, WriteOptions } from "./machinery.ts";
+import { isNamespaceResource, namespaceKey } from "./namespaces.ts";
+import { asKubeObject, withMetadata } from "./object-meta.ts";
+import { parseStored, servedObject } from "./serving.ts";
+import type { Change, StoredObject } from "./store.ts";
+import { changeObject, deleteObject, describeObject, FOREGROUND, ORPHAN, removeEmptyNamespace } from "./writes.ts";
+
+/** Deletes in the background what deletions and time leave over. */
+export interface Collector {
+  close(): Promise<void>;
+}
+
+const USER = "system:serviceaccount:kube-system:generic-garbage-collector";
+const OPTIONS: WriteOptions = { user: USER, dryRun: false, fieldValidation: "Ignore" };
+const EVENT_MS = 3_600_000;
+const EXPIRY_EVERY_MS = 60_000;
+const FIRST_RETRY_MS = 200;
+const LAST_RETRY_MS = 30_000;
+
+/**
+ * Starts the collector: dependents go with their last owner (or before it, on foreground deletion; or stay, on orphan
+ * deletion), the content of a namespace goes before the namespace, events go after an hour.
+ *
+ * It works off the changes of the store, and at start looks at all that a former daemon left undone.
+ */
+export function startCollector(machinery: Machinery): Collector {
+  const { catalog, store, log } = machinery;
+  /** What is to be looked at, by UID, with the number of failures so far. */
+  const queue = new Map<string, number>();
+  const retries = new Set<NodeJS.Timeout>();
+  let closed = false;
+  let running: Promise<void> | undefined;
+
+  function look(uid: string, failures = 0): void {
+    if (closed) return;
+    queue.set(uid, failures);
+    running ??= drain().finally(() => {
+      running = undefined;
+      if (queue.size > 0 && !closed) look([...queue.keys()][0] ?? uid);
+    });
+  }
+
+  async function drain(): Promise<void> {
+    for (;;) {
+      const [next] = queue;
+      if (next === undefined || closed) return;
+      const [uid, failures] = next;
+      queue.delete(uid);
+      try {
+        await settle(uid);
+      } catch (thrown) {
+        retryLater(uid, failures, thrown);
+      }
+    }
+  }
+
+  function retryLater(uid: string, failures: number, thrown: unknown): void {
+    const wait = Math.min(FIRST_RETRY_MS * 2 ** failures, LAST_RETRY_MS);
+    log.warn({ err: thrown, uid, wait }, "an object could not be collected; it is tried again");
+    const timer = setTimeout(() => {
+      retries.delete(timer);
+      look(uid, failures + 1);
+    }, wait);
+    retries.add(timer);
+  }
+
+  /** Does what the object's state asks for now; called again after each change of it. */
+  async function settle(uid: string): Promise<void> {
+    const stored = store.getByUid(uid);
+    if (stored === undefined) {
+      for (const dependent of store.dependents(uid)) await settleOwners(dependent);
+      return;
+    }
+    const definition = catalog.stored(stored.group, stored.plural);
+    if (definition === undefined) return;
+    const object = asKubeObject(servedObject(catalog, definition, stored.body));
+    if (object.metadata.deletionTimestamp === undefined) {
+      await settleOwners(stored);
+      return;
+    }
+    const finalizers = object.metadata.finalizers ?? [];
+    if (finalizers.includes(ORPHAN)) await orphan(definition, object, uid);
+    else if (finalizers.includes(FOREGROUND)) await deleteDependentsFirst(definition, object, uid);
+    else if (isNamespaceResource(definition)) await emptyNamespace(definition, stored.name);
+  }
+
+  /** Deletes an object whose owners are all gone; forgets those that are, where others are left. */
+  async function settleOwners(stored: StoredObject): Promise<void> {
+    const definition = catalog.stored(stored.group, stored.plural);
+    if (definition === undefined) return;
+    const object = asKubeObject(servedObject(catalog, definition, stored.body));
+    const owners = object.metadata.ownerReferences ?? [];
+    const gone = owners.filter(isGone);
+    if (gone.length === 0) return;
+    if (gone.length === owners.length) await erase(definition, stored);
+    else await dropOwners(definition, stored, new Set(gone.map((owner) => owner.uid)));
+  }
+
+  /** An owner of a kind that is not served here is not judged. */
+  function isGone(owner: OwnerReference): boolean {
+    return catalog.byKind(owner.apiVersion, owner.kind) !== undefined && store.getByUid(owner.uid) === undefined;
+  }
+
+  async function orphan(definition: ResourceDefinition, object: KubeObject, uid: string): Promise<void> {
+    for (const dependent of store.dependents(uid)) {
+      const kind = catalog.stored(dependent.group, dependent.plural);
+      if (kind !== undefined) await dropOwners(kind, dependent, new Set([uid]));
+    }
+    await dropFinalizer(definition, object, ORPHAN);
+  }
+
+  async function deleteDependentsFirst(definition: ResourceDefinition, object: KubeObject, uid: string): Promise<void> {
+    for (const dependent of store.dependents(uid)) {
+      const kind = catalog.stored(dependent.group, dependent.plural);
+      if (kind !== undefined) await erase(kind, dependent);
+    }
+    const blocking = store.dependents(uid).some(({ body }) => {
+      const owners = asKubeObject(parseStored(body)).metadata.ownerReferences ?? [];
+      return owners.some((owner) => owner.uid === uid && owner.blockOwnerDeletion === true);
+    });
+    if (!blocking) await dropFinalizer(definition, object, FOREGROUND);
+  }
+
+  async function emptyNamespace(definition: ResourceDefinition, name: string): Promise<void> {
+    for (const stored of store.inNamespace(name)) {
+      const kind = catalog.stored(stored.group, stored.plural);
+      if (kind !== undefined) await erase(kind, stored);
+    }
+    await removeEmptyNamespace(machinery, definition, name);
+  }
+
+  async function erase(definition: ResourceDefinition, stored: StoredObject): Promise<void> {
+    await unlessGone(
+      deleteObject(machinery, definition, stored.namespace, stored.name, {
+        user: USER,
+        dryRun: false,
+        propagationPolicy: "Background",
+        preconditions: { uid: stored.uid },
+      }),
+    );
+    log.debug({ object: describeObject(definition, stored.namespace, stored.name) }, "collected");
+  }
+
+  async function dropOwners(
+    definition: ResourceDefinition,
+    stored: StoredObject,
+    gone: ReadonlySet<string>,
+  ): Promise<void> {
+    const from = (current: KubeObject) => {
+      const left = (current.metadata.ownerReferences ?? []).filter((owner) => !gone.has(owner.uid));
+      return withMetadata(current, { ownerReferences: left.length === 0 ? undefined : left });
+    };
+    const wanted = { from, pinned: false };
+    await unlessGone(changeObject(machinery, definition, stored.namespace, stored.name, wanted, OPTIONS));
+  }
+
+  async function dropFinalizer(definition: ResourceDefinition, object: KubeObject, finalizer: string): Promise<void> {
+    const { name, namespace = "" } = object.metadata;
+    const from = (current: KubeObject) => {
+      const left = (current.metadata.finalizers ?? []).filter((each) => each !== finalizer);
+      return withMetadata(current, { finalizers: left.length === 0 ? undefined : left });
+    };
+    await unlessGone(changeObject(machinery, definition, namespace, name, { from, pinned: false }, OPTIONS));
+  }
+
+  function hear(changes: readonly Change[]): void {
+    for (const change of changes) {
+      const object = asKubeObject(parseStored(change.body));
+      const { uid, ownerReferences = [], deletionTimestamp, finalizers = [] } = object.metadata;
+      if (uid === undefined) continue;
+      if (change.type === "DELETED") {
+        look(uid);
+        for (const owner of ownerReferences) look(owner.uid);
+        const namespace = change.namespace === "" ? undefined : store.get(namespaceKey(change.namespace));
+        if (namespace?.body.includes('"deletionTimestamp"') === true) look(namespace.uid);
+      } else if (
+        ownerReferences.length > 0 ||
+        (deletionTimestamp !== undefined && (finalizers.length > 0 || change.group === ""))
+      ) {
+        look(uid);
+      }
+    }
+  }
+
+  function catchUp(): void {
+    for (const { uid } of store.dependents(undefined)) look(uid);
+    for (const definition of catalog.definitions) {
+      const { group, plural } = definition;
+      let after: { namespace: string; name: string } | undefined;
+      for (;;) {
+        const page = store.list({ group, plural, limit: 500, ...(after === undefined ? {} : { after }) });
+        for (const { uid, body } of page) if (body.includes('"deletionTimestamp"')) look(uid);
+        const last = page.at(-1);
+        if (last === undefined) break;
+        after = { namespace: last.namespace, name: last.name };
+      }
+    }
+  }
+
+  async function expireEvents(): Promise<void> {
+    const before = machinery.now() - EVENT_MS;
+    for (const definition of catalog.definitions.filter(({ plural }) => plural === "events")) {
+      for (const stored of store.list({ group: definition.group, plural: definition.plural, limit: 10_000 })) {
+        if (lastSeen(asKubeObject(parseStored(stored.body))) < before) await erase(definition, stored);
+      }
+    }
+  }
+
+  const unsubscribe = store.subscribe(hear);
+  let expiry: Promise<void> = Promise.resolve();
+  const expire = () => {
+    expiry = expireEvents().catch((thrown: unknown) => log.warn({ err: thrown }, "old events could not be removed"));
+  };
+  const clock = setInterval(expire, EXPIRY_EVERY_MS);
+  clock.unref();
+  expire();
+  catchUp();
+
+  return {
+    async close() {
+      closed = true;
+      unsubscribe();
+      clearInterval(clock);
+      for (const timer of retries) clearTimeout(timer);
+      await running;
+      await expiry;
+    },
+  };
+}
+
+/** When an event was seen last, in ms. */
+function lastSeen(event: KubeObject): number {
+  const times = [event.metadata.creationTimestamp, event["lastTimestamp"], event["eventTime"]];
+  return Math.max(...times.map((time) => (typeof time === "string" ? Date.parse(time) || 0 : 0)));
+}
+
+async function unlessGone(write: Promise<unknown>): Promise<void> {
+  try {
+    await write;
+  } catch (thrown) {
+    if (!isApiError(thrown, "NotFound") && !isApiError(thrown, "Conflict")) throw thrown;
+  }
+}

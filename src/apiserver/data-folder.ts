@@ -1,0 +1,87 @@
+import { randomBytes } from "node:crypto";
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { dirname } from "node:path";
+import type { Logger } from "pino";
+import { Fault } from "../model/fault.ts";
+
+/**
+ * Makes the folder, or sees to it that only its owner can enter: rights looser than 0700 are tightened.
+ *
+ * @throws Fault PB6001 where it is no folder of this user's own.
+ */
+export function ownFolder(path: string, log: Logger): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    const found = lstatSync(path);
+    if (!found.isDirectory()) {
+      throw new Fault("PB6001", `${path} is ${found.isSymbolicLink() ? "a symbolic link" : "no folder"}`, {
+        place: path,
+        cure: "Name a folder with --data-dir.",
+      });
+    }
+    const user = process.geteuid?.();
+    if (user !== undefined && found.uid !== user) {
+      throw new Fault("PB6001", `${path} belongs to user ${found.uid}, and this is user ${user}`, {
+        place: path,
+        cure: `Run \`chown -R ${user} ${path}\`, or choose another folder with --data-dir.`,
+      });
+    }
+    if ((found.mode & 0o077) !== 0) {
+      chmodSync(path, 0o700);
+      log.warn(
+        { path, mode: (found.mode & 0o777).toString(8) },
+        "others could enter this folder; its rights are 0700 now",
+      );
+    }
+  } catch (thrown) {
+    if (thrown instanceof Fault) throw thrown;
+    throw new Fault("PB6001", `the folder ${path} cannot be used: ${reasonOf(thrown)}`, {
+      place: path,
+      cure: "Choose another folder with --data-dir.",
+      cause: thrown,
+    });
+  }
+}
+
+/**
+ * Writes a file for its owner only (0600): a reader sees the old content or the new one, also after a crash.
+ *
+ * @throws Fault PB6001
+ */
+export function writePrivateFile(path: string, content: string): void {
+  const temporary = `${path}.${randomBytes(6).toString("hex")}`;
+  try {
+    const file = openSync(temporary, "wx", 0o600);
+    try {
+      writeSync(file, content);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, path);
+    const folder = openSync(dirname(path), "r");
+    fsyncSync(folder);
+    closeSync(folder);
+  } catch (thrown) {
+    rmSync(temporary, { force: true });
+    throw new Fault("PB6001", `the file ${path} cannot be written: ${reasonOf(thrown)}`, {
+      place: path,
+      cure: "Look at the disk's free space and the folder's rights.",
+      cause: thrown,
+    });
+  }
+}
+
+function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

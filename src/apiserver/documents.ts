@@ -1,0 +1,90 @@
+import type { Catalog } from "./catalog.ts";
+import { aggregatedDiscovery, apiGroup, apiGroupList, apiResourceList, apiVersions } from "./discovery.ts";
+import { noSuchResource, notAcceptable } from "./refusals.ts";
+import { chooseRepresentation, type MediaRange } from "./representation.ts";
+
+/** A document that is no resource: its text and media type. */
+export interface ServedDocument {
+  readonly type: string;
+  readonly text: string;
+}
+
+/** The version that clients are told; kubectl asks it for what it may use. */
+const KUBERNETES = { major: "1", minor: "32", gitVersion: "v1.32.0+patchbay" };
+
+const OPENAPI_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
+/**
+ * Answers discovery, versions, OpenAPI and health.
+ *
+ * @throws ApiError 404 for other paths.
+ */
+export function serveDocument(
+  catalog: Catalog,
+  path: readonly string[],
+  accept: readonly MediaRange[],
+): ServedDocument {
+  const [root, group, version] = path;
+  switch (path.length === 0 ? "" : root) {
+    case "":
+      return json({ paths: ["/api", "/apis", "/livez", "/openapi/v2", "/readyz", "/version"] });
+    case "api":
+      if (group !== undefined) return json(found(apiResourceList(catalog, "", group)));
+      return aggregated(catalog, true, accept) ?? json(apiVersions());
+    case "apis":
+      if (group === undefined) return aggregated(catalog, false, accept) ?? json(apiGroupList(catalog));
+      if (version === undefined) return json(found(apiGroup(catalog, group)));
+      return json(found(apiResourceList(catalog, group, version)));
+    case "version":
+      return json({
+        ...KUBERNETES,
+        gitCommit: "",
+        gitTreeState: "clean",
+        buildDate: "1970-01-01T00:00:00Z",
+        goVersion: "",
+        compiler: "node",
+        platform: "linux/amd64",
+      });
+    case "readyz":
+    case "livez":
+    case "healthz":
+      if (path.length > 1) break;
+      return { type: "text/plain; charset=utf-8", text: "ok" };
+    case "openapi":
+      if (path.length === 2 && group === "v2") return openapiV2(accept);
+      break;
+  }
+  throw noSuchResource();
+}
+
+function json(value: object): ServedDocument {
+  return { type: "application/json", text: JSON.stringify(value) };
+}
+
+function found(document: object | undefined): object {
+  if (document === undefined) throw noSuchResource();
+  return document;
+}
+
+function aggregated(catalog: Catalog, core: boolean, accept: readonly MediaRange[]): ServedDocument | undefined {
+  const form = chooseRepresentation(accept);
+  if (form.as !== "APIGroupDiscoveryList") return undefined;
+  return {
+    type: `application/json;g=apidiscovery.k8s.io;v=${form.version};as=APIGroupDiscoveryList`,
+    text: JSON.stringify(aggregatedDiscovery(catalog, core, form.version)),
+  };
+}
+
+/**
+ * kubectl up to 1.23 applies nothing without the protobuf form. An empty document has no bytes; unknown fields are
+ * then this server's to report.
+ */
+function openapiV2(accept: readonly MediaRange[]): ServedDocument {
+  for (const { type } of accept) {
+    if (type === OPENAPI_V2_PROTOBUF) return { type: "application/octet-stream", text: "" };
+    if (type === "application/json" || type === "*/*") {
+      return json({ swagger: "2.0", info: { title: "Patchbay", version: KUBERNETES.gitVersion }, paths: {} });
+    }
+  }
+  throw notAcceptable();
+}

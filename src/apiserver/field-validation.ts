@@ -1,0 +1,47 @@
+import type { StatusCause } from "../model/api/admission.ts";
+import type { KubeObject, ResourceDefinition } from "../model/api/resource.ts";
+import { checkShape, type ShapeProblem } from "../model/api/shape.ts";
+import { ApiError, failure } from "../model/api/status.ts";
+import { apiVersionOf } from "./catalog.ts";
+import type { FieldValidation } from "./machinery.ts";
+import { invalid } from "./refusals.ts";
+
+/**
+ * Judges an object by its resource's schema.
+ *
+ * @returns the warnings that `Warn` asks for.
+ * @throws ApiError 400 for unknown fields under `Strict`, 422 for what is missing or of a wrong type or value.
+ */
+export function validateFields(
+  definition: ResourceDefinition,
+  object: KubeObject,
+  mode: FieldValidation,
+): readonly string[] {
+  if (definition.schema === undefined) return [];
+  const problems = checkShape(definition.schema, object);
+  const unknown = problems.filter((problem) => problem.kind === "unknown").map(unknownField);
+  if (mode === "Strict" && unknown.length > 0) {
+    const apiVersion = apiVersionOf(definition);
+    const message = `${definition.kind} in version "${apiVersion}" cannot be handled as a ${definition.kind}: strict decoding error: ${unknown.join(", ")}`;
+    throw new ApiError("PB6010", failure(400, "BadRequest", message));
+  }
+  const causes = problems.filter((problem) => problem.kind !== "unknown").map(causeOf);
+  if (causes.length > 0) throw invalid(definition, object.metadata.name, causes);
+  return mode === "Warn" ? unknown : [];
+}
+
+function unknownField({ path, hint }: ShapeProblem): string {
+  return `unknown field "${path}"${hint === undefined ? "" : ` (${hint})`}`;
+}
+
+function causeOf({ path, kind, expected, hint }: ShapeProblem): StatusCause {
+  const more = hint === undefined ? "" : ` (${hint})`;
+  switch (kind) {
+    case "missing":
+      return { reason: "FieldValueRequired", field: path, message: `Required value: expected ${expected}${more}` };
+    case "type":
+      return { reason: "FieldValueTypeInvalid", field: path, message: `Invalid value: expected ${expected}${more}` };
+    default:
+      return { reason: "FieldValueInvalid", field: path, message: `Invalid value: expected ${expected}${more}` };
+  }
+}

@@ -1,0 +1,302 @@
+import { randomInt } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ResourceDefinition } from "../model/api/resource.ts";
+import { isApiError } from "../model/api/status.ts";
+import { answerError, answerJson, answerText, internalError } from "./answers.ts";
+import { apiVersionOf } from "./catalog.ts";
+import { serveDocument } from "./documents.ts";
+import { isObject, type JsonObject } from "./json.ts";
+import type { Machinery } from "./machinery.ts";
+import { namesRevision, readPatch } from "./patches.ts";
+import { flagParameter, parameter, readDeleteOptions, readWriteOptions, wholeParameter } from "./query.ts";
+import { readList, readOne, readRevision, revisionOf } from "./reads.ts";
+import { badRequest, methodNotAllowed } from "./refusals.ts";
+import { chooseRepresentation, type Representation, readAccept, readIncludeObject } from "./representation.ts";
+import { mediaTypeOf, readBody } from "./request-body.ts";
+import { type Route, readRoute } from "./route.ts";
+import { readSelection } from "./selectors.ts";
+import { parseStored } from "./serving.ts";
+import { makeTablePrinter, partialMetadata, type TablePrinter } from "./table.ts";
+import { asItIs, type WatchHub } from "./watch.ts";
+import { changeObject, createObject, deleteObject, warningsOf } from "./writes.ts";
+
+/** Answers requests that were authenticated as `user`. Never rejects. */
+export type Handler = (request: IncomingMessage, response: ServerResponse, user: string) => Promise<void>;
+
+type ResourceRoute = Extract<Route, { to: "resource" }>;
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly query: URLSearchParams;
+  readonly user: string;
+  readonly form: Representation;
+}
+
+/** Watches without a timeout of their own end after half an hour to an hour, as kube-apiserver's do. */
+const WATCH_SECONDS = 1_800;
+const DELETE_TOGETHER = 64;
+
+export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
+  const { catalog, store, log } = machinery;
+  const printers = new Map<ResourceDefinition, TablePrinter>(
+    catalog.definitions.map((definition) => [definition, makeTablePrinter(definition, machinery.now)]),
+  );
+
+  async function handle(request: IncomingMessage, response: ServerResponse, user: string): Promise<void> {
+    const url = readUrl(request);
+    const route = readRoute(catalog, url.pathname);
+    const accept = readAccept(request.headers.accept);
+    if (route.to === "document") {
+      if (request.method !== "GET" && request.method !== "HEAD") throw methodNotAllowed();
+      const document = serveDocument(catalog, route.path, accept);
+      answerText(response, 200, document.text, [], document.type);
+      return;
+    }
+    const exchange = { request, response, query: url.searchParams, user, form: chooseRepresentation(accept) };
+    await (route.name === undefined ? onCollection(exchange, route) : onObject(exchange, route, route.name));
+  }
+
+  async function onCollection(exchange: Exchange, route: ResourceRoute): Promise<void> {
+    const { request, query, user } = exchange;
+    const { definition } = route;
+    switch (request.method) {
+      case "GET":
+      case "HEAD":
+        if (flagParameter(query, "watch")) watch(exchange, route);
+        else list(exchange, route);
+        return;
+      case "POST": {
+        if (definition.namespaced && route.namespace === undefined) throw methodNotAllowed();
+        const options = readWriteOptions(query, user);
+        const written = await createObject(
+          machinery,
+          definition,
+          route.namespace ?? "",
+          await required(request),
+          options,
+        );
+        answerObject(exchange, definition, 201, written.body, written.warnings);
+        return;
+      }
+      case "DELETE":
+        await deleteCollection(exchange, route);
+        return;
+      default:
+        throw methodNotAllowed();
+    }
+  }
+
+  async function onObject(exchange: Exchange, route: ResourceRoute, name: string): Promise<void> {
+    const { request, query, user } = exchange;
+    const { definition, namespace = "", subresource } = route;
+    const part = subresource === undefined ? {} : { subresource };
+    switch (request.method) {
+      case "GET":
+      case "HEAD":
+        answerObject(exchange, definition, 200, readOne(catalog, store, definition, namespace, name));
+        return;
+      case "PUT": {
+        const body = await required(request);
+        const wanted = { from: () => body, pinned: namesRevision(body), ...part };
+        const options = readWriteOptions(query, user);
+        const written = await changeObject(machinery, definition, namespace, name, wanted, options);
+        answerObject(exchange, definition, 200, written.body, written.warnings);
+        return;
+      }
+      case "PATCH": {
+        const patch = await required(request);
+        const from = readPatch(definition, mediaTypeOf(request), patch);
+        const wanted = { from, pinned: namesRevision(patch), ...part };
+        const options = readWriteOptions(query, user);
+        const written = await changeObject(machinery, definition, namespace, name, wanted, options);
+        answerObject(exchange, definition, 200, written.body, written.warnings);
+        return;
+      }
+      case "DELETE": {
+        if (subresource !== undefined) throw methodNotAllowed();
+        const options = readDeleteOptions(query, optional(await readBody(request)), user);
+        const deleted = await deleteObject(machinery, definition, namespace, name, options);
+        if (!deleted.gone) {
+          answerObject(exchange, definition, 200, deleted.body, deleted.warnings);
+          return;
+        }
+        const details = {
+          name,
+          ...(definition.group === "" ? {} : { group: definition.group }),
+          kind: definition.plural,
+          uid: deleted.uid,
+        };
+        const success = { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", details };
+        answerJson(exchange.response, 200, success, deleted.warnings);
+        return;
+      }
+      default:
+        throw methodNotAllowed();
+    }
+  }
+
+  function list(exchange: Exchange, { definition, namespace }: ResourceRoute): void {
+    const { query, response, form } = exchange;
+    const token = parameter(query, "continue");
+    const resourceVersion = parameter(query, "resourceVersion");
+    const resourceVersionMatch = parameter(query, "resourceVersionMatch");
+    const listed = readList(catalog, store, definition, {
+      ...(namespace === undefined ? {} : { namespace }),
+      selection: readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector")),
+      limit: wholeParameter(query, "limit") ?? 0,
+      ...(token === undefined ? {} : { continue: token }),
+      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+      ...(resourceVersionMatch === undefined ? {} : { resourceVersionMatch }),
+    });
+    const metadata = {
+      resourceVersion: listed.resourceVersion,
+      ...(listed.continue === undefined ? {} : { continue: listed.continue }),
+      ...(listed.remaining === undefined ? {} : { remainingItemCount: listed.remaining }),
+    };
+    if (form.as === "Table") {
+      const objects = listed.bodies.map(parseStored);
+      const include = readIncludeObject(query.get("includeObject"));
+      answerJson(response, 200, printerOf(definition).table(objects, metadata, form.version, include));
+      return;
+    }
+    if (form.as === "PartialObjectMetadata") {
+      const items = listed.bodies.map((body) => partialMetadata(parseStored(body), form.version));
+      const apiVersion = `meta.k8s.io/${form.version}`;
+      answerJson(response, 200, { kind: "PartialObjectMetadataList", apiVersion, metadata, items });
+      return;
+    }
+    const head = JSON.stringify({ kind: `${definition.kind}List`, apiVersion: apiVersionOf(definition), metadata });
+    answerText(response, 200, `${head.slice(0, -1)},"items":[${listed.bodies.join(",")}]}`);
+  }
+
+  function watch(exchange: Exchange, { definition, namespace }: ResourceRoute): void {
+    const { query, response, form } = exchange;
+    const resourceVersion = parameter(query, "resourceVersion");
+    const asked = resourceVersion === undefined ? undefined : readRevision(resourceVersion);
+    const initial = parameter(query, "sendInitialEvents");
+    const from = initial === "true" ? undefined : initial === "false" ? (asked ?? store.revision()) : asked;
+    const represent = representer(exchange, definition);
+    response.setHeader("content-type", "application/json");
+    response.setHeader("cache-control", "no-cache, private");
+    hub.serve(
+      definition,
+      {
+        ...(namespace === undefined ? {} : { namespace }),
+        selection: readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector")),
+        from,
+        markInitialEnd: initial === "true" && form.as === "object",
+        bookmarks: flagParameter(query, "allowWatchBookmarks") && form.as === "object",
+        timeoutSeconds: wholeParameter(query, "timeoutSeconds") ?? WATCH_SECONDS + randomInt(WATCH_SECONDS),
+        represent,
+      },
+      response,
+    );
+  }
+
+  async function deleteCollection(exchange: Exchange, { definition, namespace }: ResourceRoute): Promise<void> {
+    const { request, response, query, user } = exchange;
+    if (definition.namespaced && namespace === undefined) throw methodNotAllowed();
+    const options = readDeleteOptions(query, optional(await readBody(request)), user);
+    const selection = readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector"));
+    const where = namespace === undefined ? {} : { namespace };
+    const listed = readList(catalog, store, definition, { ...where, selection, limit: 0 });
+    const names = listed.bodies.map((body) => String(parsedName(body)));
+    for (let start = 0; start < names.length; start += DELETE_TOGETHER) {
+      const removals = names.slice(start, start + DELETE_TOGETHER).map(async (name) => {
+        try {
+          await deleteObject(machinery, definition, namespace ?? "", name, options);
+        } catch (thrown) {
+          // Another one was quicker: what was asked for is done.
+          if (!isApiError(thrown, "NotFound")) throw thrown;
+        }
+      });
+      await Promise.all(removals);
+    }
+    const { resourceVersion } = listed;
+    const head = JSON.stringify({
+      kind: `${definition.kind}List`,
+      apiVersion: apiVersionOf(definition),
+      metadata: { resourceVersion },
+    });
+    answerText(response, 200, `${head.slice(0, -1)},"items":[${listed.bodies.join(",")}]}`);
+  }
+
+  function answerObject(
+    { response, form, query }: Exchange,
+    definition: ResourceDefinition,
+    code: number,
+    body: string,
+    warnings: readonly string[] = [],
+  ): void {
+    if (form.as === "Table") {
+      const object = parseStored(body);
+      const include = readIncludeObject(query.get("includeObject"));
+      const metadata = { resourceVersion: revisionOf(object) };
+      answerJson(response, code, printerOf(definition).table([object], metadata, form.version, include), warnings);
+    } else if (form.as === "PartialObjectMetadata") {
+      answerJson(response, code, partialMetadata(parseStored(body), form.version), warnings);
+    } else {
+      answerText(response, code, body, warnings);
+    }
+  }
+
+  function representer({ form, query }: Exchange, definition: ResourceDefinition): (body: string) => string {
+    if (form.as === "Table") {
+      const include = readIncludeObject(query.get("includeObject"));
+      return (body) => {
+        const object = parseStored(body);
+        const metadata = { resourceVersion: revisionOf(object) };
+        return JSON.stringify(printerOf(definition).table([object], metadata, form.version, include));
+      };
+    }
+    if (form.as === "PartialObjectMetadata") {
+      return (body) => JSON.stringify(partialMetadata(parseStored(body), form.version));
+    }
+    return asItIs;
+  }
+
+  function printerOf(definition: ResourceDefinition): TablePrinter {
+    const printer = printers.get(definition);
+    if (printer === undefined) throw new Error(`${definition.plural} has no printer`);
+    return printer;
+  }
+
+  return async (request, response, user) => {
+    try {
+      await handle(request, response, user);
+    } catch (thrown) {
+      const known = isApiError(thrown);
+      if (!known) log.error({ err: thrown, method: request.method, url: request.url }, "a request failed");
+      const error = known ? thrown : internalError();
+      // The rest of a body that was not read would be taken for the next request.
+      if (!request.complete) response.setHeader("connection", "close");
+      answerError(response, error, known ? warningsOf(thrown) : []);
+    }
+  };
+}
+
+function readUrl(request: IncomingMessage): URL {
+  try {
+    return new URL(`https://localhost${request.url ?? "/"}`);
+  } catch {
+    throw badRequest("the request's target is no path");
+  }
+}
+
+async function required(request: IncomingMessage): Promise<unknown> {
+  const body = await readBody(request);
+  if (body === undefined) throw badRequest("the request needs a body");
+  return body;
+}
+
+function optional(body: unknown): JsonObject {
+  if (body === undefined || body === null) return {};
+  if (!isObject(body)) throw badRequest("the body must be a DeleteOptions object");
+  return body;
+}
+
+function parsedName(body: string): unknown {
+  const { metadata } = parseStored(body);
+  return isObject(metadata) ? metadata["name"] : undefined;
+}

@@ -1,0 +1,191 @@
+import { randomInt } from "node:crypto";
+import type { StatusCause } from "../model/api/admission.ts";
+import type { KubeObject, ObjectMeta, OwnerReference, ResourceDefinition } from "../model/api/resource.ts";
+import { apiVersionOf } from "./catalog.ts";
+import { isObject, type JsonObject, objectAt, textAt, withFields } from "./json.ts";
+import { badRequest, invalid } from "./refusals.ts";
+import { isLabelKey, isLabelValue } from "./selectors.ts";
+
+const SUBDOMAIN = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/;
+const LABEL = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
+const LARGEST_ANNOTATIONS = 256 * 1024;
+
+/**
+ * Takes the body of a write for an object of this resource: right kind, metadata that can be relied on, nulls gone.
+ *
+ * `name` and `namespace` are those of the path; the body may leave them out and may not contradict them.
+ *
+ * @throws ApiError 400 or 422.
+ */
+export function readObject(
+  definition: ResourceDefinition,
+  body: unknown,
+  namespace: string,
+  name: string | undefined,
+): KubeObject {
+  if (!isObject(body)) throw badRequest(`the body must be a ${definition.kind}`);
+  const apiVersion = body["apiVersion"] ?? apiVersionOf(definition);
+  const kind = body["kind"] ?? definition.kind;
+  if (kind !== definition.kind || apiVersion !== apiVersionOf(definition)) {
+    throw badRequest(
+      `the body is a ${String(kind)} of ${String(apiVersion)}; this path takes ${definition.kind} of ${apiVersionOf(definition)}`,
+    );
+  }
+  if (body["metadata"] !== undefined && !isObject(body["metadata"])) throw badRequest("metadata must be an object");
+  const given = objectAt(withoutNulls(body), "metadata");
+  const statedNamespace = textAt(given, "namespace");
+  if (statedNamespace !== undefined && statedNamespace !== namespace && definition.namespaced) {
+    throw badRequest(
+      `the namespace of the provided object does not match the namespace sent on the request: ${statedNamespace} and ${namespace}`,
+    );
+  }
+  const statedName = textAt(given, "name");
+  if (name !== undefined && statedName !== undefined && statedName !== name) {
+    throw badRequest(`the name of the object (${statedName}) does not match the name on the URL (${name})`);
+  }
+  const finalName = name ?? statedName ?? generatedName(definition, given);
+  const metadata = withFields(given, {
+    name: finalName,
+    namespace: definition.namespaced ? namespace : undefined,
+    selfLink: undefined,
+  });
+  const causes = metadataCauses(definition, metadata, finalName);
+  if (causes.length > 0) throw invalid(definition, finalName, causes);
+  return asKubeObject(
+    withFields(withoutNulls(body), { apiVersion: apiVersionOf(definition), kind: definition.kind, metadata }),
+  );
+}
+
+/** An object of the store, or one that {@link readObject} has judged. */
+export function asKubeObject(value: unknown): KubeObject {
+  if (isKubeObject(value)) return value;
+  throw new Error("an object of the API lacks apiVersion, kind or metadata.name");
+}
+
+function isKubeObject(value: unknown): value is KubeObject {
+  return (
+    isObject(value) &&
+    typeof value["apiVersion"] === "string" &&
+    typeof value["kind"] === "string" &&
+    isObject(value["metadata"]) &&
+    typeof value["metadata"]["name"] === "string"
+  );
+}
+
+export function withMetadata(object: KubeObject, changes: { [K in keyof ObjectMeta]?: ObjectMeta[K] | undefined }) {
+  return asKubeObject({ ...object, metadata: withFields({ ...object.metadata }, changes) });
+}
+
+/** The UIDs of an object's owners. */
+export function ownerUids(object: KubeObject): string[] {
+  return (object.metadata.ownerReferences ?? []).map((reference) => reference.uid);
+}
+
+const SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789";
+const LONGEST_GENERATED_PREFIX = 58;
+
+function generatedName(definition: ResourceDefinition, metadata: JsonObject): string {
+  const prefix = textAt(metadata, "generateName");
+  if (prefix === undefined) {
+    throw invalid(definition, "", [
+      {
+        reason: "FieldValueRequired",
+        field: "metadata.name",
+        message: "Required value: name or generateName is required",
+      },
+    ]);
+  }
+  const suffix = Array.from({ length: 5 }, () => SUFFIX_ALPHABET[randomInt(SUFFIX_ALPHABET.length)]).join("");
+  return `${prefix.slice(0, LONGEST_GENERATED_PREFIX)}${suffix}`;
+}
+
+function metadataCauses(definition: ResourceDefinition, metadata: JsonObject, name: string): StatusCause[] {
+  const causes: StatusCause[] = [];
+  const wrong = (field: string, value: unknown, why: string) =>
+    causes.push({
+      reason: "FieldValueInvalid",
+      field: `metadata.${field}`,
+      message: `Invalid value: ${JSON.stringify(value)}: ${why}`,
+    });
+  const isNamespace = definition.group === "" && definition.plural === "namespaces";
+  if (isNamespace ? !LABEL.test(name) : name.length > 253 || !SUBDOMAIN.test(name)) {
+    wrong(
+      "name",
+      name,
+      isNamespace
+        ? "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', at most 63 of them, and must start and end with an alphanumeric character"
+        : "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', at most 253 of them, and must start and end with an alphanumeric character",
+    );
+  }
+  for (const [key, value] of textEntries(metadata, "labels", wrong)) {
+    if (!isLabelKey(key))
+      wrong("labels", key, "a label key is an optional DNS prefix and '/', then at most 63 characters");
+    if (!isLabelValue(value)) {
+      wrong("labels", value, "a label value has at most 63 characters: alphanumeric ones, '-', '_' or '.'");
+    }
+  }
+  const annotations = textEntries(metadata, "annotations", wrong);
+  for (const [key] of annotations) {
+    if (!isLabelKey(key.toLowerCase())) wrong("annotations", key, "an annotation key has the form of a label key");
+  }
+  if (annotations.reduce((sum, [key, value]) => sum + key.length + value.length, 0) > LARGEST_ANNOTATIONS) {
+    causes.push({
+      reason: "FieldValueTooLong",
+      field: "metadata.annotations",
+      message: `Too long: may not be more than ${LARGEST_ANNOTATIONS} bytes`,
+    });
+  }
+  const finalizers = metadata["finalizers"];
+  if (
+    finalizers !== undefined &&
+    !(Array.isArray(finalizers) && finalizers.every((each) => typeof each === "string"))
+  ) {
+    wrong("finalizers", finalizers, "must be a list of names");
+  }
+  const owners = metadata["ownerReferences"];
+  if (owners !== undefined && !(Array.isArray(owners) && owners.every(isOwnerReference))) {
+    wrong("ownerReferences", owners, "each needs apiVersion, kind, name and uid");
+  }
+  for (const field of ["uid", "resourceVersion", "generateName"]) {
+    const value = metadata[field];
+    if (value !== undefined && typeof value !== "string") wrong(field, value, "must be a string");
+  }
+  return causes;
+}
+
+function isOwnerReference(value: unknown): value is OwnerReference {
+  return isObject(value) && ["apiVersion", "kind", "name", "uid"].every((key) => textAt(value, key) !== undefined);
+}
+
+function textEntries(
+  metadata: JsonObject,
+  field: string,
+  wrong: (field: string, value: unknown, why: string) => void,
+): [string, string][] {
+  const value = metadata[field];
+  if (value === undefined) return [];
+  if (!isObject(value)) {
+    wrong(field, value, "must be an object of strings");
+    return [];
+  }
+  return Object.entries(value).filter((entry): entry is [string, string] => {
+    const [key, text] = entry;
+    if (typeof text === "string") return true;
+    wrong(field, text, `the value of ${key} must be a string`);
+    return false;
+  });
+}
+
+/** Without the fields whose value is null: in the API that is an absent field. */
+function withoutNulls(object: JsonObject): JsonObject {
+  return Object.fromEntries(
+    Object.entries(object)
+      .filter(([, value]) => value !== null)
+      .map(([key, value]) => [key, cleaned(value)]),
+  );
+}
+
+function cleaned(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(cleaned);
+  return isObject(value) ? withoutNulls(value) : value;
+}

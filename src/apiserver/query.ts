@@ -1,0 +1,73 @@
+import type { JsonObject } from "./json.ts";
+import { objectAt, textAt } from "./json.ts";
+import type { FieldValidation, WriteOptions } from "./machinery.ts";
+import { badRequest } from "./refusals.ts";
+import type { DeleteOptions, PropagationPolicy } from "./writes.ts";
+
+/** The value of a parameter; an empty one counts as absent. */
+export function parameter(query: URLSearchParams, name: string): string | undefined {
+  const value = query.get(name);
+  return value === null || value === "" ? undefined : value;
+}
+
+/** @throws ApiError 400 where the parameter is no such number. */
+export function wholeParameter(query: URLSearchParams, name: string): number | undefined {
+  const value = parameter(query, name);
+  if (value === undefined) return undefined;
+  if (!/^\d{1,9}$/.test(value)) throw badRequest(`${name}: Invalid value: "${value}": must be a whole number`);
+  return Number(value);
+}
+
+/** @throws ApiError 400 where the parameter is neither true nor false. */
+export function flagParameter(query: URLSearchParams, name: string): boolean {
+  const value = query.get(name);
+  if (value === null || value === "false" || value === "0") return false;
+  if (value === "true" || value === "1" || value === "") return true;
+  throw badRequest(`${name}: Invalid value: "${value}": must be true or false`);
+}
+
+export function readWriteOptions(query: URLSearchParams, user: string): WriteOptions {
+  return {
+    user,
+    dryRun: readDryRun(query.getAll("dryRun")),
+    fieldValidation: readFieldValidation(parameter(query, "fieldValidation") ?? "Warn"),
+  };
+}
+
+function readFieldValidation(text: string): FieldValidation {
+  if (text === "Strict" || text === "Warn" || text === "Ignore") return text;
+  throw badRequest(`fieldValidation: Unsupported value: "${text}": supported values: "Ignore", "Strict", "Warn"`);
+}
+
+function readDryRun(values: readonly unknown[]): boolean {
+  const given = values.filter((value) => value !== "");
+  const wrong = given.find((value) => value !== "All");
+  if (wrong !== undefined) throw badRequest(`dryRun: Unsupported value: "${String(wrong)}": supported values: "All"`);
+  return given.length > 0;
+}
+
+/** Options of a deletion: its body (`DeleteOptions` of meta/v1), then the query. */
+export function readDeleteOptions(query: URLSearchParams, body: JsonObject, user: string): DeleteOptions {
+  const given = Array.isArray(body["dryRun"]) ? body["dryRun"] : [];
+  const orphan = body["orphanDependents"] ?? (query.get("orphanDependents") === "true" ? true : undefined);
+  const policy = textAt(body, "propagationPolicy") ?? parameter(query, "propagationPolicy");
+  const preconditions = objectAt(body, "preconditions");
+  const uid = textAt(preconditions, "uid");
+  const resourceVersion = textAt(preconditions, "resourceVersion");
+  return {
+    user,
+    dryRun: readDryRun([...given, ...query.getAll("dryRun")]),
+    propagationPolicy: readPolicy(policy ?? (orphan === true ? "Orphan" : "Background")),
+    preconditions: {
+      ...(uid === undefined ? {} : { uid }),
+      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+    },
+  };
+}
+
+function readPolicy(text: string): PropagationPolicy {
+  if (text === "Background" || text === "Foreground" || text === "Orphan") return text;
+  throw badRequest(
+    `propagationPolicy: Unsupported value: "${text}": supported values: "Background", "Foreground", "Orphan"`,
+  );
+}

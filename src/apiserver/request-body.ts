@@ -1,0 +1,71 @@
+import type { IncomingMessage } from "node:http";
+import { parseDocument } from "yaml";
+import { hazardOf } from "./json.ts";
+import { badRequest, tooLarge, unsupportedMediaType } from "./refusals.ts";
+
+/** As kube-apiserver's limit. */
+export const LARGEST_BODY = 3 * 1024 * 1024;
+const DEEPEST_NESTING = 100;
+
+/** The media type of a request, without parameters and in lower case. */
+export function mediaTypeOf(request: IncomingMessage): string {
+  return (request.headers["content-type"] ?? "application/json").split(";", 1)[0]?.trim().toLowerCase() ?? "";
+}
+
+/**
+ * Reads a request's JSON or YAML document; undefined where there is none.
+ *
+ * @throws ApiError 413 beyond {@link LARGEST_BODY}, 415 for other forms, 400 for what cannot be read.
+ */
+export async function readBody(request: IncomingMessage): Promise<unknown> {
+  const encoding = request.headers["content-encoding"] ?? "identity";
+  if (encoding !== "identity") throw unsupportedMediaType(`the content encoding ${encoding} is not taken`);
+  const text = await readText(request);
+  if (text === "") return undefined;
+  const mediaType = mediaTypeOf(request);
+  if (mediaType !== "" && !/^application\/(?:json|yaml|[a-z0-9.-]+\+(?:json|yaml))$/.test(mediaType)) {
+    throw unsupportedMediaType(
+      "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml",
+    );
+  }
+  const value = mediaType.endsWith("yaml") ? parseYaml(text) : parseJson(text);
+  const hazard = hazardOf(value, DEEPEST_NESTING);
+  if (hazard !== undefined) throw badRequest(`the body is refused: ${hazard}`);
+  return value;
+}
+
+async function readText(request: IncomingMessage): Promise<string> {
+  if (Number(request.headers["content-length"] ?? 0) > LARGEST_BODY) throw tooLarge(LARGEST_BODY);
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request) {
+    if (!Buffer.isBuffer(chunk)) continue;
+    size += chunk.length;
+    if (size > LARGEST_BODY) throw tooLarge(LARGEST_BODY);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (thrown) {
+    throw badRequest(`the body is not valid JSON: ${reasonOf(thrown)}`);
+  }
+}
+
+function parseYaml(text: string): unknown {
+  try {
+    const document = parseDocument(text, { maxAliasCount: 100 } as object);
+    const [error] = document.errors;
+    if (error !== undefined) throw error;
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (thrown) {
+    throw badRequest(`the body is not valid YAML: ${reasonOf(thrown)}`);
+  }
+}
+
+function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

@@ -1,0 +1,447 @@
+import { join } from "node:path";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { Fault, isFault } from "../model/fault.ts";
+import { notStored } from "./refusals.ts";
+
+/** Where an object lies. Versions of one resource share the place; `namespace` is empty for cluster-scoped kinds. */
+export interface ObjectKey {
+  readonly group: string;
+  readonly plural: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** An object as it is kept: its JSON text, with `resourceVersion` in it. */
+export interface StoredObject extends ObjectKey {
+  readonly uid: string;
+  readonly revision: number;
+  readonly body: string;
+}
+
+export type ChangeType = "ADDED" | "MODIFIED" | "DELETED";
+
+/** One step of the history, as watches see it. */
+export interface Change extends ObjectKey {
+  readonly type: ChangeType;
+  readonly revision: number;
+  readonly body: string;
+  /** What the object was before; absent for ADDED. */
+  readonly previous: string | null;
+}
+
+/** What a piece of work inside a transaction may do. All of it is synchronous and sees its own writes. */
+export interface Transaction {
+  get(key: ObjectKey): StoredObject | undefined;
+  /** Stores what `body` makes of the new revision; `owners` are the UIDs of its owner references. */
+  put(key: ObjectKey, uid: string, owners: readonly string[], body: (revision: number) => string): StoredObject;
+  remove(key: ObjectKey, body: (revision: number) => string): StoredObject;
+  /** True when an object lies in the namespace. */
+  inhabited(namespace: string): boolean;
+  /** True when an object names this owner. */
+  owns(uid: string): boolean;
+}
+
+export interface ListQuery {
+  readonly group: string;
+  readonly plural: string;
+  /** Absent: all namespaces. */
+  readonly namespace?: string;
+  readonly limit: number;
+  /** Starts behind this place. */
+  readonly after?: { readonly namespace: string; readonly name: string };
+}
+
+/** A store of versioned objects in one SQLite file, with the history that watches resume from. */
+export interface Store {
+  /** Runs `work` in the transaction of this tick; settles after the commit is on disk. A throw undoes this work only. */
+  transact<T>(work: (transaction: Transaction) => T): Promise<T>;
+  /** What is committed. */
+  get(key: ObjectKey): StoredObject | undefined;
+  getByUid(uid: string): StoredObject | undefined;
+  /** In the order of namespace and name. */
+  list(query: ListQuery): StoredObject[];
+  count(query: Pick<ListQuery, "group" | "plural" | "namespace" | "after">): number;
+  /** Objects that name the owner; with undefined, objects that name an owner that is gone. */
+  dependents(owner: string | undefined): StoredObject[];
+  inNamespace(namespace: string): StoredObject[];
+  /** Changes behind `revision` in order, at most `limit`. */
+  changes(query: { group: string; plural: string; behind: number; limit: number }): Change[];
+  /** The newest committed revision. */
+  revision(): number;
+  /** History up to and including this revision is gone. */
+  compacted(): number;
+  /** Hears of every commit, in order. */
+  subscribe(listener: (changes: readonly Change[]) => void): () => void;
+  close(): Promise<void>;
+}
+
+const SCHEMA_VERSION = 1;
+const KEPT_REVISIONS = 10_000;
+const COMPACT_EVERY = 1_000;
+
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS objects (
+  grp TEXT NOT NULL, plural TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+  uid TEXT NOT NULL, revision INTEGER NOT NULL, body TEXT NOT NULL,
+  PRIMARY KEY (grp, plural, namespace, name)
+) STRICT;
+CREATE UNIQUE INDEX IF NOT EXISTS objects_uid ON objects (uid);
+CREATE INDEX IF NOT EXISTS objects_namespace ON objects (namespace) WHERE namespace != '';
+CREATE TABLE IF NOT EXISTS history (
+  revision INTEGER PRIMARY KEY, type TEXT NOT NULL,
+  grp TEXT NOT NULL, plural TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+  body TEXT NOT NULL, previous TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS history_resource ON history (grp, plural, revision);
+CREATE TABLE IF NOT EXISTS owners (
+  owner TEXT NOT NULL, uid TEXT NOT NULL, PRIMARY KEY (owner, uid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS owners_uid ON owners (uid);
+`;
+
+const OBJECT_COLUMNS = 'grp AS "group", plural, namespace, name, uid, revision, body';
+
+/**
+ * Opens or makes the store in `folder`. SQLite in WAL mode with synchronous=FULL; a second connection reads, so that
+ * nobody sees what is not on disk yet.
+ *
+ * @throws Fault PB6002 where another process has it, PB6004 where it cannot be opened.
+ */
+export function openStore(folder: string): Store {
+  const file = join(folder, "store.db");
+  const lock = takeLock(folder);
+  let writer: DatabaseSync | undefined;
+  let reader: DatabaseSync | undefined;
+  try {
+    writer = new DatabaseSync(file, { timeout: 5_000 });
+    prepareFile(writer, file);
+    reader = new DatabaseSync(file, { readOnly: true, timeout: 5_000 });
+    return makeStore(folder, lock, writer, reader);
+  } catch (thrown) {
+    for (const connection of [reader, writer, lock]) connection?.close();
+    if (isFault(thrown)) throw thrown;
+    throw new Fault("PB6004", `the store ${file} cannot be opened: ${reasonOf(thrown)}`, {
+      place: file,
+      cure: "Restore it from a copy, or move it away to start with an empty store.",
+      cause: thrown,
+    });
+  }
+}
+
+/** Held by the kernel for the life of this process, so a daemon that was killed leaves no lock behind. */
+function takeLock(folder: string): DatabaseSync {
+  const file = join(folder, "lock.db");
+  try {
+    const lock = new DatabaseSync(file, { timeout: 0 });
+    try {
+      lock.exec("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE");
+      return lock;
+    } catch (thrown) {
+      lock.close();
+      throw thrown;
+    }
+  } catch (thrown) {
+    if (sqliteCode(thrown) === SQLITE_BUSY) {
+      throw new Fault("PB6002", `another daemon uses the data folder of ${file}`, {
+        place: folder,
+        cure: "Stop it with `patchbay down`, or choose another folder with --data-dir.",
+      });
+    }
+    throw new Fault("PB6004", `${file} cannot be opened: ${reasonOf(thrown)}`, {
+      place: file,
+      cure: "Look at the folder's rights and the disk's free space.",
+      cause: thrown,
+    });
+  }
+}
+
+function prepareFile(writer: DatabaseSync, file: string): void {
+  const found = Number(writer.prepare("PRAGMA user_version").get()?.["user_version"]);
+  if (found > SCHEMA_VERSION) {
+    throw new Fault("PB6004", `the store ${file} was written by a newer version (its layout is ${found})`, {
+      place: file,
+      cure: `Use that version; this one knows layouts up to ${SCHEMA_VERSION}.`,
+    });
+  }
+  writer.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=OFF");
+  writer.exec(`${SCHEMA} PRAGMA user_version=${SCHEMA_VERSION}`);
+}
+
+interface Pending {
+  run(transaction: Transaction): () => void;
+  reject(error: unknown): void;
+}
+
+function makeStore(folder: string, lock: DatabaseSync, writer: DatabaseSync, reader: DatabaseSync): Store {
+  const write = prepareWrites(writer);
+  const read = prepareReads(reader);
+  const listeners = new Set<(changes: readonly Change[]) => void>();
+  let committed = Number(read.newest.get()?.["revision"] ?? 0);
+  let compactedTo = Number(read.oldest.get()?.["revision"] ?? 1) - 1;
+  let next = committed;
+  let queue: Pending[] = [];
+  let scheduled = false;
+  let closed = false;
+
+  let changes: Change[] = [];
+  const transaction: Transaction = {
+    get: (key) => asStored(write.get.get(key.group, key.plural, key.namespace, key.name)),
+    put(key, uid, owners, body) {
+      const before = transaction.get(key);
+      next += 1;
+      const stored: StoredObject = { ...keyOf(key), uid, revision: next, body: body(next) };
+      write.put.run(key.group, key.plural, key.namespace, key.name, uid, next, stored.body);
+      write.disown.run(uid);
+      for (const owner of owners) write.own.run(owner, uid);
+      note(before === undefined ? "ADDED" : "MODIFIED", stored, before?.body ?? null);
+      return stored;
+    },
+    remove(key, body) {
+      const before = transaction.get(key);
+      if (before === undefined) throw new Error(`${key.plural} ${key.namespace}/${key.name} is not stored`);
+      next += 1;
+      const stored: StoredObject = { ...before, revision: next, body: body(next) };
+      write.remove.run(key.group, key.plural, key.namespace, key.name);
+      write.disown.run(before.uid);
+      note("DELETED", stored, before.body);
+      return stored;
+    },
+    inhabited: (namespace) => write.inhabited.get(namespace) !== undefined,
+    owns: (uid) => write.owns.get(uid) !== undefined,
+  };
+
+  function note(type: ChangeType, stored: StoredObject, previous: string | null): void {
+    const change: Change = { ...keyOf(stored), type, revision: stored.revision, body: stored.body, previous };
+    const { group, plural, namespace, name } = change;
+    write.note.run(change.revision, type, group, plural, namespace, name, change.body, previous);
+    changes.push(change);
+  }
+
+  function flush(): void {
+    scheduled = false;
+    const batch = queue;
+    queue = [];
+    const settle: (() => void)[] = [];
+    changes = [];
+    try {
+      writer.exec("BEGIN IMMEDIATE");
+      for (const pending of batch) settle.push(attempt(pending));
+      writer.exec("COMMIT");
+    } catch (thrown) {
+      if (writer.isTransaction) writer.exec("ROLLBACK");
+      const error = storageError(thrown, folder);
+      for (const pending of batch) pending.reject(error);
+      return;
+    }
+    if (changes.length > 0) {
+      committed = next;
+      const published = changes;
+      for (const listener of listeners) listener(published);
+    }
+    for (const answer of settle) answer();
+    if (committed - compactedTo >= KEPT_REVISIONS + COMPACT_EVERY) compact();
+  }
+
+  /** Runs one work in a savepoint of its own; what SQLite itself throws fails the whole batch. */
+  function attempt(pending: Pending): () => void {
+    writer.exec("SAVEPOINT work");
+    const noted = changes.length;
+    try {
+      const answer = pending.run(transaction);
+      writer.exec("RELEASE work");
+      return answer;
+    } catch (thrown) {
+      if (sqliteCode(thrown) !== undefined) throw thrown;
+      writer.exec("ROLLBACK TO work; RELEASE work");
+      changes.length = noted;
+      return () => pending.reject(thrown);
+    }
+  }
+
+  function compact(): void {
+    const upTo = committed - KEPT_REVISIONS;
+    try {
+      write.compact.run(upTo);
+      compactedTo = upTo;
+    } catch (thrown) {
+      // A disk without room for the deletion keeps the longer history; the next commit tries again.
+      if (sqliteCode(thrown) === undefined) throw thrown;
+    }
+  }
+
+  return {
+    transact<T>(work: (transaction: Transaction) => T): Promise<T> {
+      if (closed) return Promise.reject(notStored(false, "the daemon is stopping", folder));
+      return new Promise<T>((resolve, reject) => {
+        queue.push({
+          run(inside) {
+            const value = work(inside);
+            return () => resolve(value);
+          },
+          reject,
+        });
+        if (scheduled) return;
+        scheduled = true;
+        setImmediate(flush);
+      });
+    },
+    get: (key) => asStored(read.get.get(key.group, key.plural, key.namespace, key.name)),
+    getByUid: (uid) => asStored(read.byUid.get(uid)),
+    list({ group, plural, namespace, limit, after }) {
+      const rows =
+        namespace === undefined
+          ? read.list.all(group, plural, after?.namespace ?? "", after?.name ?? "", limit)
+          : read.listIn.all(group, plural, namespace, after?.name ?? "", limit);
+      return rows.map(storedFromRow);
+    },
+    count({ group, plural, namespace, after }) {
+      const row =
+        namespace === undefined
+          ? read.count.get(group, plural, after?.namespace ?? "", after?.name ?? "")
+          : read.countIn.get(group, plural, namespace, after?.name ?? "");
+      return Number(row?.["count"] ?? 0);
+    },
+    dependents: (owner) => (owner === undefined ? read.orphans.all() : read.dependents.all(owner)).map(storedFromRow),
+    inNamespace: (namespace) => read.inNamespace.all(namespace).map(storedFromRow),
+    changes: ({ group, plural, behind, limit }) => read.changes.all(group, plural, behind, limit).map(changeFromRow),
+    revision: () => committed,
+    compacted: () => compactedTo,
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async close() {
+      if (closed) return;
+      closed = true;
+      while (scheduled) await new Promise((resolve) => setImmediate(resolve));
+      reader.close();
+      writer.close();
+      lock.close();
+    },
+  };
+}
+
+function prepareWrites(
+  writer: DatabaseSync,
+): Record<"get" | "put" | "remove" | "note" | "own" | "disown" | "inhabited" | "owns" | "compact", StatementSync> {
+  return {
+    get: writer.prepare(
+      `SELECT ${OBJECT_COLUMNS} FROM objects WHERE grp = ? AND plural = ? AND namespace = ? AND name = ?`,
+    ),
+    put: writer.prepare(
+      `INSERT INTO objects (grp, plural, namespace, name, uid, revision, body) VALUES (?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (grp, plural, namespace, name) DO UPDATE SET uid = excluded.uid, revision = excluded.revision, body = excluded.body`,
+    ),
+    remove: writer.prepare("DELETE FROM objects WHERE grp = ? AND plural = ? AND namespace = ? AND name = ?"),
+    note: writer.prepare(
+      `INSERT INTO history (revision, type, grp, plural, namespace, name, body, previous)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    ),
+    own: writer.prepare("INSERT OR IGNORE INTO owners (owner, uid) VALUES (?, ?)"),
+    disown: writer.prepare("DELETE FROM owners WHERE uid = ?"),
+    inhabited: writer.prepare("SELECT 1 AS found FROM objects WHERE namespace = ? AND namespace != '' LIMIT 1"),
+    owns: writer.prepare("SELECT 1 AS found FROM owners WHERE owner = ? LIMIT 1"),
+    compact: writer.prepare("DELETE FROM history WHERE revision <= ?"),
+  };
+}
+
+function prepareReads(
+  reader: DatabaseSync,
+): Record<
+  | "get"
+  | "byUid"
+  | "list"
+  | "listIn"
+  | "count"
+  | "countIn"
+  | "dependents"
+  | "orphans"
+  | "inNamespace"
+  | "changes"
+  | "newest"
+  | "oldest",
+  StatementSync
+> {
+  const objects = `SELECT ${OBJECT_COLUMNS} FROM objects`;
+  const ofResource = "WHERE grp = ? AND plural = ?";
+  return {
+    get: reader.prepare(`${objects} ${ofResource} AND namespace = ? AND name = ?`),
+    byUid: reader.prepare(`${objects} WHERE uid = ?`),
+    list: reader.prepare(`${objects} ${ofResource} AND (namespace, name) > (?, ?) ORDER BY namespace, name LIMIT ?`),
+    listIn: reader.prepare(`${objects} ${ofResource} AND namespace = ? AND name > ? ORDER BY name LIMIT ?`),
+    count: reader.prepare(`SELECT count(*) AS count FROM objects ${ofResource} AND (namespace, name) > (?, ?)`),
+    countIn: reader.prepare(`SELECT count(*) AS count FROM objects ${ofResource} AND namespace = ? AND name > ?`),
+    dependents: reader.prepare(`${objects} WHERE uid IN (SELECT uid FROM owners WHERE owner = ?)`),
+    orphans: reader.prepare(
+      `${objects} WHERE uid IN (SELECT uid FROM owners WHERE owner NOT IN (SELECT uid FROM objects))`,
+    ),
+    inNamespace: reader.prepare(`${objects} WHERE namespace = ? AND namespace != ''`),
+    changes: reader.prepare(
+      `SELECT type, grp AS "group", plural, namespace, name, revision, body, previous FROM history
+       WHERE grp = ? AND plural = ? AND revision > ? ORDER BY revision LIMIT ?`,
+    ),
+    newest: reader.prepare("SELECT max(revision) AS revision FROM history"),
+    oldest: reader.prepare("SELECT min(revision) AS revision FROM history"),
+  };
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+function text(row: Row, column: string): string {
+  const value = row[column];
+  if (typeof value !== "string") throw new Error(`the store's column ${column} holds no text`);
+  return value;
+}
+
+function keyOf({ group, plural, namespace, name }: ObjectKey): ObjectKey {
+  return { group, plural, namespace, name };
+}
+
+function keyFromRow(row: Row): ObjectKey {
+  return {
+    group: text(row, "group"),
+    plural: text(row, "plural"),
+    namespace: text(row, "namespace"),
+    name: text(row, "name"),
+  };
+}
+
+function storedFromRow(row: Row): StoredObject {
+  return { ...keyFromRow(row), uid: text(row, "uid"), revision: Number(row["revision"]), body: text(row, "body") };
+}
+
+function asStored(row: Row | undefined): StoredObject | undefined {
+  return row === undefined ? undefined : storedFromRow(row);
+}
+
+function changeFromRow(row: Row): Change {
+  const type = text(row, "type");
+  if (type !== "ADDED" && type !== "MODIFIED" && type !== "DELETED") throw new Error(`unknown change ${type}`);
+  const previous = row["previous"];
+  return {
+    ...keyFromRow(row),
+    type,
+    revision: Number(row["revision"]),
+    body: text(row, "body"),
+    previous: typeof previous === "string" ? previous : null,
+  };
+}
+
+const SQLITE_BUSY = 5;
+const SQLITE_FULL = 13;
+
+/** SQLite's primary result code, where it was SQLite that threw. */
+function sqliteCode(thrown: unknown): number | undefined {
+  if (!(thrown instanceof Error) || !("errcode" in thrown) || typeof thrown.errcode !== "number") return undefined;
+  return thrown.errcode & 0xff;
+}
+
+function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+function storageError(thrown: unknown, folder: string): unknown {
+  const code = sqliteCode(thrown);
+  if (code === undefined) return thrown;
+  return notStored(code === SQLITE_FULL, reasonOf(thrown), folder);
+}

@@ -1,0 +1,276 @@
+import type { ServerResponse } from "node:http";
+import type { ResourceDefinition } from "../model/api/resource.ts";
+import { failure } from "../model/api/status.ts";
+import { apiVersionOf, type Catalog } from "./catalog.ts";
+import type { JsonObject } from "./json.ts";
+import { readList } from "./reads.ts";
+import { expired } from "./refusals.ts";
+import type { Selection } from "./selectors.ts";
+import { parseStored, servedBody } from "./serving.ts";
+import type { Change, ChangeType, Store } from "./store.ts";
+
+export interface WatchOptions {
+  /** Absent: all namespaces. */
+  readonly namespace?: string;
+  readonly selection: Selection;
+  /** Changes behind this one; undefined or 0: what is there first, as ADDED. */
+  readonly from: number | undefined;
+  /** With `sendInitialEvents`, a bookmark says where what was there ends. */
+  readonly markInitialEnd: boolean;
+  readonly bookmarks: boolean;
+  readonly timeoutSeconds: number;
+  /** What stands for an object in an event: its own text, or a Table. */
+  readonly represent: (body: string) => string;
+}
+
+/** Fans commits out to the watches of one server. */
+export interface WatchHub {
+  /**
+   * Streams changes as lines of JSON until the client goes, the time is over or the server closes.
+   *
+   * @throws ApiError 410 where the history does not reach back so far.
+   */
+  serve(definition: ResourceDefinition, options: WatchOptions, response: ServerResponse): void;
+  readonly watchers: number;
+  close(): void;
+}
+
+/** Unsent bytes beyond which a watch is no longer fed from memory but reads the history as the client drains it. */
+const BUFFER_LIMIT = 512 * 1024;
+const HISTORY_PAGE = 100;
+const BOOKMARK_MS = 60_000;
+/** A client that takes nothing for so long while events wait is cut off. */
+const STALL_MS = 60_000;
+
+interface Watcher {
+  readonly topic: string;
+  hear(changes: readonly Change[]): void;
+  end(): void;
+}
+
+export function makeWatchHub(catalog: Catalog, store: Store): WatchHub {
+  const byTopic = new Map<string, Set<Watcher>>();
+  const all = new Set<Watcher>();
+  const unsubscribe = store.subscribe((changes) => {
+    for (const [topic, group] of Map.groupBy(changes, topicOf)) {
+      for (const watcher of byTopic.get(topic) ?? []) watcher.hear(group);
+    }
+  });
+  const lines = makeLineCache();
+
+  return {
+    get watchers() {
+      return all.size;
+    },
+    serve(definition, options, response) {
+      if (options.from !== undefined && options.from > 0 && options.from < store.compacted()) {
+        throw expired(`too old resource version: ${options.from} (${store.compacted()})`);
+      }
+      const watcher = startWatcher({ catalog, store, lines, definition, options, response }, () => {
+        all.delete(watcher);
+        byTopic.get(watcher.topic)?.delete(watcher);
+      });
+      all.add(watcher);
+      const peers = byTopic.get(watcher.topic) ?? new Set();
+      byTopic.set(watcher.topic, peers.add(watcher));
+    },
+    close() {
+      unsubscribe();
+      for (const watcher of [...all]) watcher.end();
+    },
+  };
+}
+
+function topicOf({ group, plural }: { group: string; plural: string }): string {
+  return `${group}/${plural}`;
+}
+
+/** Serialises each change once for all watches that show it alike. */
+interface LineCache {
+  line(change: Change, type: ChangeType, definition: ResourceDefinition, make: () => string): string;
+}
+
+function makeLineCache(): LineCache {
+  const cache = new WeakMap<Change, Map<string, string>>();
+  return {
+    line(change, type, definition, make) {
+      const known = cache.get(change) ?? new Map<string, string>();
+      cache.set(change, known);
+      const key = `${type} ${definition.version}`;
+      const held = known.get(key);
+      if (held !== undefined) return held;
+      const line = make();
+      known.set(key, line);
+      return line;
+    },
+  };
+}
+
+interface WatchContext {
+  readonly catalog: Catalog;
+  readonly store: Store;
+  readonly lines: LineCache;
+  readonly definition: ResourceDefinition;
+  readonly options: WatchOptions;
+  readonly response: ServerResponse;
+}
+
+function startWatcher(context: WatchContext, gone: () => void): Watcher {
+  const { catalog, store, definition, options, response } = context;
+  const { group, plural } = definition;
+  let cursor = options.from ?? 0;
+  /** Live watches are fed by commits; the others read the history. */
+  let live = false;
+  let ended = false;
+  let stalled: NodeJS.Timeout | undefined;
+  let initial: string[] = [];
+
+  const write = (line: string) => {
+    response.write(line);
+  };
+  const congested = () => response.writableLength > BUFFER_LIMIT;
+
+  function deliver(change: Change): void {
+    cursor = change.revision;
+    const type = eventType(change, definition, options);
+    if (type === undefined) return;
+    const make = () => {
+      const shown = type === "DELETED" && change.type !== "DELETED" ? withRevision(change) : change.body;
+      return eventLine(type, options.represent(servedBody(catalog, definition, shown)));
+    };
+    write(options.represent === asItIs ? context.lines.line(change, type, definition, make) : make());
+  }
+
+  /** Writes until the client's buffer is full or nothing is left to tell. */
+  function pump(): void {
+    if (ended) return;
+    while (!congested()) {
+      const line = initial.shift();
+      if (line !== undefined) {
+        write(line);
+        continue;
+      }
+      if (cursor < store.compacted()) {
+        fail(410, "Expired", `too old resource version: ${cursor} (${store.compacted()})`);
+        return;
+      }
+      const page = store.changes({ group, plural, behind: cursor, limit: HISTORY_PAGE });
+      if (page.length === 0) {
+        cursor = store.revision();
+        live = true;
+        clearTimeout(stalled);
+        stalled = undefined;
+        return;
+      }
+      for (const change of page) deliver(change);
+    }
+    live = false;
+    clearTimeout(stalled);
+    stalled = setTimeout(() => response.destroy(), STALL_MS);
+    response.once("drain", pump);
+  }
+
+  function fail(code: number, reason: string, message: string): void {
+    write(`${JSON.stringify({ type: "ERROR", object: failure(code, reason, message) })}\n`);
+    end();
+  }
+
+  function bookmark(): void {
+    write(bookmarkLine(definition, String(cursor)));
+  }
+
+  function end(): void {
+    if (ended) return;
+    ended = true;
+    stop();
+    response.end();
+  }
+
+  function stop(): void {
+    ended = true;
+    clearTimeout(deadline);
+    clearTimeout(stalled);
+    clearInterval(beat);
+    gone();
+  }
+
+  const deadline = setTimeout(() => {
+    if (options.bookmarks && live) bookmark();
+    end();
+  }, options.timeoutSeconds * 1_000);
+  const beat = setInterval(() => {
+    if (!live) return;
+    cursor = store.revision();
+    if (options.bookmarks) bookmark();
+  }, BOOKMARK_MS);
+  response.on("close", stop);
+  response.on("error", stop);
+
+  if (options.from === undefined || options.from === 0) {
+    const { namespace, selection } = options;
+    const listed = readList(catalog, store, definition, {
+      selection,
+      limit: 0,
+      ...(namespace === undefined ? {} : { namespace }),
+    });
+    cursor = Number(listed.resourceVersion);
+    initial = listed.bodies.map((body) => eventLine("ADDED", options.represent(body)));
+    if (options.markInitialEnd) {
+      initial.push(bookmarkLine(definition, listed.resourceVersion, { "k8s.io/initial-events-end": "true" }));
+    }
+  }
+  response.flushHeaders();
+  pump();
+
+  return {
+    topic: topicOf(definition),
+    hear(changes) {
+      if (!live || ended) return;
+      for (const change of changes) deliver(change);
+      if (congested()) pump();
+    },
+    end,
+  };
+}
+
+/** The representation of an object by itself. */
+export function asItIs(body: string): string {
+  return body;
+}
+
+function eventLine(type: string, object: string): string {
+  return `{"type":"${type}","object":${object}}\n`;
+}
+
+/** An event that only moves the client's resourceVersion on. */
+function bookmarkLine(definition: ResourceDefinition, resourceVersion: string, annotations?: JsonObject): string {
+  const metadata = { resourceVersion, creationTimestamp: null, ...(annotations === undefined ? {} : { annotations }) };
+  return eventLine(
+    "BOOKMARK",
+    JSON.stringify({ kind: definition.kind, apiVersion: apiVersionOf(definition), metadata }),
+  );
+}
+
+/** What the change is to a watch that sees a selection only; undefined where it is none. */
+function eventType(change: Change, definition: ResourceDefinition, options: WatchOptions): ChangeType | undefined {
+  if (definition.namespaced && options.namespace !== undefined && change.namespace !== options.namespace) {
+    return undefined;
+  }
+  const { matches, name } = options.selection;
+  if (matches === undefined) return change.type;
+  if (name !== undefined && name !== change.name) return undefined;
+  const now = change.type !== "DELETED" && matches(parseStored(change.body));
+  const before = change.previous !== null && matches(parseStored(change.previous));
+  if (now) return before ? "MODIFIED" : "ADDED";
+  return before ? "DELETED" : undefined;
+}
+
+/** The last state that matched, under the revision that took it out of the selection. */
+function withRevision({ previous, body, revision }: Change): string {
+  const object = parseStored(previous ?? body);
+  const metadata = object["metadata"];
+  return JSON.stringify({
+    ...object,
+    metadata: { ...(typeof metadata === "object" ? metadata : {}), resourceVersion: String(revision) },
+  });
+}
