@@ -1,11 +1,12 @@
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { formatCidr, networkOf, parseCidr } from "../../model/addresses/cidr.ts";
 import { Fault } from "../../model/fault.ts";
 import type { JsonObject } from "../../model/networks/cni-json.ts";
 import { flat } from "../../model/networks/cni-result.ts";
 import { type NftTable, replaceTable } from "../../model/wiring/nft.ts";
 import { within } from "../linux/netns.ts";
+import { runNft } from "../linux/nftables.ts";
 import type { BuiltinPlugin } from "./builtin.ts";
 
 /** What the configuration of `patchbay-masquerade` says. */
@@ -25,11 +26,11 @@ interface Masquerade {
  * once (without duplicate address detection).
  */
 export const masqueradePlugin: BuiltinPlugin = {
-  async prepare(network, config, hostNetns) {
+  async prepare(network, config, netns, hostNetns) {
     const { bridge, mac, gateways } = settingsOf(network, config);
     if (!inHost(hostNetns, () => existsSync(`/proc/sys/net/ipv4/conf/${bridge}`))) {
       const link = ["link", "add", "name", bridge, "address", mac, "type", "bridge"];
-      const made = await run(hostNetns, "ip", link, "");
+      const made = await ip(hostNetns, link, "");
       // Another ADD made it meanwhile.
       if (made !== undefined && !/File exists/.test(made)) throw unprepared(network, `the bridge ${bridge}`, made);
       const batch = [
@@ -38,20 +39,22 @@ export const masqueradePlugin: BuiltinPlugin = {
         ),
         `link set ${bridge} up`,
       ];
-      const set = await run(hostNetns, "ip", ["-batch", "-"], `${batch.join("\n")}\n`);
+      const set = await ip(hostNetns, ["-batch", "-"], `${batch.join("\n")}\n`);
       if (set !== undefined) throw unprepared(network, `the bridge ${bridge}`, set);
     }
-    const ruled = await run(hostNetns, "nft", ["-f", "-"], replaceTable(tableOf(bridge, gateways)));
-    if (ruled !== undefined) throw unprepared(network, `the nftables table inet ${bridge}`, ruled);
+    inHost(hostNetns, () => {
+      runNft(replaceTable(tableOf(bridge, gateways)));
+    });
+    return withoutDad(netns);
   },
 
   async unused(network, config, hostNetns) {
     const { bridge } = settingsOf(network, config);
-    const table = `table inet ${bridge}\ndelete table inet ${bridge}\n`;
-    const ruled = await run(hostNetns, "nft", ["-f", "-"], table);
-    if (ruled !== undefined) throw unprepared(network, `the nftables table inet ${bridge}`, ruled);
+    inHost(hostNetns, () => {
+      runNft(`table inet ${bridge}\ndelete table inet ${bridge}\n`);
+    });
     if (!inHost(hostNetns, () => existsSync(`/proc/sys/net/ipv4/conf/${bridge}`))) return;
-    const deleted = await run(hostNetns, "ip", ["link", "delete", "dev", bridge, "type", "bridge"], "");
+    const deleted = await ip(hostNetns, ["link", "delete", "dev", bridge, "type", "bridge"], "");
     if (deleted !== undefined && !/Cannot find device/.test(deleted)) {
       throw unprepared(network, `the bridge ${bridge}`, deleted);
     }
@@ -104,16 +107,28 @@ function inHost<T>(hostNetns: string | undefined, fn: () => T extends PromiseLik
   return hostNetns === undefined ? fn() : within(hostNetns, fn);
 }
 
-/** Runs a program; its words when it failed. */
-function run(
-  hostNetns: string | undefined,
-  program: "ip" | "nft",
-  args: readonly string[],
-  input: string,
-): Promise<string | undefined> {
+/**
+ * Switches duplicate address detection off for links to come: the pod's addresses are given out by host-local, and the
+ * bridge plugin would wait for it (50 ms and more). Returns what switches it on again for links of other networks.
+ */
+function withoutDad(netns: string): () => void {
+  const key = "/proc/sys/net/ipv6/conf/default/accept_dad";
+  const before = within(netns, () => {
+    if (!existsSync(key)) return undefined;
+    const value = readFileSync(key, "utf8");
+    writeFileSync(key, "0");
+    return value;
+  });
+  return () => {
+    if (before !== undefined) within(netns, () => writeFileSync(key, before));
+  };
+}
+
+/** Runs ip(8); its words when it failed. */
+function ip(hostNetns: string | undefined, args: readonly string[], input: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const child = inHost(hostNetns, () =>
-      spawn(program, args, {
+      spawn("ip", args, {
         stdio: ["pipe", "ignore", "pipe"],
         env: { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin:/usr/bin:/bin`, LC_ALL: "C" },
         timeout: 10_000,
@@ -129,7 +144,7 @@ function run(
     child.on("error", ({ message }) => resolve(message));
     child.on("close", (code, signal) => {
       if (code === 0) resolve(undefined);
-      else resolve(flat(words) || `${program} ended with ${signal ?? `exit code ${code}`}`);
+      else resolve(flat(words) || `ip ended with ${signal ?? `exit code ${code}`}`);
     });
   });
 }

@@ -90,9 +90,11 @@ export async function addNetwork(attachment: Attachment, host: CniHost): Promise
   };
   writeRecord(host.cacheDir, record);
   let last = 0;
+  const finish: (() => void)[] = [];
   try {
-    for (const plugin of network.plugins) {
-      await builtinPlugins[plugin.type]?.prepare(network.name, plugin.config, host.hostNetns);
+    for (const { type, config } of network.plugins) {
+      const builtin = builtinPlugins[type];
+      if (builtin !== undefined) finish.push(await builtin.prepare(network.name, config, netns, host.hostNetns));
     }
     let previous: JsonObject | undefined;
     let result: CniResult | undefined;
@@ -107,6 +109,8 @@ export async function addNetwork(attachment: Attachment, host: CniHost): Promise
     return { network: network.name, containerId, ifName, netns, result };
   } catch (thrown) {
     throw await undone(thrown, record, last, host);
+  } finally {
+    for (const end of finish) end();
   }
 }
 

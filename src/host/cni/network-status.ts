@@ -1,0 +1,53 @@
+import type { CniDns } from "../../model/networks/cni-result.ts";
+import type { NetworkStatus } from "../../model/wiring/facts.ts";
+import type { AddedNetwork } from "./network.ts";
+
+/** The annotation of a pod that tells what its networks are. */
+export const NETWORK_STATUS_ANNOTATION = "k8s.v1.cni.cncf.io/network-status";
+
+export interface NetworkStatusOptions {
+  /** True for the pod's primary network. */
+  readonly default?: boolean;
+  /** Where absent, the network's own name; for an attachment definition `namespace/name`. */
+  readonly name?: string;
+}
+
+/**
+ * One element of the network-status annotation, made of an ADD's result as Multus makes it: the last interface in the
+ * pod, all addresses without prefix lengths, and the gateways of the default routes.
+ */
+export function networkStatusOf(added: AddedNetwork, options: NetworkStatusOptions = {}): NetworkStatus {
+  const { result } = added;
+  const link = result.interfaces.findLast(({ sandbox }) => sandbox !== undefined);
+  const ips = result.ips.map(({ address }) => address.replace(/\/.*/, ""));
+  const gateway = result.routes.flatMap((route) => {
+    if (!route.destination.endsWith("/0")) return [];
+    const v6 = route.destination.includes(":");
+    return route.gateway ?? result.ips.find((ip) => ip.address.includes(":") === v6)?.gateway ?? [];
+  });
+  return {
+    name: options.name ?? added.network,
+    // Before 0.3.0 results name no interface.
+    interface: link?.name ?? added.ifName,
+    ...(ips.length === 0 ? {} : { ips }),
+    ...(link?.mac === undefined ? {} : { mac: link.mac }),
+    ...(link?.mtu === undefined ? {} : { mtu: link.mtu }),
+    ...(options.default === true ? { default: true } : {}),
+    dns: dnsOf(result.dns),
+    ...(gateway.length === 0 ? {} : { gateway }),
+  };
+}
+
+/** The annotation's text, in CNI order with the default network first, indented as Multus does. */
+export function networkStatusAnnotation(statuses: readonly NetworkStatus[]): string {
+  return `[${statuses.map((status) => JSON.stringify(status, null, 4)).join(",")}]`;
+}
+
+function dnsOf({ nameservers, domain, search, options }: CniDns): Readonly<Record<string, unknown>> {
+  return {
+    ...(nameservers.length === 0 ? {} : { nameservers }),
+    ...(domain === undefined ? {} : { domain }),
+    ...(search.length === 0 ? {} : { search }),
+    ...(options.length === 0 ? {} : { options }),
+  };
+}
