@@ -11,7 +11,7 @@ export interface SetupOptions {
 interface Row {
   readonly name: string;
   readonly found: boolean;
-  /** Only root can look for it, and this was not root. */
+  /** It could not be looked for; `reason` says why. */
   readonly untried: boolean;
   readonly required: boolean;
   readonly where: string | null;

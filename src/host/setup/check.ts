@@ -16,7 +16,7 @@ export function check(neededBy?: readonly NeededBy[]): readonly Found[] {
     .map((need) => ({ need, sighting: look(need.probe) }));
 }
 
-/** Those that are required and were not found. What only root could look for is not among them. */
+/** Those that are required and were not found. What could not be tried is not among them. */
 export function lacking(found: readonly Found[]): readonly Found[] {
   return found.filter(
     ({ need, sighting }) => need.level === "required" && (sighting.state === "missing" || sighting.state === "unknown"),

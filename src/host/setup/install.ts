@@ -36,7 +36,7 @@ async function run(argv: readonly [string, ...string[]], tell: Tell, signal: Abo
       open = lines.pop() ?? "";
       for (const line of lines.map((each) => each.trim()).filter((each) => each !== "")) {
         tell(`  ${line}`);
-        last.push(line);
+        if (!/^(Reading|Building|Get:|Hit:|Ign:)/.test(line)) last.push(line);
         if (last.length > 8) last.shift();
       }
     });

@@ -2,8 +2,8 @@ import { spawnSync } from "node:child_process";
 import { findProgram } from "./programs.ts";
 
 /**
- * What a probe saw. `unknown`: it could not look, and says why; that counts as not found. `untried`: only root can look,
- * and this is not root.
+ * What a probe saw. `unknown`: it could not look, and says why; that counts as not found. `untried`: it can be
+ * looked for only by root, or with a program that is itself a need and missing.
  */
 export type Sighting =
   | { readonly state: "found"; readonly where: string }
@@ -63,7 +63,7 @@ function attemptAll(): ReadonlyMap<string, string> | string {
 export function probeKernel(feature: KernelFeature): Sighting {
   const tool = tools[attempts[feature].split(" ")[0] ?? ""];
   if (tool !== undefined && findProgram(tool[0]) === undefined) {
-    return { state: "unknown", because: `${tool[0]} (package ${tool[1]}) is missing, which tries it` };
+    return { state: "untried", because: `${tool[0]} (package ${tool[1]}) is missing, which tries it` };
   }
   if (process.getuid?.() !== 0) return { state: "untried", because: "only root can try it" };
   answers ??= attemptAll();
