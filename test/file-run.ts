@@ -94,7 +94,11 @@ async function runProcess(file: string, events: string, root: string, limits: Li
       `--test-reporter-destination=${events}`,
       file,
     ],
-    { cwd: root, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined } },
+    {
+      cwd: root,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined, NODE_TEST_CONTEXT: undefined },
+    },
   );
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {

@@ -130,7 +130,13 @@ export function impurities(root: string): readonly Breach[] {
       const [, file, line, message] = /^(.+?)\((\d+),\d+\): error TS\d+: (.*)$/.exec(text) ?? [];
       if (file === undefined || message === undefined) return [];
       const short = relative(root, resolve(root, file));
-      return [{ file: short, line: Number(line), message: `compiled without Node's globals: ${message}` }];
+      return [
+        {
+          file: short,
+          line: Number(line),
+          message: `compiled without Node's globals: ${message.replace(/ Do you need to .*/, "")}`,
+        },
+      ];
     });
     if (told.length > 0) return told;
     return [{ file: "src/model", line: 1, message: `the compiler failed: ${run.stdout}${run.stderr}` }];
