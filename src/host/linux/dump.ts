@@ -1,6 +1,7 @@
+import { tableKey } from "../../model/wiring/steps.ts";
 import { withRouteSocket } from "./netlink-socket.ts";
 import { within } from "./netns.ts";
-import { listRuleset } from "./nftables.ts";
+import { listRuleset, splitRuleset } from "./nftables.ts";
 import { scopeName } from "./pod-facts.ts";
 import { dumpAddresses, dumpLinks, dumpNeighbours, dumpRoutes } from "./rtnetlink.ts";
 import { listSysctls, readSysctl } from "./sysctl.ts";
@@ -28,8 +29,8 @@ export interface NetnsDump {
   readonly routes: readonly string[];
   /** Permanent ones only; the others come and go. */
   readonly neighbours: readonly { readonly link: string; readonly address: string; readonly mac: string }[];
-  /** `nft -s list ruleset`. */
-  readonly ruleset: string;
+  /** Listing of every table by `family name`, as `nft -s list table` prints it. */
+  readonly tables: Readonly<Record<string, string>>;
   /** Value by key: net/ipv4/conf, net/ipv6/conf and what switches forwarding. */
   readonly sysctls: Readonly<Record<string, string>>;
 }
@@ -89,7 +90,9 @@ function dumpHere(): NetnsDump {
     neighbours: read.neighbours
       .filter(({ state }) => (state & NUD_PERMANENT) !== 0)
       .map(({ link, address, mac }) => ({ link: name(link), address, mac })),
-    ruleset: listRuleset({ stateless: true }),
+    tables: Object.fromEntries(
+      splitRuleset(listRuleset({ stateless: true })).map((table) => [tableKey(table), table.listing]),
+    ),
     sysctls: dumpSysctls(),
   };
 }

@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { renderTable } from "./nft.ts";
+import { type Actual, inverse, needsReading, type Step, stepsTo, stepText, tableKey } from "./steps.ts";
+import type { KernelState } from "./wiring.ts";
+
+const nothing: Actual = { links: [], sysctls: {}, tables: {} };
+const table = { family: "ip", name: "nat", sets: [], chains: [{ name: "c", rules: ["counter accept"] }] } as const;
+const wanted: KernelState = {
+  links: [
+    { kind: "tap", name: "tap0", mac: "02:00:00:00:00:00", mtu: 1450, queues: 1 },
+    { kind: "tap", name: "tap1", mac: "02:00:00:00:00:01", mtu: 1500, queues: 2 },
+  ],
+  addresses: [{ link: "tap0", cidr: "10.0.2.1/24" }],
+  sysctls: [{ key: "net/ipv4/ip_forward", value: "1" }],
+  tables: [table],
+};
+
+/** A kernel in pure data that does what a step says: the meaning of steps, against which they are checked. */
+function executed(step: Step, kernel: Actual): Actual {
+  const link = (name: string, change: (link: Actual["links"][number]) => Actual["links"][number]): Actual => ({
+    ...kernel,
+    links: kernel.links.map((one) => (one.name === name ? change(one) : one)),
+  });
+  const withTable = (key: string, listing: string | undefined): Actual => ({
+    ...kernel,
+    tables: Object.fromEntries(
+      Object.entries({ ...kernel.tables, [key]: listing }).flatMap(([k, v]) => (v === undefined ? [] : [[k, v]])),
+    ),
+  });
+  switch (step.do) {
+    case "tap.open": {
+      const fresh = { name: step.tap.name, kind: "tun", mac: "6a:00:00:00:00:01", mtu: 1500, up: false, addresses: [] };
+      return { ...kernel, links: [...kernel.links, fresh] };
+    }
+    case "link.delete":
+      return { ...kernel, links: kernel.links.filter(({ name }) => name !== step.name) };
+    case "link.set": {
+      const { do: _, name, ...change } = step;
+      return link(name, (one) => ({ ...one, ...change }));
+    }
+    case "address.add":
+      return link(step.link, (one) => ({ ...one, addresses: [...one.addresses, step.cidr] }));
+    case "address.delete":
+      return link(step.link, (one) => ({ ...one, addresses: one.addresses.filter((cidr) => cidr !== step.cidr) }));
+    case "sysctl.write":
+      return { ...kernel, sysctls: { ...kernel.sysctls, [step.key]: step.value } };
+    case "table.create":
+    case "table.replace":
+      return withTable(tableKey(step.table), renderTable(step.table));
+    case "table.restore":
+      return withTable(tableKey(step), step.listing);
+    case "table.delete":
+      return withTable(tableKey(step), undefined);
+  }
+}
+
+const names = ["tap0", "tap1", "eth0"];
+const cidrs = ["10.0.2.1/24", "fd10:0:2::1/120"];
+const kernels: fc.Arbitrary<Actual> = fc.record({
+  links: fc.uniqueArray(
+    fc.record({
+      name: fc.constantFrom(...names),
+      kind: fc.constant("tun"),
+      mac: fc.constantFrom("02:00:00:00:00:00", "02:00:00:00:00:07"),
+      mtu: fc.constantFrom(1450, 1500),
+      up: fc.boolean(),
+      addresses: fc.subarray(cidrs),
+    }),
+    { selector: ({ name }) => name },
+  ),
+  sysctls: fc.constantFrom({ "net/ipv4/ip_forward": "0" }, { "net/ipv4/ip_forward": "1" }),
+  tables: fc.constantFrom({}, { "ip nat": "table ip nat {\n}" }, { "ip nat": renderTable(table) }),
+});
+
+test("from nothing: taps first, then links, addresses, sysctls and tables", () => {
+  assert.deepEqual(
+    stepsTo(wanted, nothing).map((step) => step.do),
+    ["tap.open", "tap.open", "link.set", "link.set", "address.add", "sysctl.write", "table.create"],
+  );
+});
+
+test("from any kernel the steps lead to one that needs no more", () => {
+  fc.assert(
+    fc.property(kernels, (kernel) => {
+      const after = stepsTo(wanted, kernel).reduce((state, step) => executed(step, state), kernel);
+      assert.deepEqual(stepsTo(wanted, after), []);
+    }),
+  );
+});
+
+test("the inverses in reverse lead back from wherever it stopped", () => {
+  const plain = (kernel: Actual): unknown => ({
+    ...kernel,
+    links: new Map(kernel.links.map((one) => [one.name, { ...one, addresses: one.addresses.toSorted() }])),
+  });
+  fc.assert(
+    fc.property(kernels, fc.nat(10), (kernel, stop) => {
+      const steps = stepsTo(wanted, kernel).slice(0, stop);
+      const after = steps.reduce((state, step) => executed(step, state), kernel);
+      const back = steps
+        .toReversed()
+        .flatMap((step) => inverse(step, kernel))
+        .reduce((state, step) => executed(step, state), after);
+      assert.deepEqual(plain(back), plain(kernel));
+    }),
+  );
+});
+
+test("a table that changed is replaced with the counters it has", () => {
+  const listing = `table ip nat {\n\tchain c {\n\t\tcounter packets 5 bytes 50 accept\n\t\tdrop\n\t}\n}`;
+  const [step] = stepsTo(
+    { ...wanted, links: [], addresses: [], sysctls: [] },
+    { ...nothing, tables: { "ip nat": listing } },
+  );
+  assert.ok(step?.do === "table.replace");
+  assert.deepEqual(step.table.chains[0]?.rules, ["counter packets 5 bytes 50 accept"]);
+});
+
+test("what must be read is what the wiring names, and every step has a text", () => {
+  assert.deepEqual(needsReading(wanted), {
+    sysctls: ["net/ipv4/ip_forward"],
+    tables: [{ family: "ip", name: "nat" }],
+  });
+  assert.deepEqual(stepsTo(wanted, nothing).map(stepText), [
+    "tap tap0 with 1 queue",
+    "tap tap1 with 2 queues",
+    "MAC 02:00:00:00:00:00, MTU 1450, up for link tap0",
+    "MAC 02:00:00:00:00:01, MTU 1500, up for link tap1",
+    "address 10.0.2.1/24 on link tap0",
+    "sysctl net/ipv4/ip_forward = 1",
+    "table ip nat",
+  ]);
+});
