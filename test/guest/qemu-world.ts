@@ -13,6 +13,9 @@ import type { GuestNic } from "../../src/model/wiring/wiring.ts";
 import { tinyGuest } from "./tiny-guest.ts";
 
 export interface World {
+  /** Runs `undo` at the end of the test, the last one first. */
+  readonly after: (undo: () => unknown) => void;
+  readonly folder: string;
   readonly netns: string;
   readonly runDir: string;
   readonly logFile: string;
@@ -24,11 +27,22 @@ export function world(t: TestContext): World {
   const folder = fs.mkdtempSync(`${process.env["PATCHBAY_TEST_DIR"] ?? tmpdir()}/pbqemu-`);
   fs.chmodSync(folder, 0o711);
   const netns = createNetns(name);
-  t.after(() => {
-    deleteNetns(name);
-    fs.rmSync(folder, { recursive: true, force: true });
+  const undos = [
+    (): void => {
+      deleteNetns(name);
+      fs.rmSync(folder, { recursive: true, force: true });
+    },
+  ] as (() => unknown)[];
+  t.after(async () => {
+    for (const undo of undos.reverse()) await undo();
   });
-  return { netns, runDir: `${folder}/run`, logFile: `${folder}/qemu.log` };
+  return {
+    folder,
+    after: (undo) => void undos.push(undo),
+    netns,
+    runDir: `${folder}/run`,
+    logFile: `${folder}/qemu.log`,
+  };
 }
 
 /** Opens the taps of NICs in the world's namespace. */
@@ -85,10 +99,17 @@ export async function tinySpec(
 
 /** The serial console as text that can be waited for. */
 export interface TextConsole {
-  /** Everything from the last match to the end of the next match of `pattern`; fails when the console ends. */
+  /** Everything from the last match to the end of the next match of `pattern`; fails when the console ends or is late. */
   until(pattern: RegExp): Promise<string>;
   send(text: string): void;
   close(): void;
+}
+
+const CONSOLE_DEADLINE_MS = 40_000;
+
+function deadline(then: () => void): Disposable {
+  const timer = setTimeout(then, CONSOLE_DEADLINE_MS);
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
 export async function textConsole(path: string): Promise<TextConsole> {
@@ -113,6 +134,7 @@ export async function textConsole(path: string): Promise<TextConsole> {
   });
   return {
     async until(pattern) {
+      using _late = deadline(() => socket.destroy());
       for (;;) {
         const match = pattern.exec(text);
         if (match !== null) {

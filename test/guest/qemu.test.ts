@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import * as fs from "node:fs";
 import { createInterface } from "node:readline";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { GuestSpec } from "../../src/host/guest/command-line.ts";
 import { findQemus, findQemuUser, isRunning } from "../../src/host/guest/process.ts";
@@ -12,23 +12,24 @@ import type { GuestRecord, RunningGuest } from "../../src/host/guest/running-gue
 import { isFault } from "../../src/model/fault.ts";
 import { guestPciAddress } from "../../src/model/guest/hardware.ts";
 import type { GuestNic, NicModel } from "../../src/model/wiring/wiring.ts";
+import { needs } from "../needs.ts";
 import { closeAll, nic, openTaps, type TextConsole, textConsole, tinySpec, type World, world } from "./qemu-world.ts";
 import { READY } from "./tiny-guest.ts";
 
-async function boot(t: TestContext, at: World, spec: GuestSpec): Promise<RunningGuest> {
+async function boot(at: World, spec: GuestSpec): Promise<RunningGuest> {
   const fds = openTaps(at, spec.nics);
   try {
     const guest = await localRunner().start(spec, fds, at);
-    t.after(async () => void (await guest.powerdown(0)));
+    at.after(() => guest.powerdown(0));
     return guest;
   } finally {
     closeAll(fds);
   }
 }
 
-async function consoleOf(t: TestContext, at: World): Promise<TextConsole> {
+async function consoleOf(at: World): Promise<TextConsole> {
   const console = await textConsole(`${at.runDir}/serial.sock`);
-  t.after(() => console.close());
+  at.after(() => console.close());
   return console;
 }
 
@@ -38,8 +39,9 @@ function procStatus(pid: number): Record<string, string> {
 }
 
 test("QEMU runs without privilege in the pod's namespace, and shuts down at the power button", async (t) => {
+  if (!needs(t, "root", "netns", "tun", "qemu", "guestImage")) return;
   const at = world(t);
-  const guest = await boot(t, at, await tinySpec(at, [nic("default")]));
+  const guest = await boot(at, await tinySpec(at, [nic("default")]));
   const { pid } = guest.record;
   const user = findQemuUser();
   const status = procStatus(pid);
@@ -52,13 +54,17 @@ test("QEMU runs without privilege in the pod's namespace, and shuts down at the 
   assert.equal(fs.statSync(`/proc/${pid}/ns/net`).ino, fs.statSync(at.netns).ino);
   assert.notEqual(fs.statSync(`/proc/${pid}/ns/net`).ino, fs.statSync("/proc/self/ns/net").ino);
   assert.equal(fs.statSync(at.runDir).mode & 0o777, 0o700);
-  for (const fd of fs.readdirSync(`/proc/${pid}/fd`)) {
-    assert.doesNotMatch(fs.readlinkSync(`/proc/${pid}/fd/${fd}`), /^pipe:/, "a pipe would tie QEMU to this process");
+  for (const fd of [0, 1, 2]) {
+    assert.doesNotMatch(
+      fs.readlinkSync(`/proc/${pid}/fd/${fd}`),
+      /^(pipe|socket):/,
+      "that would tie QEMU to this process",
+    );
   }
   assert.equal(await guest.status(), "running");
   assert.ok(findQemus(user).some((found) => found.pid === pid && found.uuid === guest.record.uuid));
 
-  const console = await consoleOf(t, at);
+  const console = await consoleOf(at);
   await console.until(new RegExp(READY));
   console.send("echo $((6 * 7))-from-the-guest\n");
   await console.until(/42-from-the-guest/);
@@ -72,6 +78,7 @@ test("QEMU runs without privilege in the pod's namespace, and shuts down at the 
 });
 
 test("every model comes up where its PCI address was planned, with its MAC; virtio with its MTU and queues", async (t) => {
+  if (!needs(t, "root", "netns", "tun", "qemu", "guestImage")) return;
   const at = world(t);
   const models: NicModel[] = ["virtio", "e1000", "e1000e", "ne2k_pci", "pcnet", "rtl8139"];
   const nics: GuestNic[] = [
@@ -83,8 +90,8 @@ test("every model comes up where its PCI address was planned, with its MAC; virt
     nic("boots", { mac: "02:00:00:00:02:02", bootOrder: 1 }),
   ];
   const spec = await tinySpec(at, nics, { rng: true, cpu: { cores: 2 } });
-  const guest = await boot(t, at, spec);
-  const console = await consoleOf(t, at);
+  const guest = await boot(at, spec);
+  const console = await consoleOf(at);
   const boots = await console.until(new RegExp(READY));
   const seen = new Map(
     [...boots.matchAll(/NIC (\S+) (\S+) (\S+) (\d+)/g)].map(([, mac, pci, driver, mtu]) => [mac, { pci, driver, mtu }]),
@@ -129,10 +136,11 @@ test("every model comes up where its PCI address was planned, with its MAC; virt
 });
 
 test("a link can be down from the start, and be set while the guest runs", async (t) => {
+  if (!needs(t, "root", "netns", "tun", "qemu", "guestImage")) return;
   const at = world(t);
-  const guest = await boot(t, at, await tinySpec(at, [nic("default", { linkUp: false })]));
+  const guest = await boot(at, await tinySpec(at, [nic("default", { linkUp: false })]));
   assert.equal(await guest.status(), "running");
-  const console = await consoleOf(t, at);
+  const console = await consoleOf(at);
   await console.until(new RegExp(READY));
   const carrier = async (wanted: string): Promise<void> => {
     console.send(
@@ -149,6 +157,7 @@ test("a link can be down from the start, and be set while the guest runs", async
 });
 
 test("a guest outlives a killed daemon, is found again as it was, and its end by SIGKILL is noticed", async (t) => {
+  if (!needs(t, "root", "netns", "tun", "qemu", "guestImage")) return;
   const at = world(t);
   const spec = await tinySpec(at, [nic("default")]);
   const starter = spawn(
@@ -158,8 +167,8 @@ test("a guest outlives a killed daemon, is found again as it was, and its end by
   );
   const [line] = await once(createInterface(starter.stdout), "line");
   const record: GuestRecord = JSON.parse(String(line));
-  t.after(async () => void (await (await localRunner().find(record))?.powerdown(0)));
-  const before = await consoleOf(t, at);
+  at.after(async () => (await localRunner().find(record))?.powerdown(0));
+  const before = await consoleOf(at);
   await before.until(new RegExp(READY));
   before.send("memory=kept; echo set-$((1+1))\n");
   await before.until(/set-2/);
@@ -172,7 +181,7 @@ test("a guest outlives a killed daemon, is found again as it was, and its end by
   const guest = await localRunner().find(record);
   assert.ok(guest !== undefined);
   assert.equal(await guest.status(), "running");
-  const after = await consoleOf(t, at);
+  const after = await consoleOf(at);
   after.send("echo memory-$memory\n");
   await after.until(/memory-kept/);
 
@@ -186,27 +195,29 @@ test("a guest outlives a killed daemon, is found again as it was, and its end by
 });
 
 test("a guest that shuts itself down, and a QEMU killed by its parent's hand, say so", async (t) => {
+  if (!needs(t, "root", "netns", "tun", "qemu", "guestImage")) return;
   const at = world(t);
   const spec = await tinySpec(at, []);
-  const first = await boot(t, at, spec);
-  const console = await consoleOf(t, at);
+  const first = await boot(at, spec);
+  const console = await consoleOf(at);
   await console.until(new RegExp(READY));
   console.send("poweroff -f\n");
   assert.equal((await first.exited).reason, "shutdown");
-  const second = await boot(t, at, spec);
+  const second = await boot(at, spec);
   process.kill(second.record.pid, "SIGKILL");
   const report = await second.exited;
   assert.equal(report.reason, "killed");
   assert.equal(report.signal, "SIGKILL");
-  const third = await boot(t, at, spec);
+  const third = await boot(at, spec);
   assert.equal((await third.powerdown(0)).reason, "quit");
 });
 
 test("a QEMU that ends before it is ready leaves its words and no process", async (t) => {
+  if (!needs(t, "root", "netns", "tun", "qemu", "guestImage")) return;
   const at = world(t);
   const spec = await tinySpec(at, [nic("default")]);
   const broken: GuestSpec = { ...spec, kernelBoot: { kernel: "/nonexistent/vmlinuz", args: "" } };
-  await assert.rejects(boot(t, at, broken), (thrown) => {
+  await assert.rejects(boot(at, broken), (thrown) => {
     assert.ok(isFault(thrown, "PB5056"));
     assert.match(thrown.message, /nonexistent/);
     return true;

@@ -10,26 +10,26 @@ const CACHE = fileURLToPath(new URL("../../.cache/tiny-guest", import.meta.url))
 
 /** In the order to load them. */
 const MODULES = [
-  "virtio/virtio",
-  "virtio/virtio_ring",
-  "virtio/virtio_pci_legacy_dev",
-  "virtio/virtio_pci_modern_dev",
-  "virtio/virtio_pci",
-  "net/failover",
-  "net/net_failover",
-  "net/virtio_net",
-  "net/e1000",
-  "net/e1000e",
-  "net/mii",
-  "net/8390",
-  "net/ne2k-pci",
-  "net/pcnet32",
-  "net/8139too",
-  "net/8139cp",
-  "block/virtio_blk",
-  "input/evdev",
-  "acpi/button",
-].map((path) => path.slice(path.indexOf("/") + 1));
+  "virtio_ring",
+  "virtio",
+  "virtio_pci_legacy_dev",
+  "virtio_pci_modern_dev",
+  "virtio_pci",
+  "failover",
+  "net_failover",
+  "virtio_net",
+  "e1000",
+  "e1000e",
+  "mii",
+  "8390",
+  "ne2k-pci",
+  "pcnet32",
+  "8139too",
+  "8139cp",
+  "virtio_blk",
+  "evdev",
+  "button",
+];
 
 /** The line that the guest prints when its shell is about to start. */
 export const READY = "TINY GUEST READY";
@@ -39,7 +39,7 @@ const INIT = `#!/bin/busybox sh
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
-for module in ${MODULES.join(" ")}; do insmod /modules/$module.ko 2>/dev/null; done
+for module in ${MODULES.join(" ")}; do insmod /modules/$module.ko; done
 acpid -c /etc/acpi -l /dev/null
 for nic in /sys/class/net/*; do
   [ -e $nic/device ] || continue

@@ -3,6 +3,7 @@ import * as fs from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fault, isFault } from "../../model/fault.ts";
 import { within } from "../linux/netns.ts";
+import { kvmUser } from "./accelerator.ts";
 import { type GuestSpec, guestFiles, qemuCommandLine, startsPaused } from "./command-line.ts";
 import { lastWords } from "./guest-log.ts";
 import { findQemuUser, goneWithin, isRunning, kill, type QemuUser, startTimeOf } from "./process.ts";
@@ -148,11 +149,8 @@ async function firstConnection(path: string, exit: Promise<ChildExit>): Promise<
 }
 
 /** QEMU's own user; under KVM with the group that may open /dev/kvm. */
-export function userFor(accel: "kvm" | "tcg"): QemuUser {
-  const user = findQemuUser();
-  if (accel === "tcg") return user;
-  const device = fs.statSync("/dev/kvm");
-  return device.gid !== 0 && (device.mode & 0o060) === 0o060 ? { ...user, gid: device.gid } : user;
+function userFor(accel: "kvm" | "tcg"): QemuUser {
+  return (accel === "kvm" ? kvmUser() : undefined) ?? findQemuUser();
 }
 
 /** Numbers the fds as the child will see them, after stdin, stdout and stderr. */
