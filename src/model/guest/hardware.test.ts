@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { isFault } from "../fault.ts";
+import type { GuestNic, NicModel } from "../wiring/wiring.ts";
+import { decideHardware, type GuestHardware, guestPciAddress, type HardwareRequest } from "./hardware.ts";
+
+const devices = ["virtio-net-pci", "virtio-net-pci-transitional", "e1000", "e1000e", "ne2k_pci", "pcnet", "rtl8139"];
+
+function nic(name: string, more: Partial<GuestNic> = {}): GuestNic {
+  return {
+    name,
+    attachment: { kind: "tap", device: "tap0", queues: 1 },
+    mac: "02:00:00:00:00:01",
+    model: "virtio",
+    mtu: 1500,
+    queues: 1,
+    linkUp: true,
+    ...more,
+  };
+}
+
+function decide(more: Partial<HardwareRequest> = {}): GuestHardware {
+  return decideHardware({
+    accel: "tcg",
+    machines: ["q35", "pc-q35-7.2", "pc-i440fx-7.2"],
+    devices,
+    memoryBytes: 128n << 20n,
+    nics: [],
+    ...more,
+  });
+}
+
+function refused(code: "PB5050" | "PB5051" | "PB5052" | "PB5053", words: RegExp, more: Partial<HardwareRequest>): void {
+  assert.throws(
+    () => decide(more),
+    (thrown) => {
+      assert.ok(isFault(thrown, code), String(thrown));
+      assert.match(`${thrown.message} ${thrown.cure}`, words);
+      return true;
+    },
+  );
+}
+
+test("the newest versioned q35, by number and not by letter", () => {
+  const machines = ["pc-q35-9.2", "pc-q35-2.12", "pc-q35-10.0", "pc-q35-4.0.1", "q35", "pc-i440fx-11.0", "microvm"];
+  assert.equal(decide({ machines }).machine, "pc-q35-10.0");
+  assert.equal(decide({ machines, machine: "q35" }).machine, "pc-q35-10.0");
+  assert.equal(decide({ machines, machine: "pc-q35-2.12" }).machine, "pc-q35-2.12");
+  refused("PB5050", /pc-q35-rhel8\.6.*one of pc-q35-10\.0, pc-q35-9\.2/s, { machines, machine: "pc-q35-rhel8.6" });
+  refused("PB5050", /no versioned q35/, { machines: ["q35", "microvm"] });
+});
+
+test("CPU and memory", () => {
+  assert.deepEqual(decide().cpu, { model: "max", sockets: 1, cores: 1, threads: 1 });
+  assert.equal(decide({ accel: "kvm", cpu: { model: "host-model" } }).cpu.model, "host");
+  assert.deepEqual(decide({ cpu: { model: "Haswell", sockets: 2, cores: 0, threads: 3 } }).cpu, {
+    model: "Haswell",
+    sockets: 2,
+    cores: 1,
+    threads: 3,
+  });
+  refused("PB5053", /256 CPUs/, { cpu: { cores: 256 } });
+  refused("PB5053", /-1 CPUs/, { cpu: { cores: -1 } });
+  assert.equal(decide({ memoryBytes: 64_000_000n }).memoryMiB, 62);
+  refused("PB5053", /0 bytes/, { memoryBytes: 0n });
+  refused("PB5053", /memory/, { memoryBytes: 1n << 63n });
+});
+
+test("every NIC has a root port of its own, conventional ones share a bridge, four ports are spare", () => {
+  const hardware = decide({
+    nics: [nic("a"), nic("b", { model: "e1000" }), nic("c", { model: "e1000e" }), nic("d", { model: "rtl8139" })],
+  });
+  assert.deepEqual(
+    hardware.nics.map(({ place }) => place),
+    [
+      { bus: "port.1", slot: 0, function: 0, multifunction: false },
+      { bus: "pci.conventional", slot: 1, function: 0, multifunction: false },
+      { bus: "port.3", slot: 0, function: 0, multifunction: false },
+      { bus: "pci.conventional", slot: 2, function: 0, multifunction: false },
+    ],
+  );
+  assert.equal(hardware.conventionalBridge?.place.bus, "port.2");
+  assert.equal(hardware.ports.length, 3 + 4);
+  const addresses = ["a", "b", "c", "d"].map((name) => guestPciAddress(hardware, name));
+  assert.deepEqual(addresses, ["0000:01:00.0", "0000:03:01.0", "0000:04:00.0", "0000:03:02.0"]);
+  assert.equal(guestPciAddress(hardware, "e"), undefined);
+});
+
+test("queues are virtio's, and a transitional device is conventional", () => {
+  const hardware = decide({
+    nics: [nic("a", { queues: 4 }), nic("b", { model: "e1000", queues: 4 })],
+    virtioTransitional: true,
+  });
+  assert.deepEqual(
+    hardware.nics.map(({ device, queues, place }) => [device, queues, place.bus]),
+    [
+      ["virtio-net-pci-transitional", 4, "pci.conventional"],
+      ["e1000", 1, "pci.conventional"],
+    ],
+  );
+});
+
+test("addresses that the manifest gives", () => {
+  const at = (address: string, name = "a") => nic(name, { pciAddress: address });
+  const hardware = decide({ nics: [at("0000:00:02.0"), at("0000:00:02.3", "b"), nic("c")] });
+  assert.equal(guestPciAddress(hardware, "a"), "0000:00:02.0");
+  assert.equal(guestPciAddress(hardware, "b"), "0000:00:02.3");
+  assert.equal(hardware.nics[0]?.place.multifunction, true);
+  assert.equal(hardware.ports[0]?.place.slot, 3, "the port that would be there makes room");
+  refused("PB5052", /not on bus 0/, { nics: [at("0000:81:00.1")] });
+  refused("PB5052", /slot of the machine/, { nics: [at("0000:00:1f.0")] });
+  refused("PB5052", /no PCI address/, { nics: [at("00:02")] });
+  refused("PB5052", /taken/, { nics: [at("0000:00:05.0"), at("0000:00:05.0", "b")] });
+  refused("PB5052", /function 0/, { nics: [at("0000:00:05.1")] });
+});
+
+test("what cannot be given says so", () => {
+  refused("PB5051", /QEMU 8\.0.*pc-q35-7\.2/s, { nics: [nic("a", { model: "igb" })] });
+  refused("PB5051", /no e1000e/, { devices: ["virtio-net-pci"], nics: [nic("a", { model: "e1000e" })] });
+  refused("PB5053", /SATA/, { disks: Array.from({ length: 7 }, (_, n) => ({ name: `d${n}`, bus: "sata" as const })) });
+  refused("PB5053", /PCI bus/, {
+    disks: Array.from({ length: 300 }, (_, n) => ({ name: `d${n}`, bus: "virtio" as const })),
+  });
+});
+
+test("no two devices share a place, whatever is asked; the same request gives the same hardware, also through JSON", () => {
+  const model = fc.constantFrom<NicModel>("virtio", "e1000", "e1000e", "ne2k_pci", "pcnet", "rtl8139");
+  const address = fc.option(fc.integer({ min: 2, max: 0x1e }), { nil: undefined, freq: 3 });
+  const request = fc.record({
+    nics: fc.uniqueArray(fc.tuple(model, address), { maxLength: 20, selector: ([, slot]) => slot ?? {} }),
+    disks: fc.array(fc.constantFrom("virtio" as const, "scsi" as const, "usb" as const), { maxLength: 20 }),
+    rng: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(request, ({ nics, disks, rng }) => {
+      const more = {
+        rng,
+        disks: disks.map((bus, index) => ({ name: `d${index}`, bus })),
+        nics: nics.map(([kind, slot], index) =>
+          nic(`n${index}`, {
+            model: kind,
+            ...(slot === undefined ? {} : { pciAddress: `0000:00:${slot.toString(16).padStart(2, "0")}.0` }),
+          }),
+        ),
+      };
+      const hardware = decide(more);
+      const places = [
+        ...hardware.ports.map(({ place }) => place),
+        ...hardware.nics.map(({ place }) => place),
+        ...hardware.devices.map(({ place }) => place),
+        ...(hardware.conventionalBridge === undefined ? [] : [hardware.conventionalBridge.place]),
+      ].map(({ bus, slot, function: fn }) => `${bus} ${slot}.${fn}`);
+      assert.equal(new Set(places).size, places.length);
+      const seen = hardware.nics.map(({ name }) => guestPciAddress(hardware, name));
+      assert.equal(new Set(seen).size, nics.length);
+      const used = new Set(
+        [...hardware.nics, ...(hardware.conventionalBridge === undefined ? [] : [hardware.conventionalBridge])].map(
+          ({ place }) => place.bus,
+        ),
+      );
+      assert.equal(hardware.ports.filter(({ id }) => !used.has(id)).length, 4);
+      assert.equal(new Set(hardware.ports.map(({ chassis }) => chassis)).size, hardware.ports.length);
+      assert.deepEqual(decide(more), hardware);
+      assert.deepEqual(JSON.parse(JSON.stringify(hardware)), hardware);
+    }),
+  );
+});
