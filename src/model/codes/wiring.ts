@@ -19,4 +19,6 @@ export const wiringCodes = {
   PB4020: "this version cannot wire the binding",
   PB4021: "this version cannot connect the network",
   PB4022: "an interface has no network of its name",
+  PB4040: "DHCP and router advertisements cannot be served",
+  PB4041: "a value that is to be served is wrong",
 } as const;
