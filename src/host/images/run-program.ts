@@ -1,0 +1,66 @@
+import { execFile } from "node:child_process";
+import { Fault } from "../../model/fault.ts";
+
+/** How a program of the host is run. */
+export interface RunOptions {
+  readonly cwd?: string;
+  /** Added to the daemon's own environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+}
+
+/** No program used here prints more: the largest is an uncompressed kernel. */
+const MOST_OUTPUT = 512 * 1024 * 1024;
+
+/**
+ * Runs a program to its end and gives its standard output.
+ *
+ * Fails with PB5005 where it is missing or ends with an error (with its last words), PB5007 where the disk is full.
+ */
+export function runProgram(program: string, args: readonly string[], options: RunOptions = {}): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    execFile(
+      program,
+      args,
+      {
+        encoding: "buffer",
+        maxBuffer: MOST_OUTPUT,
+        env: { ...process.env, LC_ALL: "C", ...options.env },
+        ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+        ...(options.signal === undefined ? {} : { signal: options.signal }),
+      },
+      (error, stdout, stderr) => {
+        if (error === null) resolve(stdout);
+        else reject(programFault(program, args, error, stderr.toString()));
+      },
+    );
+  });
+}
+
+function programFault(program: string, args: readonly string[], error: Error, stderr: string): Fault {
+  const data = { program, args };
+  if ("code" in error && error.code === "ENOENT") {
+    return new Fault("PB5005", `The program ${program} is not on this machine.`, {
+      cure: "Run `patchbay setup`, which installs what is missing.",
+      place: program,
+      data,
+      cause: error,
+    });
+  }
+  const words = stderr.trim().split("\n").slice(-4).join(" ") || error.message;
+  if (/no space left on device|disk quota exceeded|ENOSPC/i.test(words)) return noRoom(words, error);
+  return new Fault("PB5005", `${program} failed: ${words}`, { place: program, data, cause: error });
+}
+
+/** The fault of a full disk. */
+export function noRoom(where: string, cause?: unknown): Fault {
+  return new Fault("PB5007", `There is no space left on the disk: ${where}`, {
+    cure: "Free some space (`patchbay image ls` shows what images take, `patchbay image rm` removes one), then try again.",
+    cause,
+  });
+}
+
+/** True for Node's error of a full disk or an exceeded quota. */
+export function isNoSpace(thrown: unknown): boolean {
+  return thrown instanceof Error && "code" in thrown && (thrown.code === "ENOSPC" || thrown.code === "EDQUOT");
+}

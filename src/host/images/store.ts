@@ -1,0 +1,339 @@
+import { randomUUID } from "node:crypto";
+import { chmod, link, lstat, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Fault } from "../../model/fault.ts";
+import { importBlobs, once, putManifest } from "./archive.ts";
+import { openBlobs } from "./blobs.ts";
+import { exclusively } from "./exclusive.ts";
+import { formatTree, locate, parseTree, readFileOf, readTree, type Tree } from "./layers.ts";
+import {
+  broken,
+  type Descriptor,
+  formatIndex,
+  type Manifest,
+  mediaTypes,
+  parseIndex,
+  parseManifest,
+  REF_NAME,
+} from "./oci.ts";
+import { type ImageDigest, type ImageReference, parseReference, taggedName } from "./reference.ts";
+import { isNoSpace, noRoom } from "./run-program.ts";
+import { plain, TAR_END, tarFrame } from "./tar.ts";
+
+/** Nobody works on an image for longer. */
+const ABANDONED_MS = 24 * 3600_000;
+
+/** An image of the store. */
+export interface Image {
+  /** Repository and tag, as short as Docker writes them. */
+  readonly name: string;
+  /** Of its manifest. */
+  readonly digest: ImageDigest;
+  /** Bytes of its blobs. */
+  readonly size: number;
+}
+
+/** A file to make an image of: its bytes are read from `source`. */
+export interface ImageFile {
+  /** In the image, at most 99 bytes. */
+  readonly path: string;
+  readonly source: string;
+}
+
+/**
+ * The machine's images, as an OCI layout that other tools can read too.
+ *
+ * Processes share it: changes take turns, and readers see an image whole or not at all. Names are read as users write
+ * them (PB5003).
+ */
+export interface ImageStore {
+  list(): Promise<readonly Image[]>;
+  resolve(name: string): Promise<Image | undefined>;
+  /** Gives an image another name, which is taken from the image that has it. Fails with PB5001. */
+  tag(name: string, other: string): Promise<Image>;
+  /** Removes a name, and with an image's last name its blobs and extracted files. Fails with PB5001. */
+  remove(name: string): Promise<void>;
+  /** Takes an image from an OCI layout, an OCI archive or a Docker archive. Fails with PB5002. */
+  importArchive(name: string, path: string): Promise<Image>;
+  /** Makes an image of files, in one layer. The same files give the same digest. */
+  create(name: string, files: readonly ImageFile[]): Promise<Image>;
+  /** A file of an image as a read-only file of this machine, made once for each digest. Fails with PB5001, PB5004. */
+  extract(name: string, path: string): Promise<string>;
+  /** The names of the regular files that lie in a folder of an image, sorted. Fails with PB5001. */
+  files(name: string, folder: string): Promise<readonly string[]>;
+}
+
+/**
+ * Opens the store in `folder`, and makes it where there is none.
+ *
+ * The folder and `folder/files` can be passed through by everyone, for QEMU runs as another user; the rest is its owner's.
+ */
+export async function openImageStore(folder: string): Promise<ImageStore> {
+  const scratch = join(folder, "tmp");
+  const extracted = join(folder, "files");
+  const indexFile = join(folder, "index.json");
+  await mkdir(folder, { recursive: true });
+  for (const [path, mode] of [
+    [folder, 0o711],
+    [extracted, 0o711],
+    [scratch, 0o700],
+  ] as const) {
+    await mkdir(path, { recursive: true });
+    await chmod(path, mode);
+  }
+  await makeOnce(join(folder, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }), scratch);
+  await makeOnce(indexFile, formatIndex([]), scratch);
+  const blobs = openBlobs(folder, scratch);
+
+  const readIndex = async (): Promise<Descriptor[]> => parseIndex(await readFile(indexFile, "utf8"), indexFile);
+  const writeIndex = (entries: readonly Descriptor[]): Promise<void> =>
+    replace(indexFile, formatIndex(entries), scratch, 0o600);
+  const changing = <T>(work: () => Promise<T>): Promise<T> =>
+    exclusively(join(folder, "lock"), async () => {
+      try {
+        return await work();
+      } catch (thrown) {
+        if (isNoSpace(thrown)) throw noRoom(folder, thrown);
+        throw thrown;
+      }
+    });
+
+  const manifestOf = async (digest: ImageDigest, size: number): Promise<Manifest> =>
+    parseManifest(await blobs.text({ digest, size }), `its manifest ${digest}`);
+  const imageOf = async (entry: Descriptor): Promise<Image> => {
+    const manifest = await manifestOf(entry.digest, entry.size);
+    const parts = [entry, manifest.config, ...manifest.layers];
+    return {
+      name: entry.annotations[REF_NAME] ?? entry.digest,
+      digest: entry.digest,
+      size: parts.reduce((sum, part) => sum + part.size, 0),
+    };
+  };
+  const entryOf = async (name: string): Promise<Descriptor | undefined> =>
+    find(await readIndex(), parseReference(name));
+  const existing = async (name: string): Promise<Descriptor> => {
+    const entry = await entryOf(name);
+    if (entry === undefined) throw noImage(name);
+    return entry;
+  };
+
+  /** Puts a name on a manifest whose blobs are all there: the moment in which an image appears. */
+  const publish = async (reference: ImageReference, manifest: Descriptor): Promise<Image> => {
+    const name = taggedName(reference);
+    const entry = { ...manifest, annotations: { [REF_NAME]: name } };
+    const others = (await readIndex()).filter((other) => other.annotations[REF_NAME] !== name);
+    await writeIndex([...others, entry]);
+    await sweep();
+    return imageOf(entry);
+  };
+  /** Removes what no entry of the index leads to. */
+  const sweep = async (): Promise<void> => {
+    const entries = await readIndex();
+    const used = new Set<ImageDigest>();
+    for (const entry of entries) {
+      const manifest = await manifestOf(entry.digest, entry.size);
+      for (const part of [entry, manifest.config, ...manifest.layers]) used.add(part.digest);
+    }
+    await blobs.keepOnly(used);
+    await removeAbandoned(scratch);
+  };
+
+  const filesOf = (digest: ImageDigest): string => join(extracted, digest.slice("sha256:".length));
+  const treeOf = async (entry: Descriptor, manifest: Manifest): Promise<Tree> => {
+    const kept = join(filesOf(entry.digest), "tree.json");
+    const text = await readFile(kept, "utf8").catch(() => undefined);
+    if (text !== undefined) return parseTree(text);
+    const tree = await readTree(blobs, manifest);
+    await mkdir(filesOf(entry.digest), { recursive: true });
+    await chmod(filesOf(entry.digest), 0o755);
+    await replace(kept, formatTree(tree), scratch, 0o600);
+    return tree;
+  };
+
+  return {
+    async list() {
+      const entries = await readIndex();
+      const images = await Promise.all(entries.map((entry) => imageOf(entry)));
+      return images.sort((a, b) => (a.name < b.name ? -1 : 1));
+    },
+
+    async resolve(name) {
+      const entry = await entryOf(name);
+      return entry === undefined ? undefined : imageOf(entry);
+    },
+
+    tag: (name, other) =>
+      changing(async () => publish(parseTagged(other), { ...(await existing(name)), annotations: {} })),
+
+    remove: (name) =>
+      changing(async () => {
+        const gone = await existing(name);
+        const rest = (await readIndex()).filter(
+          (entry) => entry.digest !== gone.digest || entry.annotations[REF_NAME] !== gone.annotations[REF_NAME],
+        );
+        await writeIndex(rest);
+        if (rest.every((entry) => entry.digest !== gone.digest)) {
+          await rm(filesOf(gone.digest), { recursive: true, force: true });
+        }
+        await sweep();
+      }),
+
+    importArchive: (name, path) =>
+      changing(async () => {
+        const reference = parseReference(name);
+        const manifest = await importBlobs(blobs, path, reference, scratch);
+        if (reference.digest !== undefined && reference.digest !== manifest.digest) {
+          throw broken(`${path} holds the image ${manifest.digest}, not ${reference.digest}`);
+        }
+        return publish(reference, manifest);
+      }),
+
+    create: (name, files) =>
+      changing(async () => {
+        const reference = parseTagged(name);
+        const layer = { mediaType: mediaTypes.layer, annotations: {}, ...(await blobs.put(layerOf(files))) };
+        const config = Buffer.from(
+          JSON.stringify({
+            architecture: "amd64",
+            os: "linux",
+            config: {},
+            rootfs: { type: "layers", diff_ids: [layer.digest] },
+          }),
+        );
+        const stored = { mediaType: mediaTypes.config, annotations: {}, ...(await blobs.put(once(config))) };
+        return publish(reference, await putManifest(blobs, { config: stored, layers: [layer] }));
+      }),
+
+    async extract(name, path) {
+      const entry = await existing(name);
+      const target = join(filesOf(entry.digest), encodeURIComponent(plain(path)));
+      if ((await lstat(target).catch(() => undefined))?.isFile() === true) return target;
+      const manifest = await manifestOf(entry.digest, entry.size);
+      const file = locate(await treeOf(entry, manifest), name, path);
+      const partial = join(scratch, randomUUID());
+      try {
+        const handle = await open(partial, "wx", 0o600);
+        let size = 0;
+        try {
+          await readFileOf(blobs, manifest, file, async (data) => {
+            size += data.length;
+            await handle.writeFile(data);
+          });
+          if (size !== file.size) throw broken(`its file /${plain(path)} has ${size} bytes instead of ${file.size}`);
+          await handle.chmod(0o444);
+          await handle.sync();
+        } finally {
+          await handle.close();
+        }
+        await rename(partial, target);
+        return target;
+      } catch (thrown) {
+        if (isNoSpace(thrown)) throw noRoom(extracted, thrown);
+        throw thrown;
+      } finally {
+        await rm(partial, { force: true });
+      }
+    },
+
+    async files(name, folder) {
+      const entry = await existing(name);
+      const tree = await treeOf(entry, await manifestOf(entry.digest, entry.size));
+      const prefix = `${plain(folder)}/`;
+      return [...tree]
+        .filter(
+          ([path, node]) => node.kind === "file" && path.startsWith(prefix) && !path.slice(prefix.length).includes("/"),
+        )
+        .map(([path]) => path.slice(prefix.length))
+        .sort();
+    },
+  };
+}
+
+/** The fault of an image that is not in the store, with the commands that bring it. */
+export function noImage(name: string): Fault {
+  const reference = parseReference(name);
+  const cure =
+    reference.repository === "patchbay/guest"
+      ? "Run `patchbay image build-guest`, which makes it."
+      : `Bring it with \`patchbay image pull ${name}\`, or from a file with \`patchbay image import ${name} ARCHIVE\`.`;
+  return new Fault("PB5001", `The image ${name} is not in the store.`, { cure, place: name, data: { image: name } });
+}
+
+/** A name that can be given to an image: one without a digest. */
+function parseTagged(name: string): ImageReference {
+  const reference = parseReference(name);
+  if (reference.digest === undefined) return reference;
+  throw new Fault("PB5003", `"${name}" has a digest, and an image's digest cannot be chosen.`, {
+    cure: `Use the name ${taggedName(reference)}.`,
+  });
+}
+
+function find(entries: readonly Descriptor[], reference: ImageReference): Descriptor | undefined {
+  if (reference.digest !== undefined) return entries.find((entry) => entry.digest === reference.digest);
+  return entries.find((entry) => entry.annotations[REF_NAME] === taggedName(reference));
+}
+
+/** Puts text in a file's place at once: readers see the old or the new. */
+async function replace(path: string, text: string, scratch: string, mode: number): Promise<void> {
+  const partial = join(scratch, randomUUID());
+  try {
+    const file = await open(partial, "wx", mode);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(partial, path);
+  } finally {
+    await rm(partial, { force: true });
+  }
+}
+
+async function makeOnce(path: string, text: string, scratch: string): Promise<void> {
+  const partial = join(scratch, randomUUID());
+  try {
+    await writeFile(partial, text, { flag: "wx", mode: 0o600 });
+    await link(partial, path);
+  } catch (thrown) {
+    if (!(thrown instanceof Error && "code" in thrown && thrown.code === "EEXIST")) throw thrown;
+  } finally {
+    await rm(partial, { force: true });
+  }
+}
+
+/** Removes what processes left behind that were killed at work. */
+async function removeAbandoned(scratch: string): Promise<void> {
+  for (const name of await readdir(scratch)) {
+    const path = join(scratch, name);
+    const found = await stat(path).catch(() => undefined);
+    if (found !== undefined && Date.now() - found.mtimeMs > ABANDONED_MS)
+      await rm(path, { recursive: true, force: true });
+  }
+}
+
+/** A layer of these files and the folders above them. */
+async function* layerOf(files: readonly ImageFile[]): AsyncGenerator<Uint8Array> {
+  const sorted = [...files].sort((a, b) => (plain(a.path) < plain(b.path) ? -1 : 1));
+  const folders = new Set<string>();
+  for (const { path, source } of sorted) {
+    const parts = plain(path).split("/");
+    for (let depth = 1; depth < parts.length; depth++) {
+      const folder = parts.slice(0, depth).join("/");
+      if (folders.has(folder)) continue;
+      folders.add(folder);
+      yield tarFrame({ kind: "directory", path: folder, mode: 0o755 }).header;
+    }
+    const file = await open(source);
+    try {
+      const { size } = await file.stat();
+      const { header, padding } = tarFrame({ kind: "file", path: plain(path), mode: 0o444, size });
+      yield header;
+      yield* file.createReadStream({ autoClose: false, highWaterMark: 1024 * 1024 });
+      yield padding;
+    } finally {
+      await file.close();
+    }
+  }
+  yield TAR_END;
+}
