@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { breaches, ignoredNeeds, impurities } from "./layers.ts";
+import { breaches, floatingNodePromises, ignoredNeeds, impurities } from "./layers.ts";
 import { blank, importsOf } from "./source-text.ts";
 
 /** A tree of sources that holds these files. */
@@ -100,7 +100,7 @@ test("the model compiles without Node's globals and modules, or the place that n
   const lines = impurities(root).map(({ file, line, message }) => `${file}:${line} ${message.split(": ")[1]}`);
   assert.deepEqual(lines.sort(), [
     "src/model/a.ts:2 Cannot find name 'process'.",
-    "src/model/b.ts:1 Cannot find name 'node",
+    "src/model/b.ts:1 Cannot find name 'node:fs'.",
     "src/model/b.ts:3 Cannot find name 'setTimeout'.",
   ]);
 });
@@ -112,6 +112,29 @@ test("an answer of needs() that is thrown away is told", (t) => {
   assert.deepEqual(
     ignoredNeeds(root).map(({ file, line }) => `${file}:${line}`),
     ["test/kernel/a.test.ts:2"],
+  );
+});
+
+test("a dropped promise of Node's own functions is told, one that is awaited or handed on is not", (t) => {
+  const root = tree(t, {
+    "src/node/a.ts": `import { rm, writeFile } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+export async function f() {
+  rm("a");
+  await writeFile("b", "c");
+  const g = () => rm("d");
+  await Promise.all([
+    rm("e"),
+    rm("f"),
+  ]);
+  return rm("g");
+}
+delay(5);
+`,
+  });
+  assert.deepEqual(
+    floatingNodePromises(root).map(({ file, line }) => `${file}:${line}`),
+    ["src/node/a.ts:4", "src/node/a.ts:13"],
   );
 });
 

@@ -1,4 +1,7 @@
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { lacking } from "../src/host/setup/check.ts";
 import { type Need, needs as table } from "../src/host/setup/needs.ts";
@@ -43,6 +46,33 @@ function npmRegistry(): Missing {
   return answers(new URL("yaml", run.stdout.trim()).href);
 }
 
+/** The first of apt's sources, asked by apt's own means and so through its proxies. */
+function debianMirror(): Missing {
+  const targets = spawnSync("apt-get", ["indextargets", "--format", "$(SITE)/dists/$(RELEASE)/Release"], {
+    encoding: "utf8",
+  });
+  const first = targets.status === 0 ? targets.stdout.split("\n")[0]?.trim() : undefined;
+  if (first === undefined || first === "") return "apt-get names no source of packages";
+  const folder = mkdtempSync(join(tmpdir(), "patchbay-mirror-"));
+  try {
+    const file = join(folder, "Release");
+    const run = spawnSync("/usr/lib/apt/apt-helper", ["download-file", first, file], {
+      stdio: "ignore",
+      timeout: 20_000,
+    });
+    return run.status === 0 ? undefined : `${first} cannot be fetched`;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Overlay mounts, tried in a mount namespace of its own. */
+function overlay(): Missing {
+  const attempt = `mount -t tmpfs t /mnt && cd /mnt && mkdir u w r && mount -t overlay o -o lowerdir=/etc,upperdir=/mnt/u,workdir=/mnt/w r`;
+  const run = spawnSync("unshare", ["--mount", "--propagation", "private", "sh", "-c", attempt], { encoding: "utf8" });
+  return run.status === 0 ? undefined : run.stderr.trim() || "an overlay cannot be mounted";
+}
+
 /** What tests may need. Each looks for the thing itself. */
 const probes = {
   root,
@@ -64,7 +94,9 @@ const probes = {
     const first = lacking(table.filter((need) => need.neededBy.includes("up")).map(seen))[0];
     return root() ?? (first === undefined ? undefined : `${first.need.name} is missing`);
   },
+  overlay,
   registry: npmRegistry,
+  debianMirror,
 } as const satisfies Record<string, () => Missing>;
 
 function seen(need: Need): { readonly need: Need; readonly sighting: ReturnType<typeof look> } {

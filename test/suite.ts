@@ -38,7 +38,10 @@ const levels: readonly Level[] = [
 
 const checks: readonly { readonly name: string; readonly argv: readonly [string, ...string[]] }[] = [
   { name: "types", argv: ["node_modules/.bin/tsc"] },
-  { name: "style", argv: ["node_modules/.bin/biome", "check", "--max-diagnostics=30", "--colors=off"] },
+  {
+    name: "style",
+    argv: ["node_modules/.bin/biome", "check", "--error-on-warnings", "--max-diagnostics=30", "--colors=off"],
+  },
   { name: "layers", argv: [node, "test/layers.ts"] },
 ];
 
