@@ -2,6 +2,7 @@ import { apiCodes } from "./api.ts";
 import { cniCodes } from "./cni.ts";
 import { guestCodes } from "./guest.ts";
 import { manifestCodes } from "./manifest.ts";
+import { nodeCodes } from "./node.ts";
 import { rulesCodes } from "./rules.ts";
 import { setupCodes } from "./setup.ts";
 import { wiringCodes } from "./wiring.ts";
@@ -14,6 +15,7 @@ export const codes = {
   ...wiringCodes,
   ...guestCodes,
   ...apiCodes,
+  ...nodeCodes,
   ...setupCodes,
 } as const;
 

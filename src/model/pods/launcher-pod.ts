@@ -21,7 +21,7 @@ export function hostNameOf(vmi: Stored<VirtualMachineInstance>): string {
   return vmi.spec.hostname || (vmi.metadata.name.split(".")[0] ?? vmi.metadata.name).slice(0, HOST_NAME_LENGTH);
 }
 
-/** The pod that runs a VMI on that node; `suffix` makes its name unique. */
+/** The pod that runs a VMI on that node; `suffix` tells it from the other pods of the VMI. */
 export function launcherPod(vmi: Stored<VirtualMachineInstance>, nodeName: string | undefined, suffix: string): Pod {
   const { name, namespace, uid, labels = {}, annotations = {} } = vmi.metadata;
   const ports = (vmi.spec.domain.devices.interfaces ?? []).flatMap((iface) => iface.ports ?? []);

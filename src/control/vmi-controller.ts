@@ -1,0 +1,120 @@
+import type { Logger } from "pino";
+import { changeStatus } from "../client/change-status.ts";
+import type { KubeClient } from "../client/client.ts";
+import type { EventRecorder } from "../client/events.ts";
+import { type Cache, inform } from "../client/informer.ts";
+import { makeReconcileQueue } from "../client/reconcile-queue.ts";
+import type { Pod } from "../model/api/pod.ts";
+import { nodeResource, podResource, vmiResource } from "../model/api/references.ts";
+import type { KubeObject } from "../model/api/resource.ts";
+import { isApiError } from "../model/api/status.ts";
+import { keyOf, type Stored } from "../model/api/stored.ts";
+import type { VirtualMachineInstance } from "../model/api/vmi.ts";
+import type { VmiStatus } from "../model/api/vmi-status.ts";
+import { type ClusterNode, decideVmi, VMI_FINALIZER, type VmiAction } from "./vmi-decision.ts";
+
+export interface ControllerOptions {
+  readonly client: KubeClient;
+  readonly events: EventRecorder;
+  readonly log: Logger;
+}
+
+export interface Controller {
+  close(): Promise<void>;
+}
+
+type Vmi = Stored<VirtualMachineInstance>;
+type LauncherPod = Stored<Pod>;
+
+/** Gives every VMI a pod on a node, and takes the pods of deleted ones away. */
+export function startVmiController({ client, events, log }: ControllerOptions): Controller {
+  const closing = new AbortController();
+  const queue = makeReconcileQueue(reconcile, {
+    failed: (key, error, waitMs) => log.warn({ vmi: key, error, waitMs }, "a VMI is not as it should be"),
+  });
+  const ofOwner = (pod: LauncherPod): void => {
+    const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true);
+    if (owner !== undefined) queue.add(`${pod.metadata.namespace}/${owner.name}`);
+  };
+  const enqueue = (vmi: Vmi): void => queue.add(keyOf(vmi));
+  const everything = (): void => {
+    for (const vmi of vmis.list()) enqueue(vmi);
+  };
+  const failed = (error: unknown, waitMs: number): void => log.warn({ error, waitMs }, "the API cannot be watched");
+
+  const pods: Cache<LauncherPod> = inform<LauncherPod>(
+    client,
+    podResource,
+    {},
+    { add: ofOwner, update: ofOwner, delete: ofOwner, synced: () => everything(), failed },
+    closing.signal,
+  );
+  const nodes: Cache<ClusterNode & KubeObject> = inform<ClusterNode & KubeObject>(
+    client,
+    nodeResource,
+    {},
+    { add: everything, update: everything, synced: () => everything(), failed },
+    closing.signal,
+  );
+  const vmis: Cache<Vmi> = inform<Vmi>(
+    client,
+    vmiResource,
+    {},
+    { add: enqueue, update: enqueue, failed },
+    closing.signal,
+  );
+
+  async function reconcile(key: string): Promise<void> {
+    const [namespace, name] = key.split("/");
+    const vmi = vmis.get(name ?? "", namespace);
+    // Without the whole picture a second pod could be made.
+    if (vmi === undefined || !pods.synced || !nodes.synced) return;
+    const own = pods
+      .list()
+      .filter(
+        ({ metadata }) =>
+          metadata.namespace === namespace && metadata.ownerReferences?.some(({ uid }) => uid === vmi.metadata.uid),
+      );
+    for (const action of decideVmi({ vmi, pods: own, nodes: nodes.list() })) await carryOut(vmi, action);
+  }
+
+  async function carryOut(vmi: Vmi, action: VmiAction): Promise<void> {
+    switch (action.do) {
+      case "pod.create":
+        // The cache may not have heard yet of the pod that an earlier run made.
+        return unless("AlreadyExists", client.create(podResource, action.pod as LauncherPod));
+      case "pod.delete":
+        return unless(
+          "NotFound",
+          client.delete(podResource, { namespace: vmi.metadata.namespace, name: action.name }, { uid: action.uid }),
+        );
+      case "status":
+        await changeStatus<VmiStatus, Vmi>(client, vmiResource, vmi, action.change);
+        return;
+      case "event":
+        return events.event(vmi, action.type, action.reason, action.message);
+      case "finalizer.remove": {
+        const finalizers = (vmi.metadata.finalizers ?? []).filter((finalizer) => finalizer !== VMI_FINALIZER);
+        if (finalizers.length === vmi.metadata.finalizers?.length) return;
+        const metadata = { uid: vmi.metadata.uid, finalizers };
+        return unless("NotFound", client.patch(vmiResource, vmi.metadata, "merge", { metadata }));
+      }
+    }
+  }
+
+  return {
+    async close() {
+      closing.abort();
+      await queue.close();
+    },
+  };
+}
+
+/** A refusal of that reason means that it is so already. */
+async function unless(reason: string, call: Promise<unknown>): Promise<void> {
+  try {
+    await call;
+  } catch (thrown) {
+    if (!isApiError(thrown, reason)) throw thrown;
+  }
+}

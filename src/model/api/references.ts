@@ -1,0 +1,10 @@
+/** Where the resources that Patchbay's own parts read and write are found. */
+const core = (plural: string) => ({ group: "", version: "v1", plural, namespaced: true }) as const;
+const kubevirt = (plural: string) => ({ group: "kubevirt.io", version: "v1", plural, namespaced: true }) as const;
+
+export const podResource = core("pods");
+export const eventResource = core("events");
+export const configMapResource = core("configmaps");
+export const nodeResource = { group: "", version: "v1", plural: "nodes", namespaced: false } as const;
+export const vmiResource = kubevirt("virtualmachineinstances");
+export const kubeVirtResource = kubevirt("kubevirts");

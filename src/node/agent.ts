@@ -1,0 +1,216 @@
+import type { Logger } from "pino";
+import type { KubeClient } from "../client/client.ts";
+import { type Cache, inform } from "../client/informer.ts";
+import { makeReconcileQueue } from "../client/reconcile-queue.ts";
+import type { Pod } from "../model/api/pod.ts";
+import { podResource, vmiResource } from "../model/api/references.ts";
+import type { Stored } from "../model/api/stored.ts";
+import type { VirtualMachineInstance } from "../model/api/vmi.ts";
+import { isFault, toFault } from "../model/fault.ts";
+import { LAUNCHER_LABEL, LAUNCHER_LABEL_VALUE } from "../model/pods/launcher-pod.ts";
+import { adopt, bringUp, type LivePod, mend, type NodeParts, takeDown } from "./pod-lifecycle.ts";
+import type { PodRecord } from "./records.ts";
+import { type GuestEnd, guestEnd, type Reporter } from "./report.ts";
+
+export interface AgentOptions {
+  readonly client: KubeClient;
+  readonly nodeName: string;
+  readonly parts: NodeParts;
+  readonly report: Reporter;
+  readonly log: Logger;
+}
+
+export interface Agent {
+  /** Ends when the guests that an earlier daemon left are taken over and served. */
+  readonly adopted: Promise<void>;
+  /** Lets go of the guests, which run on. */
+  close(): Promise<void>;
+}
+
+type LauncherPod = Stored<Pod>;
+type Vmi = Stored<VirtualMachineInstance>;
+
+/** How often a running pod's kernel state is compared with its wiring. */
+const VERIFY_MS = 10_000;
+const DEFAULT_GRACE_SECONDS = 30;
+/** A guest under TCG keeps a core busy while it boots; more starts at once only make each slower. */
+const PARALLEL = 8;
+const LAST_RETRY_MS = 20_000;
+
+const GONE_MEANWHILE: GuestEnd = {
+  how: "failure",
+  code: "PB6102",
+  message: "The guest ended while no daemon ran; how is not known.",
+};
+
+/**
+ * Makes the pods of one node real and keeps them so.
+ *
+ * INVARIANTS: one reconciler a pod at a time; `live` has exactly the pods whose guest this process talks to; a pod
+ * without a record has left no trace.
+ */
+export function startAgent({ client, nodeName, parts, report, log }: AgentOptions): Agent {
+  const closing = new AbortController();
+  const live = new Map<string, LivePod>();
+  const ended = new Map<string, GuestEnd>();
+  const making = new Map<string, AbortController>();
+
+  const queue = makeReconcileQueue(reconcile, {
+    parallel: PARALLEL,
+    lastRetryMs: LAST_RETRY_MS,
+    failed: (podUid, error, waitMs) =>
+      log.warn({ podUid, error: describe(error), waitMs }, "a pod is not as it should be"),
+  });
+  const byUid = new Map<string, LauncherPod>();
+  const seen = (pod: LauncherPod): void => {
+    byUid.set(pod.metadata.uid, pod);
+    if (pod.metadata.deletionTimestamp !== undefined) making.get(pod.metadata.uid)?.abort();
+    queue.add(pod.metadata.uid);
+  };
+  const podOfVmi = (vmi: Vmi): void => {
+    for (const pod of byUid.values()) if (ownerOf(pod) === vmi.metadata.uid) queue.add(pod.metadata.uid);
+  };
+
+  const adopted = adoptAll().then(() => {
+    inform<LauncherPod>(
+      client,
+      podResource,
+      { fieldSelector: `spec.nodeName=${nodeName}`, labelSelector: `${LAUNCHER_LABEL}=${LAUNCHER_LABEL_VALUE}` },
+      {
+        add: seen,
+        update: seen,
+        delete: (pod) => {
+          byUid.delete(pod.metadata.uid);
+          queue.add(pod.metadata.uid);
+        },
+        // What has a record and no pod any more is given back.
+        synced: () => {
+          for (const record of parts.records.all()) queue.add(record.podUid);
+        },
+        failed: (error, waitMs) => log.warn({ error: describe(error), waitMs }, "the pods cannot be watched"),
+      },
+      closing.signal,
+    );
+  });
+  const vmis: Cache<Vmi> = inform<Vmi>(client, vmiResource, {}, { add: podOfVmi }, closing.signal);
+
+  /** First of all, and without the API: guests are served again within a second. */
+  async function adoptAll(): Promise<void> {
+    await Promise.all(
+      parts.records.all().map(async (record) => {
+        try {
+          const taken = await takeOver(record);
+          log.info({ podUid: record.podUid, alive: taken !== undefined }, "a pod of an earlier daemon");
+        } catch (error) {
+          // The reconciler tries again, and tells the VMI.
+          log.error({ podUid: record.podUid, error: describe(error) }, "a guest cannot be taken over");
+        }
+      }),
+    );
+  }
+
+  /** The guest of a record that an earlier daemon left; undefined where it had none yet, or where it is gone. */
+  async function takeOver(record: PodRecord | undefined): Promise<LivePod | undefined> {
+    if (record?.stage !== "guest") return undefined;
+    const taken = await adopt(parts, record);
+    if (taken === undefined) ended.set(record.podUid, GONE_MEANWHILE);
+    else follow(record.podUid, taken);
+    return taken;
+  }
+
+  function follow(podUid: string, pod: LivePod): void {
+    live.set(podUid, pod);
+    void pod.guest.exited.then((exit) => {
+      ended.set(podUid, guestEnd(exit));
+      queue.add(podUid);
+    });
+  }
+
+  async function reconcile(podUid: string): Promise<void> {
+    const pod = byUid.get(podUid);
+    if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return giveBack(podUid, pod);
+    const vmi = vmiOf(pod);
+    try {
+      const there = live.get(podUid) ?? (await takeOver(parts.records.get(podUid)));
+      const end = ended.get(podUid);
+      if (end !== undefined) {
+        await report.ended(vmi, pod, end);
+        return await forget(podUid, 0);
+      }
+      if (pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed") return await forget(podUid, 0);
+      if (vmi === undefined || vmi.metadata.deletionTimestamp !== undefined) return;
+      await keep(vmi, pod, there ?? (await make(vmi, pod)));
+      queue.after(podUid, VERIFY_MS);
+    } catch (thrown) {
+      // A daemon that stops, or a pod that is deleted meanwhile, is no failure of the VMI.
+      const deleted = byUid.get(podUid)?.metadata.deletionTimestamp !== undefined;
+      if (closing.signal.aborted || deleted) return;
+      if (vmi !== undefined) await report.failing(vmi, toFault(thrown, "PB6106"));
+      throw thrown;
+    }
+  }
+
+  async function make(vmi: Vmi, pod: LauncherPod): Promise<LivePod> {
+    const podUid = pod.metadata.uid;
+    const left = parts.records.get(podUid);
+    if (left !== undefined) await takeDown(parts, left);
+    const abort = new AbortController();
+    making.set(podUid, abort);
+    try {
+      const made = await bringUp(parts, vmi, pod, AbortSignal.any([abort.signal, closing.signal]));
+      follow(podUid, made);
+      return made;
+    } finally {
+      making.delete(podUid);
+    }
+  }
+
+  async function keep(vmi: Vmi, pod: LauncherPod, { record }: LivePod): Promise<void> {
+    const steps = mend(record);
+    if (steps > 0) {
+      log.warn({ podUid: record.podUid, steps }, "the pod's network was changed by somebody else and is mended");
+      report.mended(vmi, steps);
+    }
+    await report.running(vmi, pod, record);
+  }
+
+  async function giveBack(podUid: string, pod: LauncherPod | undefined): Promise<void> {
+    await forget(podUid, pod?.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS);
+    if (pod !== undefined) await report.released(pod);
+  }
+
+  async function forget(podUid: string, graceSeconds: number): Promise<void> {
+    const record = parts.records.get(podUid);
+    if (record !== undefined) await takeDown(parts, record, live.get(podUid), graceSeconds);
+    live.delete(podUid);
+    ended.delete(podUid);
+  }
+
+  function vmiOf(pod: LauncherPod): Vmi | undefined {
+    const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true);
+    const vmi = owner === undefined ? undefined : vmis.get(owner.name, pod.metadata.namespace);
+    return vmi?.metadata.uid === owner?.uid ? vmi : undefined;
+  }
+
+  return {
+    adopted,
+    async close() {
+      closing.abort();
+      await queue.close();
+      await Promise.all(
+        [...live.values()].map(async ({ guest, services }) => {
+          guest.release();
+          await services.close();
+        }),
+      );
+    },
+  };
+}
+
+function ownerOf(pod: LauncherPod): string | undefined {
+  return pod.metadata.ownerReferences?.find(({ controller }) => controller === true)?.uid;
+}
+
+function describe(error: unknown): unknown {
+  return isFault(error) ? { code: error.code, message: error.message, data: error.data } : error;
+}

@@ -1,0 +1,82 @@
+import { createHash } from "node:crypto";
+import { type GuestDisk, type GuestSpec, guestFiles } from "../host/guest/command-line.ts";
+import type { QemuFacts } from "../host/guest/qemu-facts.ts";
+import type { Stored } from "../model/api/stored.ts";
+import type { VirtualMachineInstance } from "../model/api/vmi.ts";
+import { Fault } from "../model/fault.ts";
+import { type DiskBus, decideHardware, type GuestHardware } from "../model/guest/hardware.ts";
+import { memoryOf, topologyOf } from "../model/guest/topology.ts";
+import type { Wiring } from "../model/wiring/wiring.ts";
+import type { PodRecord } from "./records.ts";
+
+/** What a guest is decided with. */
+export interface GuestParts {
+  readonly accel: "kvm" | "tcg";
+  readonly qemu: QemuFacts;
+}
+
+/** A guest's disks and kernel as files that QEMU can open. */
+export interface GuestStorage {
+  readonly kernelBoot?: { readonly kernel: string; readonly initrd?: string };
+  readonly disks: readonly GuestDisk[];
+}
+
+/** Namespace of KubeVirt's firmware UUIDs, so that a guest moved here keeps the one it knows. */
+const FIRMWARE_NAMESPACE = "6a1a24a1406146078bf4a3963d0c5895";
+
+/** Decides the virtual hardware of a new guest. Throws a Fault where this QEMU cannot be it. */
+export function hardwareOf(
+  parts: GuestParts,
+  vmi: Stored<VirtualMachineInstance>,
+  wiring: Wiring,
+  disks: readonly { readonly name: string; readonly bus: DiskBus }[],
+): GuestHardware {
+  const { domain } = vmi.spec;
+  return decideHardware({
+    accel: parts.accel,
+    machines: parts.qemu.machines,
+    devices: parts.qemu.devices,
+    ...(domain.machine?.type === undefined ? {} : { machine: domain.machine.type }),
+    cpu: { ...topologyOf(domain), ...(domain.cpu?.model === undefined ? {} : { model: domain.cpu.model }) },
+    memoryBytes: memoryOf(domain),
+    nics: wiring.nics,
+    disks,
+    rng: domain.devices.rng !== undefined,
+    virtioTransitional: domain.devices.useVirtioTransitional ?? false,
+  });
+}
+
+/** All that QEMU's command line says. */
+export function guestSpec(
+  parts: GuestParts,
+  vmi: Stored<VirtualMachineInstance>,
+  record: PodRecord,
+  storage: GuestStorage,
+  runDir: string,
+): GuestSpec {
+  const { hardware, wiring } = record;
+  if (hardware === undefined || wiring === undefined) {
+    throw new Fault("PB6106", `The record of pod ${record.podUid} has no hardware yet.`);
+  }
+  const { namespace, name } = vmi.metadata;
+  return {
+    name: `${namespace}_${name}`,
+    uuid: vmi.spec.domain.firmware?.uuid ?? firmwareUuid(name),
+    hardware,
+    accel: parts.accel,
+    disks: storage.disks,
+    nics: wiring.nics,
+    files: guestFiles(runDir),
+    ...(storage.kernelBoot === undefined
+      ? {}
+      : { kernelBoot: { ...storage.kernelBoot, args: vmi.spec.domain.firmware?.kernelBoot?.kernelArgs ?? "" } }),
+  };
+}
+
+/** RFC 9562, version 5: the same for a VMI of that name each time it is made. */
+function firmwareUuid(name: string): string {
+  const hash = createHash("sha1").update(Buffer.from(FIRMWARE_NAMESPACE, "hex")).update(name).digest().subarray(0, 16);
+  hash.writeUInt8((hash.readUInt8(6) & 0x0f) | 0x50, 6);
+  hash.writeUInt8((hash.readUInt8(8) & 0x3f) | 0x80, 8);
+  return hash.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}

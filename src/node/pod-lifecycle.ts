@@ -1,0 +1,165 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import type { GuestRunner } from "../host/guest/runner.ts";
+import type { RunningGuest } from "../host/guest/running-guest.ts";
+import { applyKernel } from "../host/linux/apply.ts";
+import { closeFds } from "../host/linux/tap.ts";
+import { announce } from "../host/serve/announce.ts";
+import { type RunningServices, startServices } from "../host/serve/services.ts";
+import type { Pod } from "../model/api/pod.ts";
+import type { Stored } from "../model/api/stored.ts";
+import type { VirtualMachineInstance } from "../model/api/vmi.ts";
+import { Fault } from "../model/fault.ts";
+import { topologyOf, vcpusOf } from "../model/guest/topology.ts";
+import { hostNameOf } from "../model/pods/launcher-pod.ts";
+import { nicContexts, wire } from "../model/wiring/nics.ts";
+import type { Wiring } from "../model/wiring/wiring.ts";
+import { type GuestParts, guestSpec, hardwareOf } from "./guest-spec.ts";
+import { findVolumes, prepareVolumes, type VolumeParts } from "./guest-volumes.ts";
+import type { PodSource, SandboxRequest } from "./pod-source.ts";
+import type { PodRecord, PodRecords } from "./records.ts";
+
+/** What the life of a pod on this node is made with. */
+export interface NodeParts extends GuestParts, VolumeParts {
+  /** `D/guests`: one folder a pod for its guest's sockets and overlays. */
+  readonly guestsDir: string;
+  /** `D/logs`: what each QEMU says. */
+  readonly logsDir: string;
+  readonly records: PodRecords;
+  readonly pods: PodSource;
+  readonly runner: GuestRunner;
+  /** What the servers have to tell of a guest's doings. */
+  readonly served: (podUid: string, event: string) => void;
+}
+
+/** A pod whose guest runs and is served. */
+export interface LivePod {
+  readonly record: PodRecord;
+  readonly guest: RunningGuest;
+  readonly services: RunningServices;
+}
+
+/**
+ * Makes a pod and starts its guest. When anything fails, everything is undone and the Fault goes on to the caller.
+ *
+ * The record is written before each thing that leaves a trace, so that a daemon that dies here leaves work, not litter.
+ */
+export async function bringUp(
+  parts: NodeParts,
+  vmi: Stored<VirtualMachineInstance>,
+  pod: Stored<Pod>,
+  signal: AbortSignal,
+): Promise<LivePod> {
+  const podUid = pod.metadata.uid;
+  // What needs no pod is looked at first: a missing image costs nobody an address.
+  const volumes = await findVolumes(parts, vmi);
+  const nics = nicContexts(vmi.spec, hostNameOf(vmi), vcpusOf(topologyOf(vmi.spec.domain)));
+  const begun: PodRecord = {
+    version: 1,
+    podUid,
+    pod: { namespace: pod.metadata.namespace, name: pod.metadata.name },
+    vmi: { namespace: vmi.metadata.namespace, name: vmi.metadata.name, uid: vmi.metadata.uid },
+    netns: parts.pods.netnsOf(podUid),
+    stage: "network",
+  };
+  parts.records.put(begun);
+  try {
+    const { netns, facts } = await parts.pods.acquire(sandboxRequest(pod), signal);
+    const wiring = wire(nics, facts);
+    const hardware = hardwareOf(parts, vmi, wiring, volumes);
+    const wired: PodRecord = { ...begun, stage: "wired", facts, hardware, wiring };
+    parts.records.put(wired);
+    const place = { netns, runDir: join(parts.guestsDir, podUid), logFile: join(parts.logsDir, `${podUid}.log`) };
+    const disks = await prepareVolumes(parts, vmi, volumes, place.runDir);
+    const spec = guestSpec(parts, vmi, wired, disks, place.runDir);
+    signal.throwIfAborted();
+    const { taps } = applyKernel(netns, wiring.kernel);
+    try {
+      const guest = await parts.runner.start(spec, tapsByNic(wiring, taps), {
+        ...place,
+        started: (record) => parts.records.put({ ...wired, stage: "guest", guest: record }),
+      });
+      return await activate(parts, { ...wired, stage: "guest", guest: guest.record }, guest);
+    } finally {
+      await closeFds([...taps.values()].flat());
+    }
+  } catch (thrown) {
+    await takeDown(parts, parts.records.get(podUid) ?? begun);
+    throw thrown;
+  }
+}
+
+/**
+ * Takes over the guest of a record that an earlier daemon left: the wiring is verified and mended, the servers run again.
+ *
+ * Undefined where the guest is gone. Throws PB6105 where its tap is, which cannot be mended under it.
+ */
+export async function adopt(parts: NodeParts, record: PodRecord): Promise<LivePod | undefined> {
+  if (record.guest === undefined) return undefined;
+  const guest = await parts.runner.find(record.guest);
+  if (guest === undefined) return undefined;
+  return activate(parts, record, guest);
+}
+
+/** Compares the pod's kernel state with its wiring and mends what differs; says how many steps that took. */
+export function mend(record: PodRecord): number {
+  if (record.wiring === undefined) return 0;
+  const { kernel } = record.wiring;
+  const { steps, taps } = applyKernel(record.netns, kernel);
+  const lost = [...taps.keys()];
+  if (lost.length === 0) return steps.length;
+  // A new tap of that name is of no use to the guest: QEMU holds the old one.
+  void closeFds([...taps.values()].flat());
+  throw new Fault("PB6105", `The tap "${lost.join(", ")}" of the running guest is gone.`, {
+    place: record.netns,
+    cure: "Delete the VMI and apply it again.",
+    data: { lost },
+  });
+}
+
+async function activate(parts: NodeParts, record: PodRecord, guest: RunningGuest): Promise<LivePod> {
+  const { wiring } = record;
+  if (wiring === undefined) throw new Fault("PB6106", `The record of pod ${record.podUid} has a guest and no wiring.`);
+  try {
+    mend(record);
+    const services = await startServices({
+      netns: record.netns,
+      podUid: record.podUid,
+      services: wiring.services,
+      onEvent: (event) => parts.served(record.podUid, JSON.stringify(event)),
+    });
+    announce(record.netns, wiring.announcements);
+    return { record, guest, services };
+  } catch (thrown) {
+    guest.release();
+    throw thrown;
+  }
+}
+
+/** Ends the guest if it runs, gives everything of the pod back, and forgets the pod. Can be done again after a failure. */
+export async function takeDown(parts: NodeParts, record: PodRecord, live?: LivePod, graceSeconds = 0): Promise<void> {
+  const guest = live?.guest ?? (record.guest === undefined ? undefined : await parts.runner.find(record.guest));
+  await live?.services.close();
+  if (guest !== undefined) await guest.powerdown(graceSeconds);
+  await parts.pods.release(record.podUid);
+  rmSync(join(parts.guestsDir, record.podUid), { recursive: true, force: true });
+  rmSync(join(parts.logsDir, `${record.podUid}.log`), { force: true });
+  parts.records.remove(record.podUid);
+}
+
+function sandboxRequest(pod: Stored<Pod>): SandboxRequest {
+  const { uid: podUid, namespace, name } = pod.metadata;
+  return { podUid, namespace, name, dnsPolicy: pod.spec?.dnsPolicy, dnsConfig: pod.spec?.dnsConfig };
+}
+
+function tapsByNic(
+  wiring: Wiring,
+  taps: ReadonlyMap<string, readonly number[]>,
+): ReadonlyMap<string, readonly number[]> {
+  return new Map(
+    wiring.nics.flatMap(({ name, attachment }) => {
+      const fds = attachment.kind === "tap" ? taps.get(attachment.device) : undefined;
+      return fds === undefined ? [] : [[name, fds] as const];
+    }),
+  );
+}

@@ -1,0 +1,38 @@
+import type { NetworkStatus, PodFacts } from "../model/wiring/facts.ts";
+
+/** What a sandbox is asked for: one pod's network, as the Pod object says it. */
+export interface SandboxRequest {
+  readonly podUid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly dnsPolicy?: string | undefined;
+  readonly dnsConfig?: DnsConfig | undefined;
+}
+
+/** `spec.dnsConfig` of a Pod. */
+export interface DnsConfig {
+  readonly nameservers?: readonly string[];
+  readonly searches?: readonly string[];
+  readonly options?: readonly { readonly name?: string; readonly value?: string }[];
+}
+
+/** A pod's network namespace, wired by CNI, and what was found in it before anything of ours. */
+export interface Sandbox {
+  readonly netns: string;
+  readonly facts: PodFacts;
+  readonly networkStatus: readonly NetworkStatus[];
+}
+
+/**
+ * Where network namespaces come from: standalone the node makes them and runs CNI; on Kubernetes the kubelet has made them.
+ *
+ * With the guest's runner the only thing that knows which of the two it is.
+ */
+export interface PodSource {
+  /** The namespace's path, known before it is made, so that a record can name it first. */
+  netnsOf(podUid: string): string;
+  /** Makes the namespace and its links. A Fault leaves nothing behind. */
+  acquire(request: SandboxRequest, signal: AbortSignal): Promise<Sandbox>;
+  /** Gives everything back, half-made things too; nothing to do where there is nothing. */
+  release(podUid: string): Promise<void>;
+}

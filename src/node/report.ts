@@ -1,0 +1,205 @@
+import { changeStatus } from "../client/change-status.ts";
+import type { KubeClient } from "../client/client.ts";
+import type { EventRecorder } from "../client/events.ts";
+import type { ExitReport } from "../host/guest/running-guest.ts";
+import type { Pod, PodStatus } from "../model/api/pod.ts";
+import { podResource, vmiResource } from "../model/api/references.ts";
+import { isApiError } from "../model/api/status.ts";
+import type { Stored } from "../model/api/stored.ts";
+import type { VirtualMachineInstance } from "../model/api/vmi.ts";
+import type { VmiStatus } from "../model/api/vmi-status.ts";
+import { bindingNamed } from "../model/bindings/registry.ts";
+import { type Fault, sentence } from "../model/fault.ts";
+import { topologyOf, vcpusOf } from "../model/guest/topology.ts";
+import { PRIMARY_INTERFACE } from "../model/networks/pod-interface.ts";
+import { hostNameOf, NODE_FINALIZER } from "../model/pods/launcher-pod.ts";
+import { type ConditionClaim, withCondition } from "../model/status/conditions.ts";
+import { interfaceStatuses, podAddresses } from "../model/status/interfaces.ts";
+import { assign, claim, enterPhase, inOrder, type VmiStatusChange } from "../model/status/vmi.ts";
+import { nicContexts } from "../model/wiring/nics.ts";
+import type { PodRecord } from "./records.ts";
+
+type Vmi = Stored<VirtualMachineInstance>;
+type LauncherPod = Stored<Pod>;
+
+/** Writes what the node finds out into the API: annotations, statuses, conditions, events. */
+export interface Reporter {
+  /** The guest runs with every NIC wired. */
+  running(vmi: Vmi, pod: LauncherPod, record: PodRecord): Promise<void>;
+  /** The guest could not be started, or cannot go on as it is; it is tried again. */
+  failing(vmi: Vmi, fault: Fault): Promise<void>;
+  /** Somebody changed the pod's network, and it is as it should be again. */
+  mended(vmi: Vmi, steps: number): void;
+  /** QEMU has ended. */
+  ended(vmi: Vmi | undefined, pod: LauncherPod, end: GuestEnd): Promise<void>;
+  /** Everything of the pod is given back: the object may go. */
+  released(pod: LauncherPod): Promise<void>;
+}
+
+/** How a guest ended: by itself, or with a code and a sentence. */
+export type GuestEnd =
+  | { readonly how: "shutdown" }
+  | { readonly how: "failure"; readonly code: string; readonly message: string };
+
+/** What an exit of QEMU means for the VMI. */
+export function guestEnd(report: ExitReport): GuestEnd {
+  if (report.reason === "shutdown" || report.reason === "powerdown") return { how: "shutdown" };
+  const words = report.lastWords === "" ? "" : `: ${report.lastWords}`;
+  return { how: "failure", code: "PB6103", message: `QEMU ended (${report.reason})${words}` };
+}
+
+/** What the node says of how guests run here. */
+export interface NodeFacts {
+  readonly nodeName: string;
+  readonly accel: "kvm" | "tcg";
+  /** Why guests are emulated, where they are. */
+  readonly accelReason: string;
+}
+
+export function makeReporter(client: KubeClient, events: EventRecorder, node: NodeFacts): Reporter {
+  const vmiStatus = async (vmi: Vmi, change: VmiStatusChange): Promise<void> => {
+    await changeStatus<VmiStatus, Vmi>(client, vmiResource, vmi, change);
+  };
+  return {
+    async running(vmi, pod, record) {
+      const { facts } = record;
+      const addresses = facts === undefined ? [] : podAddresses(facts, PRIMARY_INTERFACE);
+      await annotate(client, pod, record);
+      await changeStatus<PodStatus, LauncherPod>(client, podResource, pod, (status, now) =>
+        podRunning(status, addresses, now),
+      );
+      await vmiStatus(vmi, inOrder(guestRuns(vmi, record, node), accelerated(node)));
+      if (vmi.status?.phase !== "Running") events.event(vmi, "Normal", "Started", "VirtualMachineInstance started.");
+    },
+    async failing(vmi, fault) {
+      const message = sentence(fault);
+      const told = vmi.status?.conditions?.some(
+        (condition) => condition.reason === fault.code && condition.message === message,
+      );
+      await vmiStatus(
+        vmi,
+        claim(
+          { type: "Synchronized", status: "False", reason: fault.code, message },
+          { type: "Ready", status: "False", reason: "GuestNotRunning", message: "The guest does not run." },
+        ),
+      );
+      if (told !== true) events.event(vmi, "Warning", fault.code, message);
+    },
+    mended(vmi, steps) {
+      events.event(
+        vmi,
+        "Warning",
+        "NetworkMended",
+        `The pod's network was changed from outside; ${steps} steps brought it back.`,
+      );
+    },
+    async ended(vmi, pod, end) {
+      const failure = end.how === "failure" ? end : undefined;
+      if (vmi !== undefined) {
+        await vmiStatus(vmi, guestEnded(end));
+        if (failure === undefined) events.event(vmi, "Normal", "ShuttingDown", "The guest has shut down.");
+        else events.event(vmi, "Warning", failure.code, failure.message);
+      }
+      await changeStatus<PodStatus, LauncherPod>(client, podResource, pod, (status, now) => ({
+        ...status,
+        phase: failure === undefined ? "Succeeded" : "Failed",
+        conditions: withCondition(
+          status.conditions ?? [],
+          { type: "Ready", status: "False", reason: "PodCompleted" },
+          now,
+        ),
+        ...(failure === undefined ? {} : { reason: failure.code, message: failure.message }),
+      }));
+    },
+    async released(pod) {
+      const finalizers = (pod.metadata.finalizers ?? []).filter((finalizer) => finalizer !== NODE_FINALIZER);
+      if (finalizers.length === pod.metadata.finalizers?.length) return;
+      try {
+        await client.patch(podResource, pod.metadata, "merge", { metadata: { uid: pod.metadata.uid, finalizers } });
+      } catch (thrown) {
+        if (!isApiError(thrown, "NotFound")) throw thrown;
+      }
+    },
+  };
+}
+
+/** The annotations that the contracts of a pod name. */
+async function annotate(client: KubeClient, pod: LauncherPod, record: PodRecord): Promise<void> {
+  const annotations = {
+    "patchbay.io/netns": record.netns,
+    ...(record.guest === undefined ? {} : { "patchbay.io/qemu-pid": String(record.guest.pid) }),
+    "k8s.v1.cni.cncf.io/network-status": JSON.stringify(record.facts?.networkStatus ?? []),
+  };
+  const there = pod.metadata.annotations ?? {};
+  if (Object.entries(annotations).every(([key, value]) => there[key] === value)) return;
+  await client.patch(podResource, pod.metadata, "merge", { metadata: { annotations } });
+}
+
+function podRunning(status: Partial<PodStatus>, addresses: readonly string[], now: string): Partial<PodStatus> {
+  if (status.phase === "Running" && status.podIP === addresses[0]) return status;
+  const ready: ConditionClaim = { type: "Ready", status: "True" };
+  return {
+    ...status,
+    phase: "Running",
+    startTime: status.startTime ?? now,
+    ...(addresses[0] === undefined ? {} : { podIP: addresses[0], podIPs: addresses.map((ip) => ({ ip })) }),
+    conditions: withCondition(status.conditions ?? [], ready, now),
+    containerStatuses: [
+      { name: "compute", restartCount: 0, ready: true, image: "", imageID: "", state: { running: { startedAt: now } } },
+    ],
+  };
+}
+
+function guestRuns(vmi: Vmi, record: PodRecord, node: NodeFacts): VmiStatusChange {
+  const { facts, wiring, hardware } = record;
+  if (facts === undefined || wiring === undefined) return (status) => status;
+  const nics = nicContexts(vmi.spec, hostNameOf(vmi), vcpusOf(topologyOf(vmi.spec.domain)));
+  const interfaces = interfaceStatuses(nics, wiring.nics, facts);
+  const fixed = nics.flatMap((nic) => {
+    const verdict = bindingNamed(nic.binding, nic.name).migration(nic);
+    return verdict.migratable ? [] : [verdict.reason];
+  });
+  const migratable: ConditionClaim =
+    fixed.length === 0
+      ? { type: "LiveMigratable", status: "True" }
+      : { type: "LiveMigratable", status: "False", reason: "InterfaceNotLiveMigratable", message: fixed.join(" ") };
+  const says = inOrder(
+    enterPhase("Running"),
+    claim({ type: "Ready", status: "True" }, { type: "Synchronized", status: "True" }, migratable),
+  );
+  return (status, now) => {
+    const said = says(status, now);
+    const fields: Partial<VmiStatus> = {
+      interfaces,
+      nodeName: node.nodeName,
+      activePods: { [record.podUid]: node.nodeName },
+      ...(hardware === undefined ? {} : { machine: { type: hardware.machine } }),
+    };
+    const same = JSON.stringify({ ...said, ...fields }) === JSON.stringify(status);
+    return same ? status : assign(fields)(said, now);
+  };
+}
+
+/** Says in the status where a guest is emulated, and why. */
+function accelerated({ accel, accelReason }: NodeFacts): VmiStatusChange {
+  return claim(
+    accel === "kvm"
+      ? { type: "HardwareAccelerated", status: "True", reason: "KVM" }
+      : { type: "HardwareAccelerated", status: "False", reason: "Emulation", message: accelReason },
+  );
+}
+
+function guestEnded(end: GuestEnd): VmiStatusChange {
+  return end.how === "shutdown"
+    ? inOrder(
+        enterPhase("Succeeded"),
+        claim({ type: "Ready", status: "False", reason: "PodCompleted", message: "The guest has shut down." }),
+      )
+    : inOrder(
+        enterPhase("Failed"),
+        claim(
+          { type: "Ready", status: "False", reason: end.code, message: end.message },
+          { type: "Synchronized", status: "False", reason: end.code, message: end.message },
+        ),
+      );
+}

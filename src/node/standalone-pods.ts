@@ -1,0 +1,73 @@
+import { podNetworkOf } from "../host/cni/conf-dir.ts";
+import { addNetwork, type CniHost, delNetwork, listCached } from "../host/cni/network.ts";
+import { networkStatusOf } from "../host/cni/network-status.ts";
+import { createNetns, deleteNetns, netnsPath } from "../host/linux/netns.ts";
+import { readLinks } from "../host/linux/pod-facts.ts";
+import { PRIMARY_INTERFACE } from "../model/networks/pod-interface.ts";
+import { podResolver } from "../model/networks/resolver.ts";
+import type { PodSource, SandboxRequest } from "./pod-source.ts";
+
+/** What a machine without Kubernetes makes pods with. */
+export interface StandaloneOptions {
+  readonly confDir: string;
+  readonly binDirs: readonly string[];
+  /** Where CNI's results are kept: `D/cni/results`. */
+  readonly cacheDir: string;
+  /** The host's resolv.conf as text, read anew for each pod. */
+  readonly hostResolvConf: () => { readonly hostResolvConf: string; readonly behindStub?: string };
+}
+
+/** Names are made of the pod's UID, so that what was made can be found without its record. */
+function netnsName(podUid: string): string {
+  return `patchbay-${podUid}`;
+}
+
+/** Pods of a machine without Kubernetes: a namespace made here, wired by the first CNI configuration of the folder. */
+export function standalonePods(options: StandaloneOptions): PodSource {
+  const host = (signal?: AbortSignal): CniHost => ({
+    cacheDir: options.cacheDir,
+    binDirs: options.binDirs,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const release = async (podUid: string): Promise<void> => {
+    const attachments = listCached(options.cacheDir).attachments.filter(({ containerId }) => containerId === podUid);
+    for (const { containerId, ifName } of attachments.reverse()) await delNetwork({ containerId, ifName }, host());
+    deleteNetns(netnsName(podUid));
+  };
+  return {
+    netnsOf: (podUid) => netnsPath(netnsName(podUid)),
+    acquire: async (request, signal) => {
+      const { network } = podNetworkOf(options.confDir);
+      try {
+        const netns = createNetns(netnsName(request.podUid));
+        const added = await addNetwork(
+          { network, containerId: request.podUid, ifName: PRIMARY_INTERFACE, netns, args: cniArgs(request) },
+          host(signal),
+        );
+        const networkStatus = [networkStatusOf(added, { default: true })];
+        const { links, routes } = readLinks(netns);
+        const resolver = podResolver({
+          ...request,
+          ...options.hostResolvConf(),
+          cniDns: added.result.dns,
+        });
+        return { netns, facts: { podUid: request.podUid, links, routes, resolver, networkStatus }, networkStatus };
+      } catch (thrown) {
+        await release(request.podUid);
+        throw thrown;
+      }
+    },
+    release,
+  };
+}
+
+/** What kubelet's runtimes tell the plugins of the pod. */
+function cniArgs({ namespace, name, podUid }: SandboxRequest): readonly (readonly [string, string])[] {
+  return [
+    ["IgnoreUnknown", "1"],
+    ["K8S_POD_NAMESPACE", namespace],
+    ["K8S_POD_NAME", name],
+    ["K8S_POD_INFRA_CONTAINER_ID", podUid],
+    ["K8S_POD_UID", podUid],
+  ];
+}

@@ -1,0 +1,148 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { promisify } from "node:util";
+
+const execute = promisify(execFile);
+const ROOT = new URL("..", import.meta.url).pathname;
+/** Long enough for a guest under TCG on a busy machine; a condition is awaited, this only bounds it. */
+export const PATIENCE_MS = 120_000;
+
+let counter = 0;
+
+/** What a command said, and how it ended. */
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A daemon in a network namespace of its own that stands for the host, with its own data folder; gone after the test. */
+export class TestHost {
+  readonly netns: string;
+  readonly dataDir: string;
+  readonly #processes: ChildProcess[] = [];
+
+  private constructor(netns: string, dataDir: string) {
+    this.netns = netns;
+    this.dataDir = dataDir;
+  }
+
+  /** Makes the namespace and the folder; both go when the test ends, with every process started here. */
+  static async make(t: TestContext): Promise<TestHost> {
+    counter += 1;
+    const name = `pbtest-${process.pid}-${counter}`;
+    const dataDir = await mkdtemp(join(tmpdir(), "patchbay-test-"));
+    const host = new TestHost(`/run/netns/${name}`, dataDir);
+    await execute("ip", ["netns", "add", name]);
+    t.after(async () => {
+      await host.patchbay(["down", "--vms"]);
+      for (const child of host.#processes) child.kill("SIGKILL");
+      await execute("ip", ["netns", "del", name]);
+      await rm(dataDir, { recursive: true, force: true });
+    });
+    await host.run(["ip", "link", "set", "lo", "up"]);
+    return host;
+  }
+
+  /** A command inside the host's namespace, run to its end. */
+  async run(
+    argv: readonly string[],
+    options: { readonly input?: string; readonly timeoutMs?: number } = {},
+  ): Promise<Outcome> {
+    const child = this.#spawn(argv, ["pipe", "pipe", "pipe"]);
+    child.stdin?.on("error", () => undefined);
+    child.stdin?.end(options.input ?? "");
+    const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? PATIENCE_MS);
+    const [stdout, stderr, code] = await Promise.all([
+      collect(child.stdout),
+      collect(child.stderr),
+      new Promise<number>((resolve) => child.on("close", (status) => resolve(status ?? -1))),
+    ]);
+    clearTimeout(timer);
+    return { code, stdout, stderr };
+  }
+
+  /** A command inside the host's namespace that goes on; killed when the test ends. */
+  start(argv: readonly string[]): ChildProcess {
+    const child = this.#spawn(argv, ["ignore", "pipe", "pipe"]);
+    this.#processes.push(child);
+    return child;
+  }
+
+  patchbay(
+    args: readonly string[],
+    options: { readonly input?: string; readonly timeoutMs?: number } = {},
+  ): Promise<Outcome> {
+    return this.run([join(ROOT, "patchbay"), ...args, "--data-dir", this.dataDir], options);
+  }
+
+  /** `patchbay up --detach`; fails the test where the daemon does not come up. */
+  async up(args: readonly string[] = []): Promise<void> {
+    const outcome = await this.patchbay(["up", "--detach", "--port", "0", ...args]);
+    if (outcome.code !== 0) throw new Error(`patchbay up failed (${outcome.code}): ${outcome.stderr}${outcome.stdout}`);
+  }
+
+  kubectl(args: readonly string[], input?: string): Promise<Outcome> {
+    return this.run([process.env["KUBECTL"] ?? "kubectl", "--kubeconfig", join(this.dataDir, "kubeconfig"), ...args], {
+      ...(input === undefined ? {} : { input }),
+    });
+  }
+
+  /** kubectl that must succeed; its stdout. */
+  async kubectlOk(args: readonly string[], input?: string): Promise<string> {
+    const outcome = await this.kubectl(args, input);
+    if (outcome.code !== 0) throw new Error(`kubectl ${args.join(" ")} failed: ${outcome.stderr}${outcome.stdout}`);
+    return outcome.stdout;
+  }
+
+  /** One value by jsonpath; empty where there is none or the object is not there. */
+  async value(kind: string, name: string, jsonPath: string): Promise<string> {
+    return (await this.kubectl(["get", kind, name, "-o", `jsonpath={${jsonPath}}`])).stdout;
+  }
+
+  /** test/probe.ts inside the host's namespace. */
+  async probe(...args: readonly string[]): Promise<Readonly<Record<string, unknown>> & { readonly ok: boolean }> {
+    const outcome = await this.run([process.execPath, join(ROOT, "test/probe.ts"), ...args]);
+    const answer: unknown = JSON.parse(outcome.stdout);
+    if (typeof answer !== "object" || answer === null || !("ok" in answer)) throw new Error(`probe: ${outcome.stderr}`);
+    return { ...answer, ok: answer.ok === true };
+  }
+
+  async daemonPid(): Promise<number> {
+    return Number(await readFile(join(this.dataDir, "patchbay.pid"), "utf8"));
+  }
+
+  #spawn(argv: readonly string[], stdio: ("pipe" | "ignore")[]): ChildProcess {
+    return spawn("nsenter", [`--net=${this.netns}`, "--", ...argv], {
+      stdio,
+      env: { ...process.env, PATCHBAY_DATA_DIR: this.dataDir },
+    });
+  }
+}
+
+/** Waits until `condition` gives something other than undefined or false; fails with `what` after {@link PATIENCE_MS}. */
+export async function eventually<T>(
+  what: string,
+  condition: () => Promise<T | undefined | false>,
+  patienceMs = PATIENCE_MS,
+): Promise<T> {
+  const deadline = Date.now() + patienceMs;
+  for (;;) {
+    const value = await condition();
+    if (value !== undefined && value !== false) return value;
+    if (Date.now() > deadline) throw new Error(`gave up waiting for ${what}`);
+    await delay(200);
+  }
+}
+
+async function collect(stream: NodeJS.ReadableStream | null): Promise<string> {
+  if (stream === null) return "";
+  const chunks: string[] = [];
+  stream.setEncoding("utf8");
+  for await (const chunk of stream) chunks.push(String(chunk));
+  return chunks.join("");
+}

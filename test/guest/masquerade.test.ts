@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { eventually, TestHost } from "../daemon.ts";
+import { guestManifest } from "../manifests.ts";
+import { needs } from "../needs.ts";
+
+const stacks = { "dual-stack": [4, 6], "IPv4-only": [4], "IPv6-only": [6] } as const;
+
+for (const [stack, families] of Object.entries(stacks)) {
+  test(`masquerade on ${stack} pods: listed ports, all ports, ping, echo, and the world outside`, {
+    timeout: 400_000,
+  }, async (t) => {
+    if (needs(t, "daemon", "guestImage", "kubectl")) return;
+    const host = await TestHost.make(t);
+    await host.useGuestImage();
+    await host.usePodNetwork(families);
+    const outside = await host.makeOutside(families);
+    await host.up();
+
+    const fetchOutside = outside.addresses
+      .map((address) => `wget -q -O /dev/console http://${bracketed(address)}:8099/ && echo`)
+      .join("\n");
+    await host.kubectlOk(
+      ["apply", "-f", "-"],
+      [
+        guestManifest({ name: "limited", ports: [{ port: 80 }] }),
+        guestManifest({
+          name: "open",
+          ports: [],
+          userData: `#!/bin/sh\nuntil (\n${fetchOutside}\n); do sleep 1; done\n`,
+        }),
+      ].join("---\n"),
+    );
+    for (const name of ["limited", "open"]) {
+      await host.kubectlOk(["wait", "--for=condition=Ready", `vmi/${name}`, "--timeout=120s"]);
+    }
+    const limited = await podAddresses(host, "limited");
+    const open = await podAddresses(host, "open");
+    assert.deepEqual(limited.map(familyOf), [...families], "the status shows an address of each family of the pod");
+
+    for (const address of limited) {
+      await t.test(`${address}: only port 80 is let in`, async () => {
+        const page = await pageOf(host, address);
+        assert.match(page, /limited/);
+        assert.equal((await host.probe("tcp", address, "7")).ok, false, "the TCP echo port is not listed");
+        assert.equal((await host.probe("udp", address, "7")).ok, false, "the UDP echo port is not listed");
+      });
+    }
+    for (const address of open) {
+      await t.test(`${address}: everything is let in`, async () => {
+        const page = await pageOf(host, address);
+        assert.match(page, /open/);
+        if (families.some((family) => family === 4)) assert.match(page, /10\.0\.2\.2/);
+        if (families.some((family) => family === 6)) assert.match(page, /fd10:0:2::2/);
+        assert.equal((await host.probe("tcp", address, "7")).ok, true);
+        assert.equal((await host.probe("udp", address, "7")).ok, true);
+        const ping = await host.run(["ping", address.includes(":") ? "-6" : "-4", "-c", "1", "-W", "5", address]);
+        assert.equal(ping.code, 0, ping.stdout + ping.stderr);
+      });
+    }
+    await t.test("the guest reaches a server outside its pod, as the pod", async () => {
+      for (const address of outside.addresses) await outside.sawClient(address);
+    });
+    await t.test("from inside the pod, loopback leads to the guest's port and to no other", async (inner) => {
+      await loopback(inner, host, families);
+    });
+  });
+}
+
+async function loopback(t: TestContext, host: TestHost, families: readonly number[]): Promise<void> {
+  const pod = (
+    await host.kubectlOk([
+      "get",
+      "pod",
+      "-l",
+      "vm.kubevirt.io/name=limited",
+      "-o",
+      "jsonpath={.items[0].metadata.annotations.patchbay\\.io/netns}",
+    ])
+  ).trim();
+  for (const loop of families.map((family) => (family === 4 ? "127.0.0.1" : "::1"))) {
+    await t.test(loop, async () => {
+      const answer = await host.probeIn(pod, "http", loop, "80");
+      assert.equal(answer["status"], 200, JSON.stringify(answer));
+      assert.equal((await host.probeIn(pod, "tcp", loop, "7")).ok, false);
+    });
+  }
+}
+
+async function podAddresses(host: TestHost, name: string): Promise<readonly string[]> {
+  const text = await host.value("vmi", name, ".status.interfaces[0].ipAddresses");
+  const addresses: unknown = JSON.parse(text);
+  assert.ok(Array.isArray(addresses));
+  return addresses.map(String);
+}
+
+async function pageOf(host: TestHost, address: string): Promise<string> {
+  return eventually(`the page of ${address}`, async () => {
+    const answer = await host.probe("http", address, "80");
+    return answer["status"] === 200 && String(answer["body"]);
+  });
+}
+
+function familyOf(address: string): 4 | 6 {
+  return address.includes(":") ? 6 : 4;
+}
+
+function bracketed(address: string): string {
+  return address.includes(":") ? `[${address}]` : address;
+}

@@ -1,0 +1,48 @@
+import { stringify } from "yaml";
+
+/** What a test says of its guest; the rest is the same for all. */
+export interface GuestWish {
+  readonly name: string;
+  readonly ports?: readonly { readonly name?: string; readonly port: number; readonly protocol?: string }[];
+  /** A `#!` script that the test guest runs. */
+  readonly userData?: string;
+  readonly memory?: string;
+  /** Merged into `spec`. */
+  readonly spec?: Readonly<Record<string, unknown>>;
+  /** Merged into `spec.domain.devices`. */
+  readonly devices?: Readonly<Record<string, unknown>>;
+}
+
+/** A VirtualMachineInstance with one masquerade NIC that boots Patchbay's test guest, as YAML. */
+export function guestManifest(wish: GuestWish): string {
+  const cloudInit =
+    wish.userData === undefined
+      ? {}
+      : { volumes: [{ name: "cloudinit", cloudInitNoCloud: { userData: wish.userData } }] };
+  const disks = wish.userData === undefined ? {} : { disks: [{ name: "cloudinit", disk: { bus: "virtio" } }] };
+  return stringify({
+    apiVersion: "kubevirt.io/v1",
+    kind: "VirtualMachineInstance",
+    metadata: { name: wish.name, namespace: "default" },
+    spec: {
+      terminationGracePeriodSeconds: 0,
+      domain: {
+        firmware: {
+          kernelBoot: {
+            container: { image: "patchbay/guest:latest", kernelPath: "/boot/vmlinuz", initrdPath: "/boot/initrd" },
+            kernelArgs: "console=ttyS0",
+          },
+        },
+        resources: { requests: { memory: wish.memory ?? "192Mi" } },
+        devices: {
+          interfaces: [{ name: "default", masquerade: {}, ...(wish.ports === undefined ? {} : { ports: wish.ports }) }],
+          ...disks,
+          ...wish.devices,
+        },
+      },
+      networks: [{ name: "default", pod: {} }],
+      ...cloudInit,
+      ...wish.spec,
+    },
+  });
+}

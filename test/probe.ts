@@ -1,0 +1,130 @@
+/**
+ * A client for end-to-end tests, run inside a network namespace (`nsenter --net=PATH node test/probe.ts …`).
+ *
+ * Prints one JSON line: `{ok, …}`. Exit code 0 even where the peer does not answer: "no answer" is a result.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { createServer, request } from "node:http";
+import { connect } from "node:net";
+
+type Answer = Readonly<Record<string, unknown>> & { readonly ok: boolean };
+
+const [, , verb, host = "", port = "0", extra = ""] = process.argv;
+const DEADLINE_MS = Number(process.env["PROBE_DEADLINE_MS"] ?? "5000");
+
+const verbs: Readonly<Record<string, () => Promise<Answer>>> = {
+  http: () => http(host, Number(port), extra || "/"),
+  tcp: () => tcpEcho(host, Number(port), randomBytes(1024)),
+  udp: () => udpEcho(host, Number(port)),
+  transfer: () => transfer(host, Number(port), Number(extra)),
+  serve: () => serve(host, Number(port), extra),
+};
+
+function http(address: string, tcpPort: number, path: string): Promise<Answer> {
+  return new Promise((resolve) => {
+    const call = request({ host: address, port: tcpPort, path, timeout: DEADLINE_MS }, (response) => {
+      let body = "";
+      response.setEncoding("utf8");
+      response.on("data", (chunk: string) => {
+        body += chunk;
+      });
+      response.on("end", () => resolve({ ok: true, status: response.statusCode, body }));
+    });
+    call.on("timeout", () => call.destroy(new Error("timeout")));
+    call.on("error", (error: NodeJS.ErrnoException) => resolve({ ok: false, error: error.code ?? error.message }));
+    call.end();
+  });
+}
+
+function tcpEcho(address: string, tcpPort: number, payload: Buffer): Promise<Answer> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: address, port: tcpPort });
+    const received: Buffer[] = [];
+    socket.setTimeout(DEADLINE_MS, () => socket.destroy(new Error("timeout")));
+    socket.on("connect", () => socket.write(payload));
+    socket.on("data", (chunk) => {
+      received.push(chunk);
+      if (Buffer.concat(received).length >= payload.length) {
+        resolve({ ok: Buffer.concat(received).equals(payload) });
+        socket.destroy();
+      }
+    });
+    socket.on("error", (error: NodeJS.ErrnoException) => resolve({ ok: false, error: error.code ?? error.message }));
+    socket.on("close", () => resolve({ ok: false, error: "closed" }));
+  });
+}
+
+async function udpEcho(address: string, udpPort: number): Promise<Answer> {
+  const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
+  const payload = randomBytes(64);
+  const answered = new Promise<Answer>((resolve) => {
+    socket.on("message", (message) => resolve({ ok: message.equals(payload) }));
+    socket.on("error", (error: NodeJS.ErrnoException) => resolve({ ok: false, error: error.code ?? error.message }));
+    setTimeout(() => resolve({ ok: false, error: "timeout" }), DEADLINE_MS);
+  });
+  socket.send(payload, udpPort, address);
+  const resend = setInterval(() => socket.send(payload, udpPort, address), 500);
+  try {
+    return await answered;
+  } finally {
+    clearInterval(resend);
+    socket.close();
+  }
+}
+
+/** Sends `bytes` to an echo port on one connection and compares the hash of what comes back; progress on stderr. */
+async function transfer(address: string, tcpPort: number, bytes: number): Promise<Answer> {
+  const socket = connect({ host: address, port: tcpPort });
+  await once(socket, "connect");
+  process.stderr.write("connected\n");
+  const sent = createHash("sha256");
+  const got = createHash("sha256");
+  let received = 0;
+  const finished = new Promise<Answer>((resolve) => {
+    socket.on("data", (chunk) => {
+      got.update(chunk);
+      received += chunk.length;
+      process.stderr.write(`received ${received}\n`);
+      if (received >= bytes) resolve({ ok: true, received });
+    });
+    socket.on("error", (error: NodeJS.ErrnoException) =>
+      resolve({ ok: false, received, error: error.code ?? error.message }),
+    );
+    socket.on("close", () => resolve({ ok: false, received, error: "closed" }));
+  });
+  for (let left = bytes; left > 0; ) {
+    const block = randomBytes(Math.min(left, 65_536));
+    sent.update(block);
+    left -= block.length;
+    if (!socket.write(block)) await Promise.race([once(socket, "drain"), finished]);
+    if (socket.destroyed) break;
+  }
+  const answer = await finished;
+  socket.destroy();
+  return { ...answer, ok: answer.ok && sent.digest("hex") === got.digest("hex") };
+}
+
+/** Serves one text on HTTP until killed; says `listening` first. */
+async function serve(address: string, tcpPort: number, text: string): Promise<Answer> {
+  const server = createServer((call, response) => {
+    process.stderr.write(`client ${call.socket.remoteAddress}\n`);
+    response.end(text);
+  });
+  server.listen(tcpPort, address);
+  await once(server, "listening");
+  process.stderr.write("listening\n");
+  await once(server, "close");
+  return { ok: true };
+}
+
+const run = verbs[verb ?? ""];
+if (run === undefined) {
+  process.stderr.write(`usage: probe.ts ${Object.keys(verbs).join("|")} HOST PORT [ARGUMENT]\n`);
+  process.exitCode = 2;
+} else {
+  const answer = await run().catch((error: unknown): Answer => ({ ok: false, error: String(error) }));
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+  process.exit(0);
+}
