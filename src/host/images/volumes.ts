@@ -1,0 +1,138 @@
+import { chown, open, rm, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { Fault } from "../../model/fault.ts";
+import { findQemuUser } from "../guest/process.ts";
+import { isoImage } from "./iso9660.ts";
+import { isNoSpace, noRoom, runProgram } from "./run-program.ts";
+import { type ImageStore, noImage } from "./store.ts";
+
+/** What cloud-init's NoCloud source reads. */
+export interface CloudInitData {
+  readonly instanceId: string;
+  readonly hostname: string;
+  readonly userData: string;
+  readonly networkData?: string;
+}
+
+/** Kernel and initrd as files of this machine that QEMU's user can read. */
+export interface KernelFiles {
+  readonly kernel: string;
+  readonly initrd?: string;
+}
+
+/** KubeVirt's folder for the one disk of a containerDisk image. */
+const DISK_FOLDER = "/disk";
+const MOST_CLOUD_INIT = 16 * 1024 * 1024;
+
+/**
+ * Makes `overlayPath`, a qcow2 disk that starts as the image's and keeps its changes to itself.
+ *
+ * Without a path the image's only file in /disk is taken. The disk belongs to QEMU's user. Fails with PB5001 (no such
+ * image), PB5002 (no disk that may be used), PB5004 (no such file), PB5007.
+ */
+export async function containerDisk(
+  store: ImageStore,
+  image: string,
+  path: string | undefined,
+  overlayPath: string,
+): Promise<void> {
+  const inImage = path ?? (await onlyDisk(store, image));
+  const base = await store.extract(image, inImage);
+  const format = await diskFormat(base, image, inImage);
+  await making(overlayPath, () =>
+    runProgram("qemu-img", ["create", "-q", "-f", "qcow2", "-F", format, "-b", base, overlayPath]),
+  );
+}
+
+/** Writes the NoCloud disk: ISO 9660 labelled `cidata`, read-only, of QEMU's user. Fails with PB5007, PB5009. */
+export async function cloudInitDisk(data: CloudInitData, path: string): Promise<void> {
+  // JSON is YAML; one member a line suits readers that know neither.
+  const metaData = `${JSON.stringify({ "instance-id": data.instanceId, "local-hostname": data.hostname }, undefined, 1)}\n`;
+  const texts = {
+    "meta-data": metaData,
+    "user-data": data.userData,
+    ...(data.networkData === undefined ? {} : { "network-config": data.networkData }),
+  };
+  const files = Object.entries(texts).map(([name, text]) => ({ name, data: Buffer.from(text) }));
+  const size = files.reduce((sum, file) => sum + file.data.length, 0);
+  if (size > MOST_CLOUD_INIT) {
+    throw new Fault("PB5009", `The cloud-init data has ${size} bytes; at most ${MOST_CLOUD_INIT} fit.`, {
+      cure: "Let userData fetch what is large.",
+      data: { size },
+    });
+  }
+  await making(path, () => writeFile(path, isoImage("cidata", files), { flag: "wx", mode: 0o400 }));
+}
+
+/** The files of a kernelBoot container. Fails with PB5001, PB5004. */
+export async function kernelBoot(
+  store: ImageStore,
+  image: string,
+  kernelPath: string | undefined,
+  initrdPath: string | undefined,
+): Promise<KernelFiles> {
+  if ((await store.resolve(image)) === undefined) throw noImage(image);
+  if (kernelPath === undefined) {
+    throw new Fault("PB5004", "kernelBoot.container has no kernelPath, and an initrd alone starts nothing.", {
+      cure: "Add kernelPath, the kernel's path in the image.",
+      place: "spec.domain.firmware.kernelBoot.container.kernelPath",
+    });
+  }
+  const kernel = await store.extract(image, kernelPath);
+  return initrdPath === undefined ? { kernel } : { kernel, initrd: await store.extract(image, initrdPath) };
+}
+
+async function onlyDisk(store: ImageStore, image: string): Promise<string> {
+  const files = await store.files(image, DISK_FOLDER);
+  const [only, ...more] = files;
+  if (only !== undefined && more.length === 0) return `${DISK_FOLDER}/${only}`;
+  const found =
+    only === undefined ? `no file in ${DISK_FOLDER}` : `several files in ${DISK_FOLDER}: ${files.join(", ")}`;
+  throw new Fault("PB5004", `The image ${image} has ${found}.`, {
+    cure: "Name the disk with containerDisk.path.",
+    place: DISK_FOLDER,
+    data: { image, files },
+  });
+}
+
+/** QEMU's header of a qcow2 file (docs/interop/qcow2.txt). */
+const QCOW2_MAGIC = 0x514649fb;
+const QCOW2 = { version: 4, backingFile: 8, incompatible: 72, header: 104 } as const;
+const EXTERNAL_DATA = 1n << 2n;
+
+/**
+ * The format of an image's disk; anything that is not qcow2 is taken as raw, as KubeVirt does.
+ *
+ * A qcow2 file that leads to another file is refused: that would be one of this machine's.
+ */
+async function diskFormat(file: string, image: string, path: string): Promise<"qcow2" | "raw"> {
+  const handle = await open(file);
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(QCOW2.header), 0, QCOW2.header, 0);
+    if (bytesRead < QCOW2.incompatible + 8 || buffer.readUInt32BE(0) !== QCOW2_MAGIC) return "raw";
+    const external =
+      buffer.readUInt32BE(QCOW2.version) >= 3 && (buffer.readBigUInt64BE(QCOW2.incompatible) & EXTERNAL_DATA) !== 0n;
+    if (!external && buffer.readBigUInt64BE(QCOW2.backingFile) === 0n) return "qcow2";
+  } finally {
+    await handle.close();
+  }
+  throw new Fault("PB5002", `The disk ${path} of the image ${image} is only a part: it refers to another file.`, {
+    cure: "Make it whole with `qemu-img convert -O qcow2`, and build the image again.",
+    place: path,
+    data: { image, path },
+  });
+}
+
+/** Makes a disk anew, gives it to QEMU's user, and leaves nothing of it where that fails. */
+async function making(path: string, make: () => Promise<unknown>): Promise<void> {
+  try {
+    await rm(path, { force: true });
+    await make();
+    if (process.getuid?.() !== 0) return;
+    const { uid, gid } = findQemuUser();
+    await chown(path, uid, gid);
+  } catch (thrown) {
+    await rm(path, { force: true });
+    throw isNoSpace(thrown) ? noRoom(dirname(path), thrown) : thrown;
+  }
+}
