@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import type { GuestSpec } from "../../src/host/guest/command-line.ts";
+import type { GuestDisk, GuestSpec } from "../../src/host/guest/command-line.ts";
 import { findQemus, findQemuUser, isRunning } from "../../src/host/guest/process.ts";
 import { localRunner } from "../../src/host/guest/runner.ts";
 import type { GuestRecord, RunningGuest } from "../../src/host/guest/running-guest.ts";
@@ -68,6 +68,8 @@ test("QEMU runs without privilege in the pod's namespace, and shuts down at the 
   await console.until(new RegExp(READY));
   console.send("echo $((6 * 7))-from-the-guest\n");
   await console.until(/42-from-the-guest/);
+  console.send("echo $((6 * 8))-later\n");
+  await console.until(/48-later/);
   assert.match(fs.readFileSync(`${at.runDir}/console.log`, "utf8"), /42-from-the-guest/);
 
   const report = await guest.powerdown(30);
@@ -210,6 +212,41 @@ test("a guest that shuts itself down, and a QEMU killed by its parent's hand, sa
   assert.equal(report.signal, "SIGKILL");
   const third = await boot(at, spec);
   assert.equal((await third.powerdown(0)).reason, "quit");
+});
+
+test("disks of every bus are plugged, and NICs may be booted from", async (t) => {
+  if (!needs(t, "root", "netns", "tun", "qemu", "guestImage")) return;
+  const at = world(t);
+  const user = findQemuUser();
+  const disks = (["virtio", "sata", "scsi", "usb"] as const).flatMap((bus) =>
+    [false, true]
+      .filter((cdrom) => !cdrom || bus !== "virtio")
+      .map((cdrom): GuestDisk => {
+        const name = `${bus}${cdrom ? "-cd" : ""}`;
+        const path = `${at.folder}/${name},1.raw`;
+        fs.writeFileSync(path, new Uint8Array(1 << 20));
+        fs.chownSync(path, user.uid, user.gid);
+        return { name, path, format: "raw", bus, readOnly: false, cdrom, serial: `S-${name}` };
+      }),
+  );
+  const nics = (["virtio", "e1000", "e1000e", "rtl8139", "pcnet", "ne2k_pci"] as const).map((model, index) =>
+    nic(model, { model, mac: `02:00:00:00:03:0${index}`, bootOrder: index + 1 }),
+  );
+  const spec = await tinySpec(at, nics, { disks });
+  const guest = await boot(at, { ...spec, disks });
+  const blocks = JSON.stringify(await guest.qmp.execute("query-block"));
+  for (const disk of disks) assert.match(blocks, new RegExp(`"node-name":"node-${disk.name}"`));
+});
+
+test("a guest that does not answer is told from one that is gone, and can be ended", async (t) => {
+  if (!needs(t, "root", "netns", "tun", "qemu", "guestImage")) return;
+  const at = world(t);
+  const guest = await boot(at, await tinySpec(at, []));
+  process.kill(guest.record.pid, "SIGSTOP");
+  await assert.rejects(guest.qmp.execute("query-status", undefined, 100), (thrown) => isFault(thrown, "PB5057"));
+  await localRunner().destroy(guest.record);
+  assert.equal((await guest.exited).reason, "killed");
+  await localRunner().destroy(guest.record);
 });
 
 test("a QEMU that ends before it is ready leaves its words and no process", async (t) => {

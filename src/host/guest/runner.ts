@@ -9,7 +9,8 @@ import { lastWords } from "./guest-log.ts";
 import { findQemuUser, goneWithin, isRunning, kill, type QemuUser, startTimeOf } from "./process.ts";
 import { qemuPath } from "./qemu-facts.ts";
 import { connectQmp, type Qmp } from "./qmp.ts";
-import { type ChildExit, type GuestRecord, type RunningGuest, runningGuest } from "./running-guest.ts";
+import { isRecord } from "./qmp-codec.ts";
+import { type ChildExit, type GuestRecord, type RunningGuest, runningGuest, unkillable } from "./running-guest.ts";
 
 /** Where a guest runs. */
 export interface GuestPlace {
@@ -38,6 +39,12 @@ export interface GuestRunner {
    * @throws Fault PB5057, PB5062: it lives, but does not answer
    */
   find(record: GuestRecord): Promise<RunningGuest | undefined>;
+  /**
+   * Ends the guest of a record at once by SIGKILL, for one that does not answer. Nothing where it is gone.
+   *
+   * @throws Fault PB5057 where even that does not end it
+   */
+  destroy(record: GuestRecord): Promise<void>;
 }
 
 const READY_DEADLINE_MS = 15_000;
@@ -46,7 +53,7 @@ const KILL_DEADLINE_MS = 5_000;
 
 /** The runner of a machine without Kubernetes: QEMU is started here, as a child that outlives its parent. */
 export function localRunner(): GuestRunner {
-  return { start, find };
+  return { start, find, destroy };
 }
 
 async function start(
@@ -115,12 +122,23 @@ async function find(record: GuestRecord): Promise<RunningGuest | undefined> {
     if (!isRunning(record)) return undefined;
     throw thrown;
   }
-  const answer = await qmp.execute("query-uuid");
-  if (typeof answer === "object" && answer !== null && "UUID" in answer && answer.UUID === record.uuid) {
-    return runningGuest(record, qmp, undefined, 0);
+  try {
+    const answer = await qmp.execute("query-uuid");
+    const uuid = isRecord(answer) ? answer["UUID"] : undefined;
+    if (typeof uuid === "string" && uuid.toLowerCase() === record.uuid.toLowerCase()) {
+      return runningGuest(record, qmp, undefined, 0);
+    }
+  } catch (thrown) {
+    qmp.close();
+    throw thrown;
   }
   qmp.close();
   return undefined;
+}
+
+async function destroy(record: GuestRecord): Promise<void> {
+  kill(record);
+  if (!(await goneWithin(record, KILL_DEADLINE_MS))) throw unkillable(record);
 }
 
 function exitOf(child: ChildProcess): Promise<ChildExit> {

@@ -122,10 +122,7 @@ export function runningGuest(
       kill(record);
       const killed = await endedWithin(KILL_MS);
       if (killed !== undefined) return killed;
-      throw new Fault("PB5057", `QEMU (process ${record.pid}) does not end, not even by SIGKILL.`, {
-        cure: "A device of the machine may be stuck; see dmesg.",
-        place: record.runDir,
-      });
+      throw unkillable(record);
     },
     async setLink(nic, up) {
       await qmp.execute("set_link", { name: nicId(nic), up });
@@ -139,6 +136,14 @@ export function runningGuest(
       qmp.close();
     },
   };
+}
+
+/** For a QEMU that SIGKILL does not end. */
+export function unkillable(record: GuestRecord): Fault {
+  return new Fault("PB5057", `QEMU (process ${record.pid}) does not end, not even by SIGKILL.`, {
+    cure: "A device of the machine may be stuck; see dmesg.",
+    place: record.runDir,
+  });
 }
 
 /** An answer that no longer comes, because QEMU ended or hangs, is no failure of ending it. */
