@@ -5,11 +5,11 @@ import { sentence } from "../model/fault.ts";
 const JSON_TYPE = "application/json";
 const LONGEST_WARNINGS = 4096;
 
-/** Ends a response with a JSON text. */
+/** Ends a response with a text, JSON unless the type says otherwise. */
 export function answerText(
   response: ServerResponse,
   code: number,
-  text: string,
+  text: string | Uint8Array,
   warnings: readonly string[] = [],
   type = JSON_TYPE,
 ): void {

@@ -1,12 +1,13 @@
 import type { Catalog } from "./catalog.ts";
 import { aggregatedDiscovery, apiGroup, apiGroupList, apiResourceList, apiVersions } from "./discovery.ts";
+import { openApiV2Json, openApiV2Protobuf } from "./openapi-v2.ts";
 import { noSuchResource, notAcceptable } from "./refusals.ts";
 import { chooseRepresentation, type MediaRange } from "./representation.ts";
 
 /** A document that is no resource: its text and media type. */
 export interface ServedDocument {
   readonly type: string;
-  readonly text: string;
+  readonly content: string | Uint8Array;
 }
 
 /** The version that clients are told; kubectl asks it for what it may use. */
@@ -49,16 +50,16 @@ export function serveDocument(
     case "livez":
     case "healthz":
       if (path.length > 1) break;
-      return { type: "text/plain; charset=utf-8", text: "ok" };
+      return { type: "text/plain; charset=utf-8", content: "ok" };
     case "openapi":
-      if (path.length === 2 && group === "v2") return openapiV2(accept);
+      if (path.length === 2 && group === "v2") return openapiV2(catalog, accept);
       break;
   }
   throw noSuchResource();
 }
 
 function json(value: object): ServedDocument {
-  return { type: "application/json", text: JSON.stringify(value) };
+  return { type: "application/json", content: JSON.stringify(value) };
 }
 
 function found(document: object | undefined): object {
@@ -71,20 +72,17 @@ function aggregated(catalog: Catalog, core: boolean, accept: readonly MediaRange
   if (form.as !== "APIGroupDiscoveryList") return undefined;
   return {
     type: `application/json;g=apidiscovery.k8s.io;v=${form.version};as=APIGroupDiscoveryList`,
-    text: JSON.stringify(aggregatedDiscovery(catalog, core, form.version)),
+    content: JSON.stringify(aggregatedDiscovery(catalog, core, form.version)),
   };
 }
 
-/**
- * kubectl up to 1.23 applies nothing without the protobuf form. An empty document has no bytes; unknown fields are
- * then this server's to report.
- */
-function openapiV2(accept: readonly MediaRange[]): ServedDocument {
+/** The protobuf form goes under a media type that kubectl 1.20 can read: it chokes on the one that it asks for. */
+function openapiV2(catalog: Catalog, accept: readonly MediaRange[]): ServedDocument {
   for (const { type } of accept) {
-    if (type === OPENAPI_V2_PROTOBUF) return { type: "application/octet-stream", text: "" };
-    if (type === "application/json" || type === "*/*") {
-      return json({ swagger: "2.0", info: { title: "Patchbay", version: KUBERNETES.gitVersion }, paths: {} });
+    if (type === OPENAPI_V2_PROTOBUF) {
+      return { type: "application/octet-stream", content: openApiV2Protobuf(catalog, KUBERNETES.gitVersion) };
     }
+    if (type === "application/json" || type === "*/*") return json(openApiV2Json(catalog, KUBERNETES.gitVersion));
   }
   throw notAcceptable();
 }

@@ -50,7 +50,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
     if (route.to === "document") {
       if (request.method !== "GET" && request.method !== "HEAD") throw methodNotAllowed();
       const document = serveDocument(catalog, route.path, accept);
-      answerText(response, 200, document.text, [], document.type);
+      answerText(response, 200, document.content, [], document.type);
       return;
     }
     const exchange = { request, response, query: url.searchParams, user, form: chooseRepresentation(accept) };

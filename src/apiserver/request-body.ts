@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { parseDocument } from "yaml";
 import { hazardOf } from "./json.ts";
+import { PROTOBUF, readProtobufObject } from "./protobuf-objects.ts";
 import { badRequest, tooLarge, unsupportedMediaType } from "./refusals.ts";
 
 /** As kube-apiserver's limit. */
@@ -20,21 +21,23 @@ export function mediaTypeOf(request: IncomingMessage): string {
 export async function readBody(request: IncomingMessage): Promise<unknown> {
   const encoding = request.headers["content-encoding"] ?? "identity";
   if (encoding !== "identity") throw unsupportedMediaType(`the content encoding ${encoding} is not taken`);
-  const text = await readText(request);
-  if (text === "") return undefined;
+  const bytes = await readBytes(request);
+  if (bytes.length === 0) return undefined;
   const mediaType = mediaTypeOf(request);
+  if (mediaType === PROTOBUF) return readProtobufObject(bytes);
   if (mediaType !== "" && !/^application\/(?:json|yaml|[a-z0-9.-]+\+(?:json|yaml))$/.test(mediaType)) {
     throw unsupportedMediaType(
-      "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml",
+      `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, ${PROTOBUF}`,
     );
   }
+  const text = bytes.toString("utf8");
   const value = mediaType.endsWith("yaml") ? parseYaml(text) : parseJson(text);
   const hazard = hazardOf(value, DEEPEST_NESTING);
   if (hazard !== undefined) throw badRequest(`the body is refused: ${hazard}`);
   return value;
 }
 
-async function readText(request: IncomingMessage): Promise<string> {
+async function readBytes(request: IncomingMessage): Promise<Buffer> {
   if (Number(request.headers["content-length"] ?? 0) > LARGEST_BODY) throw tooLarge(LARGEST_BODY);
   const chunks: Buffer[] = [];
   let size = 0;
@@ -44,7 +47,7 @@ async function readText(request: IncomingMessage): Promise<string> {
     if (size > LARGEST_BODY) throw tooLarge(LARGEST_BODY);
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString("utf8");
+  return Buffer.concat(chunks);
 }
 
 function parseJson(text: string): unknown {
@@ -57,7 +60,7 @@ function parseJson(text: string): unknown {
 
 function parseYaml(text: string): unknown {
   try {
-    const document = parseDocument(text, { maxAliasCount: 100 } as object);
+    const document = parseDocument(text);
     const [error] = document.errors;
     if (error !== undefined) throw error;
     return document.toJS({ maxAliasCount: 100 });
