@@ -86,9 +86,11 @@ export function listRuleset(options: NftOptions = {}): string {
 
 /** The tables of a listing of {@link listRuleset}, each as `nft list table` would print it. */
 export function splitRuleset(ruleset: string): ListedTable[] {
-  return Array.from(ruleset.matchAll(/^table (\S+) (\S+) \{\n[\s\S]*?^\}$/gm), ([listing, family = "", name = ""]) => ({
-    family,
-    name,
-    listing,
-  }));
+  const END = "\n}\n";
+  return ruleset.split(END).flatMap((text) => {
+    // A comment may stand before a table that iptables made.
+    const start = text.startsWith("table ") ? 0 : text.indexOf("\ntable ") + 1;
+    const [, family, name] = /^table (\S+) (\S+) \{/.exec(text.slice(start)) ?? [];
+    return family === undefined || name === undefined ? [] : [{ family, name, listing: `${text.slice(start)}${END}` }];
+  });
 }
