@@ -6,11 +6,8 @@ import { masqueradePlugin } from "./masquerade-plugin.ts";
  * the previous result on and its DEL and CHECK do nothing.
  */
 export interface BuiltinPlugin {
-  /**
-   * Makes the host's side before the first plugin of an ADD runs; cheap where it is there. What it returns is called
-   * when the ADD is over, whatever came of it.
-   */
-  prepare(network: string, config: JsonObject, netns: string, hostNetns: string | undefined): Promise<() => void>;
+  /** Makes the host's side before the first plugin of an ADD runs; cheap where it is there. */
+  prepare(network: string, config: JsonObject, hostNetns: string | undefined): Promise<void>;
   /** Takes the host's side away once no attachment to the network is left. */
   unused(network: string, config: JsonObject, hostNetns: string | undefined): Promise<void>;
 }

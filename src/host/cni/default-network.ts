@@ -138,12 +138,13 @@ function freeIp4(seed: Buffer, taken: readonly Cidr[]): Cidr {
   ] as const) {
     const whole = parseCidr(space);
     if (whole === undefined) continue;
-    const count = 2 ** (24 - whole.prefixLength);
+    const spans = routes.map(span24);
+    const [first, last] = span24(whole);
+    const count = last - first + 1;
     for (let step = 0; step < count; step += 1) {
-      const address = hostAddress(whole, ((start + step) % count) * 256);
-      if (address === undefined) continue;
-      const subnet = networkOf({ family: 4, address, prefixLength: 24 });
-      if (!routes.some((route) => overlaps(route, subnet))) return subnet;
+      const number = first + ((start + step) % count);
+      if (spans.some(([low, high]) => number >= low && number <= high)) continue;
+      return { family: 4, address: Uint8Array.of(number >> 16, number >> 8, number, 0), prefixLength: 24 };
     }
   }
   throw new Fault(
@@ -153,6 +154,13 @@ function freeIp4(seed: Buffer, taken: readonly Cidr[]): Cidr {
       cure: "Write a CNI configuration with a subnet of your choice, and name its folder with --cni-conf-dir.",
     },
   );
+}
+
+/** The first and the last /24 that a network touches, as the number of its first three octets. */
+function span24(cidr: Cidr): readonly [number, number] {
+  const [a = 0, b = 0, c = 0] = networkOf(cidr).address;
+  const first = a * 65536 + b * 256 + c;
+  return [first, first + 2 ** Math.max(0, 24 - cidr.prefixLength) - 1];
 }
 
 /** A /64 of a unique local prefix (RFC 4193) made of the hash; the next where that is taken. */

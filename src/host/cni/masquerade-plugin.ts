@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { formatCidr, networkOf, parseCidr } from "../../model/addresses/cidr.ts";
 import { Fault } from "../../model/fault.ts";
 import type { JsonObject } from "../../model/networks/cni-json.ts";
@@ -26,26 +26,20 @@ interface Masquerade {
  * once (without duplicate address detection).
  */
 export const masqueradePlugin: BuiltinPlugin = {
-  async prepare(network, config, netns, hostNetns) {
-    const { bridge, mac, gateways } = settingsOf(network, config);
-    if (!inHost(hostNetns, () => existsSync(`/proc/sys/net/ipv4/conf/${bridge}`))) {
-      const link = ["link", "add", "name", bridge, "address", mac, "type", "bridge"];
-      const made = await ip(hostNetns, link, "");
-      // Another ADD made it meanwhile.
-      if (made !== undefined && !/File exists/.test(made)) throw unprepared(network, `the bridge ${bridge}`, made);
-      const batch = [
-        ...gateways.map(
-          (gateway) => `address replace ${gateway} dev ${bridge}${gateway.includes(":") ? " nodad" : ""}`,
-        ),
-        `link set ${bridge} up`,
-      ];
-      const set = await ip(hostNetns, ["-batch", "-"], `${batch.join("\n")}\n`);
-      if (set !== undefined) throw unprepared(network, `the bridge ${bridge}`, set);
+  async prepare(network, config, hostNetns) {
+    const settings = settingsOf(network, config);
+    const { bridge, gateways } = settings;
+    const key = `${hostNetns ?? ""}\n${bridge}`;
+    const making = underway.get(key) ?? makeBridge(network, settings, hostNetns);
+    underway.set(key, making);
+    try {
+      await making;
+    } finally {
+      underway.delete(key);
     }
     inHost(hostNetns, () => {
       runNft(replaceTable(tableOf(bridge, gateways)));
     });
-    return withoutDad(netns);
   },
 
   async unused(network, config, hostNetns) {
@@ -60,6 +54,21 @@ export const masqueradePlugin: BuiltinPlugin = {
     }
   },
 };
+
+/** Bridges that are being made, by host and name. */
+const underway = new Map<string, Promise<void>>();
+
+async function makeBridge(network: string, wanted: Masquerade, hostNetns: string | undefined): Promise<void> {
+  const { bridge, mac, gateways } = wanted;
+  if (inHost(hostNetns, () => existsSync(`/proc/sys/net/ipv4/conf/${bridge}`))) return;
+  const batch = [
+    `link add name ${bridge} address ${mac} type bridge`,
+    ...gateways.map((gateway) => `address add ${gateway} dev ${bridge}${gateway.includes(":") ? " nodad" : ""}`),
+    `link set ${bridge} up`,
+  ];
+  const said = await ip(hostNetns, ["-batch", "-"], `${batch.join("\n")}\n`);
+  if (said !== undefined) throw unprepared(network, `the bridge ${bridge}`, said);
+}
 
 /** The table that masquerades what leaves the bridge's subnets for another interface. */
 export function tableOf(bridge: string, gateways: readonly string[]): NftTable {
@@ -105,23 +114,6 @@ function unprepared(network: string, what: string, said: string): Fault {
 
 function inHost<T>(hostNetns: string | undefined, fn: () => T extends PromiseLike<unknown> ? never : T): T {
   return hostNetns === undefined ? fn() : within(hostNetns, fn);
-}
-
-/**
- * Switches duplicate address detection off for links to come: the pod's addresses are given out by host-local, and the
- * bridge plugin would wait for it (50 ms and more). Returns what switches it on again for links of other networks.
- */
-function withoutDad(netns: string): () => void {
-  const key = "/proc/sys/net/ipv6/conf/default/accept_dad";
-  const before = within(netns, () => {
-    if (!existsSync(key)) return undefined;
-    const value = readFileSync(key, "utf8");
-    writeFileSync(key, "0");
-    return value;
-  });
-  return () => {
-    if (before !== undefined) within(netns, () => writeFileSync(key, before));
-  };
 }
 
 /** Runs ip(8); its words when it failed. */

@@ -12,7 +12,8 @@ import {
   writeRecord,
 } from "./attachment-record.ts";
 import { builtinPlugins } from "./builtin.ts";
-import { type CniCommand, runPlugin } from "./exec.ts";
+import { withoutDetection } from "./duplicate-address-detection.ts";
+import { type CniCommand, PLUGIN_TIME_LIMIT_MS, runPlugin } from "./exec.ts";
 import { DEFAULT_BIN_DIRS, findPlugin } from "./plugins.ts";
 
 /** How plugins are run, the same for every operation. */
@@ -55,8 +56,8 @@ const departing = new Map<string, Promise<void>>();
 /**
  * Attaches a namespace to a network: ADD of each plugin in order, each with the result of the one before.
  *
- * When a plugin fails, DEL of it and of those before undoes the attachment; what that leaves is kept in the record, for
- * {@link delNetwork}, and told in the fault's `data.left`. An attachment that was interrupted half-way is undone first.
+ * When a plugin fails, DEL of it and of those before undoes the attachment; a DEL that fails is told in the fault's
+ * `data.left`, and where it was of an earlier plugin, the record stays for {@link delNetwork}. An attachment that was interrupted half-way is undone first.
  *
  * @throws Fault PB3006–PB3018 (plugins), PB3019 (names), PB3020 (exists), PB3021, PB3022 (record), PB3026 (called off).
  */
@@ -90,11 +91,11 @@ export async function addNetwork(attachment: Attachment, host: CniHost): Promise
   };
   writeRecord(host.cacheDir, record);
   let last = 0;
-  const finish: (() => void)[] = [];
+  let again = (): void => {};
   try {
+    if (isNetns(netns)) again = withoutDetection(netns);
     for (const { type, config } of network.plugins) {
-      const builtin = builtinPlugins[type];
-      if (builtin !== undefined) finish.push(await builtin.prepare(network.name, config, netns, host.hostNetns));
+      await builtinPlugins[type]?.prepare(network.name, config, host.hostNetns);
     }
     let previous: JsonObject | undefined;
     let result: CniResult | undefined;
@@ -110,19 +111,27 @@ export async function addNetwork(attachment: Attachment, host: CniHost): Promise
   } catch (thrown) {
     throw await undone(thrown, record, last, host);
   } finally {
-    for (const end of finish) end();
+    again();
   }
 }
+
+/** For each DEL of an undo: the ADD's failure is to be told soon. */
+const UNDO_TIME_LIMIT_MS = 3_000;
 
 /** Undoes the plugins up to `last` after a failure of ADD; returns the fault to throw. */
 async function undone(thrown: unknown, record: AttachmentRecord, last: number, host: CniHost): Promise<unknown> {
   const { signal: _, ...unsignalled } = host;
-  const failures = await detach(record, record.network.plugins.slice(0, last + 1), unsignalled);
-  if (failures.length === 0) {
+  const timeLimitMs = Math.min(host.timeLimitMs ?? PLUGIN_TIME_LIMIT_MS, UNDO_TIME_LIMIT_MS);
+  const { plugins } = record.network;
+  const own = await detach(record, plugins.slice(last, last + 1), { ...unsignalled, timeLimitMs });
+  const earlier = await detach(record, plugins.slice(0, last), { ...unsignalled, timeLimitMs });
+  const failures = [...own, ...earlier];
+  // A plugin whose ADD failed and whose DEL fails too cannot do either: the pod is not to wait for it for ever.
+  if (earlier.length === 0) {
     removeRecord(host.cacheDir, record.containerId, record.ifName);
-    await settle(record.network, host);
-    return thrown;
+    await settle(record.network, host).catch((cause: unknown) => failures.push(toFault(cause, "PB3025")));
   }
+  if (failures.length === 0) return thrown;
   const fault = toFault(thrown, "PB3000");
   return new Fault(fault.code, fault.message, {
     ...(fault.cure === undefined ? {} : { cure: fault.cure }),

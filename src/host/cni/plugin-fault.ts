@@ -108,6 +108,15 @@ function recognise(call: CallFacts, said: string): Special | undefined {
       data: { missing: delegate[1] },
     };
   }
+  const master = call.config["master"];
+  if (/link not found|no such device/i.test(said) && typeof master === "string") {
+    return {
+      code: "PB3027",
+      message: `The CNI plugin ${named(call)} builds on the host's link "${master}", which is not there: ${said}.`,
+      cure: `Name a link that "ip link show" lists as the "master" of the configuration, or make ${master}.`,
+      data: { master },
+    };
+  }
   if (/operation not supported|address family not supported|protocol not supported/i.test(said)) {
     return {
       code: "PB3017",

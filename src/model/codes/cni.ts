@@ -27,4 +27,5 @@ export const cniCodes = {
   PB3024: "the embedded network finds no free subnet",
   PB3025: "the embedded network cannot be prepared",
   PB3026: "a CNI operation was called off",
+  PB3027: "the host's link that a CNI plugin builds on is not there",
 } as const;
