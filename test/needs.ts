@@ -86,8 +86,9 @@ const probes = {
   cni: (): Missing => fromTable((need) => need.name.startsWith("cni ")) ?? named("iptables")(),
   passt: named("passt"),
   skopeo: named("skopeo"),
+  busybox: named("busybox (static)", "cpio"),
   kubectl: named("kubectl"),
-  /** Building the test guest: its tools. The kernel comes from Debian's mirror when it is first built. */
+  /** Building the test guest: its tools. Its packages come from Debian's mirror, once. */
   guestImage: (): Missing => root() ?? fromTable((need) => need.neededBy.includes("image build-guest")),
   /** Everything that `patchbay up` needs. */
   daemon: (): Missing => {
