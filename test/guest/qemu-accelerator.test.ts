@@ -19,7 +19,7 @@ test("QEMU says what it is and offers", async (t) => {
 test("the probe boot reaches the guest's first process under TCG", async (t) => {
   if (!needs(t, "root", "qemu", "guestImage")) return;
   const at = world(t);
-  const { kernel } = tinyGuest();
+  const { kernel } = await tinyGuest(at.folder);
   const boot = await probeBoot({ accel: "tcg", kernel, user: findQemuUser(), workDir: at.folder, seconds: 40 });
   assert.deepEqual(boot, { reached: true });
 });
@@ -28,7 +28,7 @@ test("a probe boot that hangs is ended, and one that fails has QEMU's words", as
   if (!needs(t, "root", "qemu", "guestImage")) return;
   const at = world(t);
   const user = findQemuUser();
-  const { kernel, initrd } = tinyGuest();
+  const { kernel, initrd } = await tinyGuest(at.folder);
   const hangs = await probeBoot({ accel: "tcg", kernel, user, workDir: at.folder, seconds: 0.5 });
   assert.deepEqual(hangs, { reached: false, words: "" });
   const fails = await probeBoot({ accel: "tcg", kernel: initrd, user, workDir: at.folder, seconds: 10 });
@@ -46,7 +46,7 @@ test("without a boot that succeeded the accelerator is TCG with a reason, and th
   const without = await probeAccelerator(at.folder, undefined);
   assert.equal(without.accel, "tcg");
   assert.match(without.reason ?? "", /\.$/);
-  const { kernel } = tinyGuest();
+  const { kernel } = await tinyGuest(at.folder);
   const found = await probeAccelerator(at.folder, kernel);
   assert.equal(found.reason === undefined, found.accel === "kvm");
   const cache = `${at.folder}/accelerator.json`;
@@ -63,7 +63,7 @@ test("where /dev/kvm is there, a probe boot by root gives an answer in its time"
   const at = world(t);
   const boot = await probeBoot({
     accel: "kvm",
-    kernel: tinyGuest().kernel,
+    kernel: (await tinyGuest(at.folder)).kernel,
     user: { uid: 0, gid: 0 },
     workDir: at.folder,
     seconds: 2,

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import type { TestContext } from "node:test";
 import { type GuestSpec, guestFiles } from "../../src/host/guest/command-line.ts";
 import { qemuFacts } from "../../src/host/guest/qemu-facts.ts";
+import { GUEST_KERNEL_ARGS } from "../../src/host/images/build-guest.ts";
 import { createNetns, deleteNetns, within } from "../../src/host/linux/netns.ts";
 import { openTap } from "../../src/host/linux/tap.ts";
 import { decideHardware, type HardwareRequest } from "../../src/model/guest/hardware.ts";
@@ -83,14 +84,14 @@ export async function tinySpec(
   nics: readonly GuestNic[],
   more: Partial<HardwareRequest> = {},
 ): Promise<GuestSpec> {
-  const { kernel, initrd } = tinyGuest();
+  const { kernel, initrd } = await tinyGuest(at.folder);
   const { machines, devices } = await qemuFacts();
   return {
     name: "default/tiny",
     uuid: randomUUID(),
     accel: "tcg",
     hardware: decideHardware({ accel: "tcg", machines, devices, memoryBytes: 128n << 20n, nics, ...more }),
-    kernelBoot: { kernel, initrd, args: "console=ttyS0 panic=-1 quiet" },
+    kernelBoot: { kernel, initrd, args: GUEST_KERNEL_ARGS },
     disks: [],
     nics,
     files: guestFiles(at.runDir),

@@ -2,9 +2,12 @@
  * A guest for the tests of QEMU alone: Debian's kernel and an initrd of busybox with a shell on the serial console,
  * without any network configuration. Made once, below `.cache/`.
  */
-import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { fileURLToPath } from "node:url";
+import { type ArchiveEntry, cpioArchive } from "../../src/host/images/cpio.ts";
+import { openDebianPackages } from "../../src/host/images/debian-packages.ts";
+import { exclusively } from "../../src/host/images/exclusive.ts";
+import { kernelElf } from "../../src/host/images/kernel-elf.ts";
 
 const CACHE = fileURLToPath(new URL("../../.cache/tiny-guest", import.meta.url));
 
@@ -57,53 +60,55 @@ export interface TinyGuest {
   readonly initrd: string;
 }
 
-/** Makes the guest, or finds it made. Needs the package archive the first time. */
-export function tinyGuest(): TinyGuest {
-  const kernel = `${CACHE}/vmlinuz`;
-  const initrd = `${CACHE}/initrd-${fs.statSync(fileURLToPath(import.meta.url)).mtimeMs}`;
-  if (fs.existsSync(kernel) && fs.existsSync(initrd)) return { kernel, initrd };
+/**
+ * Puts the guest into `folder`, where QEMU's user can read it, which cannot be said of a clone in somebody's home.
+ *
+ * It is made once; that needs the package archive.
+ */
+export async function tinyGuest(folder: string): Promise<TinyGuest> {
   fs.mkdirSync(CACHE, { recursive: true });
-  const root = fs.mkdtempSync(`${CACHE}/making-`);
+  return exclusively(`${CACHE}/lock`, async () => {
+    const made = { kernel: `${CACHE}/vmlinux`, initrd: `${CACHE}/initrd-${fs.statSync(import.meta.filename).mtimeMs}` };
+    if (!fs.existsSync(made.kernel) || !fs.existsSync(made.initrd)) await make(made.kernel, made.initrd);
+    const here = { kernel: `${folder}/vmlinux`, initrd: `${folder}/initrd` };
+    fs.copyFileSync(made.kernel, here.kernel);
+    fs.copyFileSync(made.initrd, here.initrd);
+    return here;
+  });
+}
+
+async function make(kernel: string, initrd: string): Promise<void> {
+  const work = fs.mkdtempSync(`${CACHE}/making-`);
   try {
-    unpackKernel(root);
-    const boot = fs.readdirSync(`${root}/boot`).find((name) => name.startsWith("vmlinuz-"));
-    if (boot === undefined) throw new Error("the kernel package has no kernel");
-    makeInitrd(root, `${root}/initrd`);
+    const packages = await openDebianPackages(`${CACHE}/packages`, () => {});
+    const kernelPackage = await packages.dependency("linux-image-amd64", "linux-image-");
+    await packages.unpack([kernelPackage, "busybox-static", "xz-utils"], work);
+    const bzImage = fs.readFileSync(`${work}/boot/vmlinuz-${kernelPackage.slice("linux-image-".length)}`);
+    fs.writeFileSync(`${work}/vmlinux`, await kernelElf(bzImage, `${work}/usr/bin/xz`), { mode: 0o644 });
+    fs.writeFileSync(`${work}/initrd`, cpioArchive(tree(work)), { mode: 0o644 });
     for (const old of fs.readdirSync(CACHE)) if (old.startsWith("initrd-")) fs.rmSync(`${CACHE}/${old}`);
-    fs.renameSync(`${root}/boot/${boot}`, kernel);
-    fs.renameSync(`${root}/initrd`, initrd);
-    fs.chmodSync(kernel, 0o644);
-    fs.chmodSync(initrd, 0o644);
+    fs.renameSync(`${work}/vmlinux`, kernel);
+    fs.renameSync(`${work}/initrd`, initrd);
   } finally {
-    fs.rmSync(root, { recursive: true, force: true });
+    fs.rmSync(work, { recursive: true, force: true });
   }
-  return { kernel, initrd };
 }
 
-function unpackKernel(root: string): void {
-  const packed = (): string | undefined =>
-    fs.readdirSync(CACHE).find((name) => name.startsWith("linux-image-") && name.endsWith(".deb"));
-  if (packed() === undefined) {
-    const depends = execFileSync("apt-cache", ["depends", "linux-image-amd64"], { encoding: "utf8" });
-    const name = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
-    if (name === undefined) throw new Error("linux-image-amd64 names no kernel; run apt-get update");
-    execFileSync("apt-get", ["download", name], { cwd: CACHE, stdio: "ignore" });
-  }
-  execFileSync("dpkg-deb", ["-x", `${CACHE}/${packed()}`, root]);
-}
-
-function makeInitrd(root: string, file: string): void {
-  const tree = `${root}/initrd-tree`;
-  for (const folder of ["bin", "proc", "sys", "dev", "modules", "etc/acpi/PWRF"]) {
-    fs.mkdirSync(`${tree}/${folder}`, { recursive: true });
-  }
-  fs.copyFileSync("/bin/busybox", `${tree}/bin/busybox`);
-  const modules = execFileSync("find", [`${root}/lib/modules`, "-name", "*.ko"], { encoding: "utf8" }).split("\n");
-  for (const name of MODULES) {
-    const path = modules.find((candidate) => candidate.endsWith(`/${name}.ko`));
-    if (path !== undefined) fs.copyFileSync(path, `${tree}/modules/${name}.ko`);
-  }
-  fs.writeFileSync(`${tree}/init`, INIT, { mode: 0o755 });
-  fs.writeFileSync(`${tree}/etc/acpi/PWRF/00000080`, "#!/bin/sh\npoweroff -f\n", { mode: 0o755 });
-  execFileSync("sh", ["-c", `cd "${tree}" && find . | cpio -o -H newc --quiet | gzip -1 > "${file}"`]);
+function tree(work: string): ArchiveEntry[] {
+  const found = fs.readdirSync(`${work}/lib/modules`, { recursive: true, encoding: "utf8" });
+  const modules = MODULES.map((name) => {
+    const path = found.find((candidate) => candidate.endsWith(`/${name}.ko`));
+    if (path === undefined) throw new Error(`the kernel package has no module ${name}`);
+    return { name, data: fs.readFileSync(`${work}/lib/modules/${path}`) };
+  });
+  const text = (content: string) => new TextEncoder().encode(content);
+  return [
+    ...["bin", "proc", "sys", "dev", "modules", "etc", "etc/acpi", "etc/acpi/PWRF"].map(
+      (path): ArchiveEntry => ({ kind: "directory", path, mode: 0o755 }),
+    ),
+    { kind: "file", path: "init", mode: 0o755, data: text(INIT) },
+    { kind: "file", path: "etc/acpi/PWRF/00000080", mode: 0o755, data: text("#!/bin/sh\npoweroff -f\n") },
+    { kind: "file", path: "bin/busybox", mode: 0o755, data: fs.readFileSync(`${work}/bin/busybox`) },
+    ...modules.map(({ name, data }): ArchiveEntry => ({ kind: "file", path: `modules/${name}.ko`, mode: 0o644, data })),
+  ];
 }
