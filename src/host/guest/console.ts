@@ -35,8 +35,9 @@ export async function attachConsole(
   const lock = lockFolder(dirname(socketPath), socketPath);
   try {
     const socket = await connected(socketPath);
-    notice.write("Attached to the serial console. Detach with Ctrl-].\r\n");
-    const end = await relay(socket, stdin, stdout);
+    const end = await relay(socket, stdin, stdout, () => {
+      notice.write("Attached to the serial console. Detach with Ctrl-].\r\n");
+    });
     notice.write(
       end === "detached" ? "\r\nDetached; the guest runs on.\r\n" : "\r\nThe console has ended: the guest is gone.\r\n",
     );
@@ -46,7 +47,8 @@ export async function attachConsole(
   }
 }
 
-async function relay(socket: Socket, stdin: ConsoleInput, stdout: Writable): Promise<ConsoleEnd> {
+/** `attached` is called once the terminal is raw: whoever reads it may type. */
+async function relay(socket: Socket, stdin: ConsoleInput, stdout: Writable, attached: () => void): Promise<ConsoleEnd> {
   const end = Promise.withResolvers<ConsoleEnd>();
   const raw = (on: boolean): void => {
     if (stdin.isTTY === true) stdin.setRawMode?.(on);
@@ -80,6 +82,7 @@ async function relay(socket: Socket, stdin: ConsoleInput, stdout: Writable): Pro
   stdout.once("error", detach);
   try {
     raw(true);
+    attached();
     stdin.resume();
     const why = await end.promise;
     if (why === "detached") await flushed(socket);
