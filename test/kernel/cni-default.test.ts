@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { podNetworkOf } from "../../src/host/cni/conf-dir.ts";
@@ -102,6 +102,22 @@ test("the embedded network's configuration is written once and kept", async (t) 
   await delNetwork(key, host.cni);
   assert.equal(await removeDefaultNetwork(host.dataDir, host.cni.cacheDir, host.netns), true);
   assert.deepEqual(host.dump(), before);
+});
+
+test("the host goes on accepting router advertisements", async (t) => {
+  if (!needs(t, "root", "netns", "cni", "bridge", "nft", "veth")) return;
+  const host = testHost(t);
+  host.ip(host.netns, "link", "add", "up0", "type", "veth", "peer", "name", "up1");
+  const read = (key: string): string =>
+    within(host.netns, () => readFileSync(`/proc/sys/net/ipv6/conf/${key}`, "utf8")).trim();
+  within(host.netns, () => writeFileSync("/proc/sys/net/ipv6/conf/all/forwarding", "0"));
+  within(host.netns, () => writeFileSync("/proc/sys/net/ipv6/conf/up1/accept_ra", "0"));
+  assert.equal(read("up0/accept_ra"), "1");
+  const network = networkOf(defaultConflist({ dataDir: host.dataDir }));
+  await addNetwork({ network, netns: host.pod("pod"), containerId: "pod1", ifName: "eth0" }, host.cni);
+  assert.equal(read("all/forwarding"), "1");
+  assert.equal(read("up0/accept_ra"), "2");
+  assert.equal(read("up1/accept_ra"), "0");
 });
 
 test("many pods at once, while others leave", async (t) => {

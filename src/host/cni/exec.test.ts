@@ -90,6 +90,10 @@ for (const [number, code, words] of [
   });
 }
 
+test("takes an error for one whatever the exit code", async () => {
+  await fails(call("polite", `#!/bin/sh\necho '{"code":7,"msg":"no luck"}'\n`), "PB3012");
+});
+
 test("says nothing of code 999, which says nothing", async () => {
   const { message } = await fails(call("error", `#!/bin/sh\necho '{"code":999,"msg":"no luck"}'\nexit 1\n`), "PB3000");
   assert.equal(message, 'The CNI plugin "error" (ADD of the network "net") failed: no luck.');

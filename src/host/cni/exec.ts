@@ -64,9 +64,10 @@ export async function runPlugin(call: PluginCall): Promise<unknown> {
   if (why === "size") throw executionFault(call, "garbage", `more than ${STDOUT_LIMIT} bytes`, stderr);
   const reading = stdout.trim() === "" ? undefined : readJson(stdout);
   const value = reading !== undefined && "value" in reading ? reading.value : undefined;
+  // Some plugins forget the exit code of an error; no result has a "code".
+  const error = parseCniError(value);
+  if (error !== undefined) throw pluginFault(call, error);
   if (exitCode !== 0) {
-    const error = parseCniError(value);
-    if (error !== undefined) throw pluginFault(call, error);
     const how = killedBy === null ? `exit code ${exitCode}` : `killed by ${killedBy}`;
     throw executionFault(call, "died", how, stderr === "" ? flat(stdout) : stderr);
   }

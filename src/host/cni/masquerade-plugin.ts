@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { formatCidr, networkOf, parseCidr } from "../../model/addresses/cidr.ts";
 import { Fault } from "../../model/fault.ts";
 import type { JsonObject } from "../../model/networks/cni-json.ts";
@@ -38,6 +38,7 @@ export const masqueradePlugin: BuiltinPlugin = {
       underway.delete(key);
     }
     inHost(hostNetns, () => {
+      if (gateways.some((gateway) => gateway.includes(":"))) keepAdvertisedRoutes();
       runNft(replaceTable(tableOf(bridge, gateways)));
     });
   },
@@ -54,6 +55,23 @@ export const masqueradePlugin: BuiltinPlugin = {
     }
   },
 };
+
+/**
+ * The bridge plugin switches IPv6 forwarding on, at which the kernel drops the host's own default route where it came
+ * from router advertisements, unless the link accepts them while forwarding (accept_ra 2).
+ */
+function keepAdvertisedRoutes(): void {
+  const conf = "/proc/sys/net/ipv6/conf";
+  if (!existsSync(conf) || readFileSync(`${conf}/all/forwarding`, "utf8").trim() !== "0") return;
+  for (const link of readdirSync(conf)) {
+    const accept = `${conf}/${link}/accept_ra`;
+    try {
+      if (link !== "lo" && readFileSync(accept, "utf8").trim() === "1") writeFileSync(accept, "2");
+    } catch {
+      // The link is gone meanwhile, or /proc/sys is read-only: then forwarding is not switched on either.
+    }
+  }
+}
 
 /** Bridges that are being made, by host and name. */
 const underway = new Map<string, Promise<void>>();

@@ -215,6 +215,16 @@ test("a call that is off is undone all the same", async () => {
   assert.deepEqual(order(calls()).slice(2), ["DEL two", "DEL one"]);
 });
 
+test("operations on one attachment wait for each other", async () => {
+  const { host, calls } = world();
+  const adding = addNetwork({ ...pod, network: network() }, host);
+  const again = fault(addNetwork({ ...pod, network: network() }, host), "PB3020");
+  const deleting = delNetwork(pod, host);
+  await Promise.all([adding, again]);
+  assert.equal(await deleting, true);
+  assert.deepEqual(order(calls()), ["ADD one", "ADD two", "ADD three", "DEL three", "DEL two", "DEL one"]);
+});
+
 test("a damaged record is named", async () => {
   const { host } = world();
   await addNetwork({ ...pod, network: network() }, host);

@@ -61,7 +61,11 @@ const departing = new Map<string, Promise<void>>();
  *
  * @throws Fault PB3006–PB3018 (plugins), PB3019 (names), PB3020 (exists), PB3021, PB3022 (record), PB3026 (called off).
  */
-export async function addNetwork(attachment: Attachment, host: CniHost): Promise<AddedNetwork> {
+export function addNetwork(attachment: Attachment, host: CniHost): Promise<AddedNetwork> {
+  return inTurn(attachment, host, () => attach(attachment, host));
+}
+
+async function attach(attachment: Attachment, host: CniHost): Promise<AddedNetwork> {
   const { network, containerId, ifName, netns } = attachment;
   const earlier = readRecord(host.cacheDir, containerId, ifName);
   if (earlier?.state === "added") {
@@ -74,7 +78,7 @@ export async function addNetwork(attachment: Attachment, host: CniHost): Promise
       },
     );
   }
-  if (earlier !== undefined) await delNetwork({ containerId, ifName }, host);
+  if (earlier !== undefined) await detachRecorded({ containerId, ifName }, host);
   const binDirs = host.binDirs ?? DEFAULT_BIN_DIRS;
   // Before anything is made: a plugin that is missing should cost nothing.
   for (const plugin of network.plugins) locate(plugin, binDirs);
@@ -150,7 +154,11 @@ async function undone(thrown: unknown, record: AttachmentRecord, last: number, h
  * @returns false where nothing was recorded.
  * @throws Fault PB3006–PB3018 (plugins), PB3019, PB3021.
  */
-export async function delNetwork(key: AttachmentKey, host: CniHost): Promise<boolean> {
+export function delNetwork(key: AttachmentKey, host: CniHost): Promise<boolean> {
+  return inTurn(key, host, () => detachRecorded(key, host));
+}
+
+async function detachRecorded(key: AttachmentKey, host: CniHost): Promise<boolean> {
   const record = readRecord(host.cacheDir, key.containerId, key.ifName);
   if (record === undefined) return false;
   const failures = await detach(record, record.network.plugins, host);
@@ -267,6 +275,20 @@ async function settle(network: CniNetwork, host: CniHost): Promise<void> {
     await departure;
   } finally {
     departing.delete(key);
+  }
+}
+
+/** The last operation of each attachment: the specification allows one at a time. */
+const operations = new Map<string, Promise<unknown>>();
+
+async function inTurn<T>(key: AttachmentKey, host: CniHost, operation: () => Promise<T>): Promise<T> {
+  const name = `${host.cacheDir}\n${key.containerId}\n${key.ifName}`;
+  const running = (operations.get(name) ?? Promise.resolve()).then(operation, operation);
+  operations.set(name, running);
+  try {
+    return await running;
+  } finally {
+    if (operations.get(name) === running) operations.delete(name);
   }
 }
 
