@@ -95,6 +95,15 @@ test("the packed package works when installed elsewhere", async (t) => {
     assert.ok(typeof report === "object" && report !== null && "needs" in report && Array.isArray(report.needs));
   });
 
+  await t.test("every module of it loads, with the libraries that it names", () => {
+    // The program and the thread act when they are loaded.
+    const modules = names.filter((name) => /^dist\/.*\.js$/.test(name) && !/(cli\/main|-thread)\.js$/.test(name));
+    assert.ok(modules.length > 20);
+    const script = `for (const name of ${JSON.stringify(modules)}) await import("./node_modules/patchbay/" + name);`;
+    const node = join(home, "node_modules/node/bin/node");
+    mustRun(home, node, "--disable-warning=ExperimentalWarning", "--input-type=module", "-e", script);
+  });
+
   await t.test("without Node 24 it says how to bring it", () => {
     rmSync(join(home, "node_modules/node/bin"), { recursive: true });
     const { status, stderr } = run(home, join(home, "node_modules/.bin/patchbay"), "--version");
