@@ -17,6 +17,7 @@ const PLACES: Readonly<Record<string, { readonly path: string; readonly mode?: n
   "dhcpcd.conf": { path: "etc/dhcpcd.conf", mode: 0o644 },
   poweroff: { path: "etc/acpi/PWRF/00000080" },
   start: { path: "lib/guest/start" },
+  late: { path: "lib/guest/late" },
   stop: { path: "lib/guest/stop" },
   nic: { path: "lib/guest/nic" },
   dhcp4: { path: "lib/guest/dhcp4" },

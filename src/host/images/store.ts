@@ -20,8 +20,8 @@ import { type ImageDigest, type ImageReference, parseReference, taggedName } fro
 import { isNoSpace, noRoom } from "./run-program.ts";
 import { plain, TAR_END, tarFrame } from "./tar.ts";
 
-/** Nobody works on an image for longer. */
-const ABANDONED_MS = 24 * 3600_000;
+/** Nobody works on an image, or takes to start a guest, for longer. */
+const OLD_MS = 24 * 3600_000;
 
 /** An image of the store. */
 export interface Image {
@@ -135,7 +135,9 @@ export async function openImageStore(folder: string): Promise<ImageStore> {
       for (const part of [entry, manifest.config, ...manifest.layers]) used.add(part.digest);
     }
     await blobs.keepOnly(used);
-    await removeAbandoned(scratch);
+    await removeOld(scratch, () => true);
+    // Guests may still start from what was extracted of an image whose name was given away.
+    await removeOld(extracted, (name) => !used.has(`sha256:${name}`));
   };
 
   const filesOf = (digest: ImageDigest): string => join(extracted, digest.slice("sha256:".length));
@@ -302,13 +304,12 @@ async function makeOnce(path: string, text: string, scratch: string): Promise<vo
   }
 }
 
-/** Removes what processes left behind that were killed at work. */
-async function removeAbandoned(scratch: string): Promise<void> {
-  for (const name of await readdir(scratch)) {
-    const path = join(scratch, name);
+/** Removes what lies in a folder for a day: what killed processes left, and what nothing leads to any more. */
+async function removeOld(folder: string, unused: (name: string) => boolean): Promise<void> {
+  for (const name of (await readdir(folder)).filter(unused)) {
+    const path = join(folder, name);
     const found = await stat(path).catch(() => undefined);
-    if (found !== undefined && Date.now() - found.mtimeMs > ABANDONED_MS)
-      await rm(path, { recursive: true, force: true });
+    if (found !== undefined && Date.now() - found.mtimeMs > OLD_MS) await rm(path, { recursive: true, force: true });
   }
 }
 
