@@ -1,0 +1,181 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, beforeEach, describe, test } from "node:test";
+import fc from "fast-check";
+import { isFault } from "../model/fault.ts";
+import { type Change, type ObjectKey, openStore, type Store } from "./store.ts";
+
+const key = (name: string, namespace = "default"): ObjectKey => ({ group: "", plural: "things", namespace, name });
+const bodyOf = (value: string) => (revision: number) => JSON.stringify({ value, revision });
+
+let folder: string;
+let store: Store;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "patchbay-store-"));
+  store = openStore(folder);
+});
+
+afterEach(async () => {
+  await store.close();
+  rmSync(folder, { recursive: true });
+});
+
+const put = (name: string, value: string, namespace?: string, owners: string[] = []) =>
+  store.transact((transaction) => {
+    const at = key(name, namespace);
+    return transaction.put(at, transaction.get(at)?.uid ?? randomUUID(), owners, bodyOf(value));
+  });
+
+describe("the store", () => {
+  test("keeps what it acknowledged over a restart, with its revisions", async () => {
+    const first = await put("a", "1");
+    await put("a", "2");
+    await store.close();
+    store = openStore(folder);
+    assert.equal(store.get(key("a"))?.body, JSON.stringify({ value: "2", revision: 2 }));
+    assert.equal(store.get(key("a"))?.uid, first.uid);
+    assert.equal(store.revision(), 2);
+    assert.equal((await put("b", "1")).revision, 3);
+  });
+
+  test("lets one of two works of the same tick fail alone", async () => {
+    const good = put("a", "1");
+    const bad = store.transact((transaction) => {
+      transaction.put(key("b"), randomUUID(), [], bodyOf("1"));
+      throw new RangeError("no");
+    });
+    const later = put("c", "1");
+    await assert.rejects(bad, RangeError);
+    await Promise.all([good, later]);
+    assert.deepEqual(
+      store.list({ group: "", plural: "things", limit: 10 }).map(({ name }) => name),
+      ["a", "c"],
+    );
+    const changes = store.changes({ group: "", plural: "things", behind: 0, limit: 10 });
+    assert.deepEqual(
+      changes.map(({ name }) => name),
+      ["a", "c"],
+    );
+  });
+
+  test("shows nothing before it is committed, and tells commits in order", async () => {
+    const heard: Change[] = [];
+    store.subscribe((changes) => heard.push(...changes));
+    const writing = store.transact((transaction) => {
+      const stored = transaction.put(key("a"), randomUUID(), [], bodyOf("1"));
+      assert.equal(store.get(key("a")), undefined);
+      assert.equal(transaction.get(key("a"))?.body, stored.body);
+      return stored;
+    });
+    await writing;
+    await put("a", "2");
+    await store.transact((transaction) => transaction.remove(key("a"), bodyOf("gone")));
+    assert.deepEqual(
+      heard.map(({ type, revision, previous }) => [type, revision, previous === null]),
+      [
+        ["ADDED", 1, true],
+        ["MODIFIED", 2, false],
+        ["DELETED", 3, false],
+      ],
+    );
+    assert.deepEqual(store.changes({ group: "", plural: "things", behind: 0, limit: 10 }), heard);
+  });
+
+  test("finds dependents of an owner, and those whose owner is gone", async () => {
+    const owner = await put("owner", "1");
+    await put("child", "1", "default", [owner.uid]);
+    await put("stray", "1", "default", ["nobody"]);
+    assert.deepEqual(
+      store.dependents(owner.uid).map(({ name }) => name),
+      ["child"],
+    );
+    assert.deepEqual(
+      store.dependents(undefined).map(({ name }) => name),
+      ["stray"],
+    );
+  });
+
+  test("lists in pages, in the order of namespace and name", async () => {
+    const names = fc.uniqueArray(fc.tuple(fc.constantFrom("a", "b"), fc.stringMatching(/^[a-z0-9-]{1,8}$/)), {
+      selector: ([namespace, name]) => `${namespace}/${name}`,
+      maxLength: 30,
+    });
+    await fc.assert(
+      fc.asyncProperty(names, fc.integer({ min: 1, max: 7 }), async (objects, limit) => {
+        await store.transact((transaction) => {
+          for (const { namespace, name } of store.list({ group: "", plural: "things", limit: 100 })) {
+            transaction.remove(key(name, namespace), bodyOf("gone"));
+          }
+          for (const [namespace, name] of objects) transaction.put(key(name, namespace), randomUUID(), [], bodyOf("1"));
+        });
+        const found: string[] = [];
+        let after: { namespace: string; name: string } | undefined;
+        for (;;) {
+          const page = store.list({ group: "", plural: "things", limit, ...(after === undefined ? {} : { after }) });
+          found.push(...page.map(({ namespace, name }) => `${namespace}/${name}`));
+          const last = page.at(-1);
+          if (last === undefined) break;
+          after = { namespace: last.namespace, name: last.name };
+        }
+        // SQLite compares bytes; these names are ASCII.
+        const wanted = objects.toSorted((left, right) => (left.join("\0") < right.join("\0") ? -1 : 1));
+        assert.deepEqual(
+          found,
+          wanted.map((each) => each.join("/")),
+        );
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test("forgets old history and keeps the count of revisions", async () => {
+    for (let batch = 0; batch < 12; batch += 1) {
+      await store.transact((transaction) => {
+        for (let index = 0; index < 1_000; index += 1) transaction.put(key("a"), "one-uid", [], bodyOf(`${index}`));
+      });
+    }
+    assert.equal(store.revision(), 12_000);
+    assert.ok(store.compacted() > 0);
+    const compacted = store.compacted();
+    assert.equal(store.changes({ group: "", plural: "things", behind: 0, limit: 1 })[0]?.revision, compacted + 1);
+    await store.close();
+    store = openStore(folder);
+    assert.equal(store.revision(), 12_000);
+    assert.equal(store.compacted(), compacted);
+  });
+
+  test("is not opened twice", () => {
+    assert.throws(
+      () => openStore(folder),
+      (thrown) => isFault(thrown, "PB6002"),
+    );
+  });
+
+  test("of a newer version, or damaged, is refused with the file's name", async () => {
+    await put("a", "1");
+    await store.close();
+    const database = new DatabaseSync(join(folder, "store.db"));
+    database.exec("PRAGMA user_version=99");
+    database.close();
+    assert.throws(
+      () => openStore(folder),
+      (thrown) => isFault(thrown, "PB6004") && /newer version/.test(thrown.message),
+    );
+    truncateSync(join(folder, "store.db"));
+    writeFileSync(
+      join(folder, "store.db"),
+      "this is no database at all, but longer than a header of SQLite is".repeat(20),
+    );
+    assert.throws(
+      () => openStore(folder),
+      (thrown) => isFault(thrown, "PB6004") && thrown.place === join(folder, "store.db"),
+    );
+    rmSync(join(folder, "store.db"));
+    store = openStore(folder);
+  });
+});
