@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { chmod, link, lstat, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../../model/fault.ts";
@@ -208,7 +208,7 @@ export async function openImageStore(folder: string): Promise<ImageStore> {
 
     async extract(name, path) {
       const entry = await existing(name);
-      const target = join(filesOf(entry.digest), encodeURIComponent(plain(path)));
+      const target = join(filesOf(entry.digest), fileNameOf(plain(path)));
       if ((await lstat(target).catch(() => undefined))?.isFile() === true) return target;
       const manifest = await manifestOf(entry.digest, entry.size);
       const file = locate(await treeOf(entry, manifest), name, path);
@@ -273,6 +273,15 @@ function parseTagged(name: string): ImageReference {
 function find(entries: readonly Descriptor[], reference: ImageReference): Descriptor | undefined {
   if (reference.digest !== undefined) return entries.find((entry) => entry.digest === reference.digest);
   return entries.find((entry) => entry.annotations[REF_NAME] === taggedName(reference));
+}
+
+/** A file name for a path of any length and spelling; its end is for those who look. */
+function fileNameOf(path: string): string {
+  const hash = createHash("sha256").update(path).digest("hex").slice(0, 16);
+  return `${hash}-${path
+    .replace(/^.*\//, "")
+    .replace(/[^A-Za-z0-9._-]/g, "_")
+    .slice(-64)}`;
 }
 
 /** Puts text in a file's place at once: readers see the old or the new. */
