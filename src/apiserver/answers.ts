@@ -14,12 +14,14 @@ export function answerText(
   type = JSON_TYPE,
 ): void {
   addWarnings(response, warnings);
+  // Bytes: a text would be sent in one piece with the headers, and those re-encoded with it.
+  const bytes = typeof text === "string" ? Buffer.from(text, "utf8") : text;
   response.writeHead(code, {
     "content-type": type,
-    "content-length": Buffer.byteLength(text),
+    "content-length": bytes.length,
     "cache-control": "no-cache, private",
   });
-  response.end(text);
+  response.end(bytes);
 }
 
 export function answerJson(

@@ -6,7 +6,7 @@ import { apiVersionOf } from "./catalog.ts";
 import { validateFields } from "./field-validation.ts";
 import { sameJson, withFields } from "./json.ts";
 import type { Machinery, WriteOptions, Written } from "./machinery.ts";
-import { isNamespaceResource, requireNamespace, withPhase } from "./namespaces.ts";
+import { isNamespaceResource, PERMANENT_NAMESPACES, requireNamespace, withPhase } from "./namespaces.ts";
 import { asKubeObject, ownerUids, readObject, withMetadata } from "./object-meta.ts";
 import {
   alreadyExists,
@@ -161,6 +161,9 @@ export async function deleteObject(
   if (stored === undefined) throw notFound(definition, name);
   const judged = asKubeObject(servedObject(catalog, definition, stored.body));
   requirePreconditions(definition, judged, options);
+  if (isNamespaceResource(definition) && PERMANENT_NAMESPACES.includes(name)) {
+    throw forbidden(definition, name, "this namespace may not be deleted");
+  }
   const admitted = await admit(
     machinery,
     definition,

@@ -68,7 +68,7 @@ describe("a reconcile queue", () => {
     await queue.close();
     assert.equal(waits.length, 4);
     assert.ok(
-      waits.every((wait, index) => wait <= [4, 8, 10, 10][index as 0 | 1 | 2 | 3] && wait >= 3),
+      waits.every((wait, index) => wait <= ([4, 8, 10, 10][index] ?? 0) && wait >= 3),
       String(waits),
     );
   });

@@ -1,0 +1,567 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
+import { request } from "node:https";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { checkServerIdentity, connect } from "node:tls";
+import { pino } from "pino";
+import { startApiServer } from "../../src/apiserver/server.ts";
+import { makeKubeClient } from "../../src/client/client.ts";
+import { loadKubeconfig } from "../../src/client/kubeconfig.ts";
+import type { KubeObject } from "../../src/model/api/resource.ts";
+import { isApiError } from "../../src/model/api/status.ts";
+import { isFault } from "../../src/model/fault.ts";
+import {
+  allowAll,
+  configMap,
+  configMaps,
+  makeFolder,
+  namespaces,
+  pods,
+  type Sample,
+  sampleDefinitions,
+  startSample,
+  until,
+  widget,
+  widgets,
+} from "./apiserver-sample.ts";
+
+const { folder, remove } = makeFolder();
+let sample: Sample;
+
+before(async () => {
+  sample = await startSample(folder, {
+    admission: async (asked) => {
+      if (asked.name === "forbidden") {
+        return { allowed: false, status: 403, reason: "Forbidden", message: "not this one", causes: [], warnings: [] };
+      }
+      if (asked.name === "invalid" && asked.operation === "CREATE") {
+        const causes = [{ reason: "FieldValueInvalid", field: "spec.size", message: "Invalid value: too odd" }];
+        return { allowed: false, status: 422, reason: "Invalid", message: "", causes, warnings: ["and a warning"] };
+      }
+      const mutated = asked.name === "mutated" ? { ...asked.object, spec: { size: "defaulted" } } : asked.object;
+      return { allowed: true, object: mutated, warnings: asked.name === "warned" ? ['mind the "gap" ✓'] : [] };
+    },
+  });
+});
+
+after(async () => {
+  await sample.stop();
+  remove();
+});
+
+const ref = (name: string) => ({ namespace: "default", name });
+
+interface Answer {
+  readonly code: number;
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+}
+
+/** One request as any HTTP client would send it. */
+function raw(
+  method: string,
+  path: string,
+  options: { token?: string | null; body?: string | Buffer; headers?: Record<string, string> } = {},
+): Promise<Answer> {
+  const token = options.token === undefined ? readFileSync(join(folder, "pki/token"), "utf8").trim() : options.token;
+  return new Promise((resolve, reject) => {
+    const call = request(
+      `${sample.server.url}${path}`,
+      {
+        method,
+        ca: sample.server.caPem,
+        headers: {
+          ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+          ...(options.body === undefined ? {} : { "content-type": "application/json" }),
+          ...options.headers,
+        },
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.on("end", () => {
+          const text = Buffer.concat(chunks).toString();
+          const json = (response.headers["content-type"] ?? "").startsWith("application/json");
+          resolve({
+            code: response.statusCode ?? 0,
+            body: json ? JSON.parse(text) : { text },
+            headers: response.headers,
+          });
+        });
+      },
+    );
+    call.on("error", reject);
+    call.end(options.body);
+  });
+}
+
+describe("the door", () => {
+  test("is shut to whoever has no token, or another one, on every path", async () => {
+    for (const token of [null, "x", "", "Bearer"]) {
+      for (const path of ["/readyz", "/version", "/api/v1/configmaps", "/nowhere"]) {
+        const { code, body, headers } = await raw("GET", path, { token });
+        assert.equal(code, 401);
+        assert.equal(headers["www-authenticate"], "Bearer");
+        assert.deepEqual(body, {
+          kind: "Status",
+          apiVersion: "v1",
+          metadata: {},
+          status: "Failure",
+          message: "Unauthorized",
+          reason: "Unauthorized",
+          code: 401,
+        });
+      }
+    }
+    assert.deepEqual((await raw("GET", "/readyz")).body, { text: "ok" });
+  });
+
+  test("has its keys in files that only the owner reads", () => {
+    for (const path of ["kubeconfig", "pki/ca.key", "pki/server.key", "pki/token"]) {
+      assert.equal(statSync(join(folder, path)).mode & 0o777, 0o600, path);
+    }
+    for (const path of [".", "pki"]) assert.equal(statSync(join(folder, path)).mode & 0o777, 0o700, path);
+  });
+
+  test("answers to all names of the loopback with a certificate of its CA", async () => {
+    const { port, caPem } = sample.server;
+    for (const name of ["localhost", "127.0.0.1", "::1"]) {
+      const socket = connect({
+        host: "127.0.0.1",
+        port,
+        ca: caPem,
+        checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
+      });
+      await once(socket, "secureConnect");
+      assert.equal(socket.authorized, true, name);
+      socket.destroy();
+    }
+  });
+
+  test("refuses bodies that are too large, too deep, no JSON, or reach for a prototype", async () => {
+    const path = "/api/v1/namespaces/default/configmaps";
+    const large = await raw("POST", path, { body: Buffer.alloc(3 * 1024 * 1024 + 1, 32) });
+    assert.deepEqual([large.code, large.body["reason"]], [413, "RequestEntityTooLarge"]);
+    const deep = await raw("POST", path, { body: `{"a":${"[".repeat(5_000)}${"]".repeat(5_000)}}` });
+    assert.equal(deep.code, 400);
+    assert.match(String(deep.body["message"]), /nested deeper/);
+    assert.equal((await raw("POST", path, { body: "{" })).code, 400);
+    const polluting = await raw("POST", path, { body: '{"metadata":{"name":"p"},"__proto__":{"x":1}}' });
+    assert.equal(polluting.code, 400);
+    const xml = await raw("POST", path, { body: "<a/>", headers: { "content-type": "text/xml" } });
+    assert.equal(xml.code, 415);
+    const yaml = await raw("POST", path, {
+      body: "metadata: {name: from-yaml}\ndata: {a: b}",
+      headers: { "content-type": "application/yaml" },
+    });
+    assert.equal(yaml.code, 201);
+  });
+
+  test("answers paths and methods that lead nowhere", async () => {
+    assert.equal((await raw("GET", "/api/v1/nothings")).code, 404);
+    assert.equal((await raw("GET", "/apis/example.io/v2")).code, 404);
+    assert.equal((await raw("GET", "/api/v1/namespaces/default/configmaps/a/b/c")).code, 404);
+    assert.equal((await raw("GET", "/api/v1/configmaps/%zz")).code, 400);
+    assert.equal((await raw("PUT", "/api/v1/configmaps", { body: "{}" })).code, 405);
+    assert.equal((await raw("GET", "/api/v1/pods", { headers: { accept: "text/html" } })).code, 406);
+  });
+});
+
+describe("objects", () => {
+  test("get a uid, a time, a generation and a resourceVersion; status is for its subresource", async () => {
+    const made = await sample.client.create(widgets, { ...widget("one"), status: { phase: "Mine" } });
+    assert.match(made.metadata.uid ?? "", /^[0-9a-f-]{36}$/);
+    assert.match(made.metadata.creationTimestamp ?? "", /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    assert.equal(made.metadata.generation, 1);
+    assert.equal(made["status"], undefined);
+    assert.deepEqual(await sample.client.get(widgets, ref("one")), made);
+
+    const asked = await sample.client.update(widgets, { ...made, spec: { size: "small" }, status: { phase: "No" } });
+    assert.equal(asked.metadata.generation, 2);
+    assert.equal(asked["status"], undefined);
+
+    const told = await sample.client.updateStatus(widgets, { ...asked, spec: { size: "x" }, status: { phase: "Up" } });
+    assert.equal(told.metadata.generation, 2);
+    assert.deepEqual([told["spec"], told["status"]], [{ size: "small" }, { phase: "Up" }]);
+
+    const patched = await sample.client.patchStatus(widgets, ref("one"), "merge", { status: { phase: "Down" } });
+    assert.deepEqual([patched["spec"], patched["status"]], [{ size: "small" }, { phase: "Down" }]);
+
+    const labelled = await sample.client.patch(widgets, ref("one"), "merge", { metadata: { labels: { a: "b" } } });
+    assert.equal(labelled.metadata.generation, 2);
+    const same = await sample.client.patch(widgets, ref("one"), "merge", { metadata: { labels: { a: "b" } } });
+    assert.equal(same.metadata.resourceVersion, labelled.metadata.resourceVersion);
+  });
+
+  test("of which two writers race: one is refused with 409", async () => {
+    const made = await sample.client.create(widgets, widget("raced"));
+    const writes = await Promise.allSettled(
+      ["red", "blue"].map((colour) => sample.client.update(widgets, { ...made, spec: { size: "large", colour } })),
+    );
+    const refused = writes.filter((write) => write.status === "rejected");
+    assert.equal(refused.length, 1);
+    assert.ok(isApiError(refused[0]?.reason, "Conflict"));
+    assert.equal(refused[0].reason.httpStatus, 409);
+    assert.match(
+      refused[0].reason.message,
+      /^Operation cannot be fulfilled on widgets\.example\.io "raced": the object/,
+    );
+  });
+
+  test("that many patch at once lose no patch", async () => {
+    await sample.client.create(configMaps, configMap("busy"));
+    const names = Array.from({ length: 10 }, (_, index) => `key${index}`);
+    await Promise.all(
+      names.map((name) => sample.client.patch(configMaps, ref("busy"), "merge", { data: { [name]: "1" } })),
+    );
+    const { data } = await sample.client.get<KubeObject & { data: object }>(configMaps, ref("busy"));
+    assert.deepEqual(Object.keys(data).toSorted(), names);
+  });
+
+  test("keep what only the API decides", async () => {
+    const made = await sample.client.create(configMaps, configMap("fixed"));
+    const forged = { ...made.metadata, creationTimestamp: "2000-01-01T00:00:00Z", generation: 99 };
+    const updated = await sample.client.update(configMaps, { ...made, metadata: forged, data: { a: "b" } });
+    assert.equal(updated.metadata.creationTimestamp, made.metadata.creationTimestamp);
+    assert.equal(updated.metadata.generation, 2);
+    await assert.rejects(
+      sample.client.update(configMaps, { ...updated, metadata: { ...updated.metadata, uid: "another" } }),
+      (thrown) => isApiError(thrown, "Conflict"),
+    );
+  });
+
+  test("are named by the server when they ask for it", async () => {
+    const body = JSON.stringify({ metadata: { generateName: "gen-" } });
+    const { code, body: made } = await raw("POST", "/api/v1/namespaces/default/configmaps", { body });
+    assert.equal(code, 201);
+    assert.match(String((made["metadata"] as { name: string }).name), /^gen-[a-z0-9]{5}$/);
+  });
+
+  test("that cannot be are refused with Kubernetes' reasons and causes", async () => {
+    const create = (object: KubeObject) => sample.client.create(widgets, object);
+    const refusal = async (work: Promise<unknown>) => {
+      try {
+        await work;
+      } catch (thrown) {
+        assert.ok(isApiError(thrown), String(thrown));
+        return thrown.status;
+      }
+      throw new Error("the call was not refused");
+    };
+    const nameless = await refusal(create(widget("Not A Name")));
+    assert.deepEqual([nameless.code, nameless.reason], [422, "Invalid"]);
+    assert.equal(nameless.details?.causes?.[0]?.field, "metadata.name");
+
+    const typed = await refusal(create({ ...widget("typed"), spec: { size: 3, parts: [1] } }));
+    assert.deepEqual([typed.code, typed.details?.kind, typed.details?.group], [422, "Widget", "example.io"]);
+    assert.deepEqual(
+      typed.details?.causes?.map(({ field, reason }) => [field, reason]),
+      [
+        ["spec.size", "FieldValueTypeInvalid"],
+        ["spec.parts[0]", "FieldValueTypeInvalid"],
+      ],
+    );
+
+    const missing = await refusal(create({ ...widget("missing"), spec: {} }));
+    assert.deepEqual(
+      missing.details?.causes?.map(({ field, reason }) => [field, reason]),
+      [["spec.size", "FieldValueRequired"]],
+    );
+
+    await create(widget("twice"));
+    const twice = await refusal(create(widget("twice")));
+    assert.deepEqual([twice.code, twice.reason], [409, "AlreadyExists"]);
+    assert.equal(twice.message, 'widgets.example.io "twice" already exists');
+
+    const absent = await refusal(sample.client.get(widgets, ref("absent")));
+    assert.deepEqual(absent, {
+      kind: "Status",
+      apiVersion: "v1",
+      metadata: {},
+      status: "Failure",
+      message: 'widgets.example.io "absent" not found',
+      reason: "NotFound",
+      details: { name: "absent", group: "example.io", kind: "widgets" },
+      code: 404,
+    });
+
+    const nowhere = await refusal(create(widget("a", "large", { namespace: "nowhere" })));
+    assert.deepEqual([nowhere.code, nowhere.message], [404, 'namespaces "nowhere" not found']);
+
+    const forbidden = await refusal(create(widget("forbidden")));
+    assert.deepEqual([forbidden.code, forbidden.reason], [403, "Forbidden"]);
+    assert.equal(forbidden.message, 'widgets.example.io "forbidden" is forbidden: not this one');
+
+    const invalid = await refusal(create(widget("invalid")));
+    assert.equal(invalid.message, 'Widget.example.io "invalid" is invalid: spec.size: Invalid value: too odd');
+  });
+
+  test("with unknown fields: refused, warned of, or taken, as asked", async () => {
+    const odd = { ...widget("odd"), spec: { size: "large", colur: "red" } };
+    await assert.rejects(sample.client.create(widgets, odd, { fieldValidation: "Strict" }), (thrown) => {
+      assert.ok(isApiError(thrown, "BadRequest"));
+      assert.match(thrown.message, /strict decoding error: unknown field "spec\.colur" \(did you mean "colour"\?\)/);
+      return true;
+    });
+    const warned: string[] = [];
+    const hear = { dryRun: true, warnings: (texts: readonly string[]) => warned.push(...texts) };
+    await sample.client.create(widgets, odd, { ...hear, fieldValidation: "Warn" });
+    assert.deepEqual(warned, ['unknown field "spec.colur" (did you mean "colour"?)']);
+    await sample.client.create(widgets, odd, { ...hear, fieldValidation: "Ignore" });
+    assert.equal(warned.length, 1);
+  });
+
+  test("are changed and warned of by admission", async () => {
+    assert.deepEqual((await sample.client.create(widgets, widget("mutated")))["spec"], { size: "defaulted" });
+    const warned: string[] = [];
+    await sample.client.create(widgets, widget("warned"), { warnings: (texts) => warned.push(...texts) });
+    assert.deepEqual(warned, ['mind the "gap" ✓']);
+  });
+
+  test("on dry run are answered and not stored", async () => {
+    const dry = await sample.client.create(widgets, widget("dry"), { dryRun: true });
+    assert.ok(dry.metadata.uid);
+    await assert.rejects(sample.client.get(widgets, ref("dry")), (thrown) => isApiError(thrown, "NotFound"));
+    await sample.client.create(widgets, widget("dry"));
+    const patched = await sample.client.patch(widgets, ref("dry"), "merge", { spec: { size: "s" } }, { dryRun: true });
+    assert.deepEqual(patched["spec"], { size: "s" });
+    await sample.client.delete(widgets, ref("dry"), { dryRun: true });
+    assert.deepEqual((await sample.client.get(widgets, ref("dry")))["spec"], { size: "large" });
+  });
+
+  test("take the patches of their kind", async () => {
+    await sample.client.create(widgets, widget("patched"));
+    const json = [
+      { op: "test", path: "/spec/size", value: "large" },
+      { op: "add", path: "/spec/parts", value: ["a"] },
+      { op: "add", path: "/spec/parts/-", value: "b" },
+    ];
+    assert.deepEqual((await sample.client.patch(widgets, ref("patched"), "json", json))["spec"], {
+      size: "large",
+      parts: ["a", "b"],
+    });
+    await assert.rejects(sample.client.patch(widgets, ref("patched"), "strategic", {}), (thrown) =>
+      isApiError(thrown, "UnsupportedMediaType"),
+    );
+    const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "p", namespace: "default" } };
+    await sample.client.create(pods, { ...pod, spec: { containers: [{ name: "a", image: "1" }] } });
+    const merged = await sample.client.patch(pods, ref("p"), "strategic", { spec: { containers: [{ name: "b" }] } });
+    assert.deepEqual(merged["spec"], { containers: [{ name: "a", image: "1" }, { name: "b" }] });
+  });
+});
+
+describe("lists", () => {
+  test("are narrowed by labels and fields, and come in pages", async () => {
+    const labels = (index: number) => ({ set: "paged", parity: index % 2 === 0 ? "even" : "odd" });
+    await Promise.all(
+      Array.from({ length: 25 }, (_, index) =>
+        sample.client.create(widgets, widget(`page-${String(index).padStart(2, "0")}`, "m", { labels: labels(index) })),
+      ),
+    );
+    const all = await sample.client.list(widgets, { namespace: "default", labelSelector: "set=paged", limit: 7 });
+    assert.deepEqual(
+      all.items.map(({ metadata }) => metadata.name),
+      Array.from({ length: 25 }, (_, index) => `page-${String(index).padStart(2, "0")}`),
+    );
+    const odd = await sample.client.list(widgets, { labelSelector: "set in (paged),parity!=even" });
+    assert.equal(odd.items.length, 12);
+    const one = await sample.client.list(widgets, { namespace: "default", fieldSelector: "metadata.name=page-03" });
+    assert.deepEqual(
+      one.items.map(({ metadata }) => metadata.name),
+      ["page-03"],
+    );
+    assert.equal((await sample.client.list(widgets, { fieldSelector: "spec.size=m" })).items.length, 25);
+    const first = await raw("GET", "/apis/example.io/v1/widgets?limit=2");
+    const metadata = first.body["metadata"] as { continue: string; remainingItemCount: number };
+    assert.ok(metadata.remainingItemCount > 20);
+    assert.equal((await raw("GET", "/apis/example.io/v1/widgets?limit=2&continue=nonsense")).code, 400);
+    assert.equal((await raw("GET", "/apis/example.io/v1/widgets?resourceVersion=999999")).code, 504);
+    const labelled = await raw("DELETE", "/apis/example.io/v1/namespaces/default/widgets?labelSelector=parity%3Dodd");
+    assert.equal(labelled.code, 200);
+    assert.equal((await sample.client.list(widgets, { labelSelector: "set=paged" })).items.length, 13);
+  });
+});
+
+describe("deletion", () => {
+  test("waits for finalizers, and takes no new ones meanwhile", async () => {
+    await sample.client.create(widgets, widget("held", "large", { finalizers: ["example.io/a"] }));
+    await sample.client.delete(widgets, ref("held"));
+    const held = await sample.client.get(widgets, ref("held"));
+    assert.ok(held.metadata.deletionTimestamp);
+    assert.equal(held.metadata.generation, 2);
+    const more = { metadata: { finalizers: ["example.io/a", "example.io/b"] } };
+    await assert.rejects(sample.client.patch(widgets, ref("held"), "merge", more), (thrown) =>
+      isApiError(thrown, "Invalid"),
+    );
+    await sample.client.patch(widgets, ref("held"), "merge", { metadata: { finalizers: null } });
+    await assert.rejects(sample.client.get(widgets, ref("held")), (thrown) => isApiError(thrown, "NotFound"));
+  });
+
+  test("keeps to its preconditions", async () => {
+    const made = await sample.client.create(widgets, widget("guarded"));
+    await assert.rejects(sample.client.delete(widgets, ref("guarded"), { uid: "another" }), (thrown) =>
+      isApiError(thrown, "Conflict"),
+    );
+    await sample.client.delete(widgets, ref("guarded"), { uid: made.metadata.uid ?? "" });
+  });
+
+  const owner = (made: KubeObject, blockOwnerDeletion = false) => ({
+    ownerReferences: [
+      {
+        apiVersion: made.apiVersion,
+        kind: made.kind,
+        name: made.metadata.name,
+        uid: made.metadata.uid ?? "",
+        blockOwnerDeletion,
+      },
+    ],
+  });
+  const isGone = (name: string) => () =>
+    sample.client.get(widgets, ref(name)).then(
+      () => false,
+      (thrown: unknown) => isApiError(thrown, "NotFound"),
+    );
+
+  test("in the background takes dependents with it, over several generations", async () => {
+    const made = await sample.client.create(widgets, widget("owner"));
+    const child = await sample.client.create(widgets, widget("child", "large", owner(made)));
+    await sample.client.create(widgets, widget("grandchild", "large", owner(child)));
+    await sample.client.delete(widgets, ref("owner"), { propagationPolicy: "Background" });
+    await until("the end of the grandchild", isGone("grandchild"));
+    assert.ok(await isGone("child")());
+  });
+
+  test("leaves what has another owner, without the reference", async () => {
+    const [one, two] = await Promise.all([
+      sample.client.create(widgets, widget("owner-1")),
+      sample.client.create(widgets, widget("owner-2")),
+    ]);
+    const both = [...owner(one).ownerReferences, ...owner(two).ownerReferences];
+    await sample.client.create(widgets, widget("shared", "large", { ownerReferences: both }));
+    await sample.client.delete(widgets, ref("owner-1"));
+    await until("the reference to go", async () => {
+      const shared = await sample.client.get(widgets, ref("shared"));
+      return shared.metadata.ownerReferences?.length === 1;
+    });
+  });
+
+  test("in the foreground waits for dependents that hold it up; orphan leaves them", async () => {
+    const made = await sample.client.create(widgets, widget("front"));
+    await sample.client.create(
+      widgets,
+      widget("slow", "large", { ...owner(made, true), finalizers: ["example.io/a"] }),
+    );
+    await sample.client.delete(widgets, ref("front"), { propagationPolicy: "Foreground" });
+    await until("the dependent to be deleted", async () => {
+      const slow = await sample.client.get(widgets, ref("slow"));
+      return slow.metadata.deletionTimestamp !== undefined;
+    });
+    assert.equal(await isGone("front")(), false);
+    await sample.client.patch(widgets, ref("slow"), "merge", { metadata: { finalizers: null } });
+    await until("the end of the owner", isGone("front"));
+
+    const parent = await sample.client.create(widgets, widget("parent"));
+    await sample.client.create(widgets, widget("orphan", "large", owner(parent)));
+    await sample.client.delete(widgets, ref("parent"), { propagationPolicy: "Orphan" });
+    await until("the end of the parent", isGone("parent"));
+    assert.equal((await sample.client.get(widgets, ref("orphan"))).metadata.ownerReferences, undefined);
+  });
+
+  test("takes what names an owner that is not there", async () => {
+    const made = await sample.client.create(widgets, widget("short"));
+    await sample.client.delete(widgets, ref("short"));
+    await sample.client.create(widgets, widget("late", "large", owner(made)));
+    await until("the end of it", isGone("late"));
+  });
+
+  test("of a namespace takes its content first; the permanent ones stay", async () => {
+    const namespace: KubeObject = { apiVersion: "v1", kind: "Namespace", metadata: { name: "brief" } };
+    const made = await sample.client.create(namespaces, namespace);
+    assert.deepEqual(made["status"], { phase: "Active" });
+    const held = widget("held", "large", { namespace: "brief", finalizers: ["example.io/a"] });
+    await sample.client.create(widgets, held);
+    await sample.client.delete(namespaces, { name: "brief" });
+    await until("the content to be deleted", async () => {
+      const inside = await sample.client.get(widgets, { namespace: "brief", name: "held" });
+      return inside.metadata.deletionTimestamp !== undefined;
+    });
+    assert.deepEqual((await sample.client.get(namespaces, { name: "brief" }))["status"], { phase: "Terminating" });
+    await assert.rejects(sample.client.create(widgets, widget("new", "large", { namespace: "brief" })), (thrown) =>
+      isApiError(thrown, "Forbidden"),
+    );
+    const free = { metadata: { finalizers: null } };
+    await sample.client.patch(widgets, { namespace: "brief", name: "held" }, "merge", free);
+    await until("the end of the namespace", () =>
+      sample.client.get(namespaces, { name: "brief" }).then(
+        () => false,
+        (thrown: unknown) => isApiError(thrown, "NotFound"),
+      ),
+    );
+    for (const name of ["default", "kube-system"]) {
+      await assert.rejects(sample.client.delete(namespaces, { name }), (thrown) => isApiError(thrown, "Forbidden"));
+    }
+  });
+});
+
+describe("the start", () => {
+  const start = (options: { dataDir: string; port?: number }) =>
+    startApiServer({
+      port: 0,
+      definitions: sampleDefinitions,
+      admission: allowAll,
+      log: pino({ level: "silent" }),
+      ...options,
+    });
+
+  test("on a busy port names it and the cure, and leaves the folder usable", async () => {
+    const other = makeFolder();
+    const blocker = createServer();
+    await new Promise<void>((resolve) => blocker.listen(0, "127.0.0.1", resolve));
+    const address = blocker.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    try {
+      await assert.rejects(start({ dataDir: other.folder, port }), (thrown) => {
+        assert.ok(isFault(thrown, "PB6003"));
+        assert.match(thrown.message, new RegExp(String(port)));
+        assert.match(thrown.cure ?? "", /--port/);
+        return true;
+      });
+      const second = await startSample(other.folder);
+      await second.stop();
+    } finally {
+      blocker.close();
+      other.remove();
+    }
+  });
+
+  test("tightens a folder that others can enter, refuses a link and a folder in use", async () => {
+    const other = makeFolder();
+    chmodSync(other.folder, 0o755);
+    const second = await startSample(other.folder);
+    assert.equal(statSync(other.folder).mode & 0o777, 0o700);
+    await assert.rejects(start({ dataDir: other.folder }), (thrown) => isFault(thrown, "PB6002"));
+    await second.stop();
+    mkdirSync(join(other.folder, "real"));
+    symlinkSync(join(other.folder, "real"), join(other.folder, "link"));
+    await assert.rejects(start({ dataDir: join(other.folder, "link") }), (thrown) => isFault(thrown, "PB6001"));
+    other.remove();
+  });
+
+  test("again keeps objects, CA and token: clients of before go on", async () => {
+    const other = makeFolder();
+    const one = await startSample(other.folder);
+    const made = await one.client.create(widgets, widget("kept"));
+    const before = loadKubeconfig(one.kubeconfig);
+    const { port } = one.server;
+    await one.stop();
+    const two = await startSample(other.folder, { port });
+    const old = makeKubeClient(before);
+    assert.deepEqual(await old.get(widgets, ref("kept")), made);
+    old.close();
+    await two.stop();
+    other.remove();
+  });
+});
