@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { GuestDisk, GuestSpec } from "../../src/host/guest/command-line.ts";
 import { findQemus, findQemuUser, isRunning } from "../../src/host/guest/process.ts";
+import { connectQmp } from "../../src/host/guest/qmp.ts";
 import { localRunner } from "../../src/host/guest/runner.ts";
 import type { GuestRecord, RunningGuest } from "../../src/host/guest/running-guest.ts";
 import { isFault } from "../../src/model/fault.ts";
@@ -20,7 +21,7 @@ async function boot(at: World, spec: GuestSpec): Promise<RunningGuest> {
   const fds = openTaps(at, spec.nics);
   try {
     const guest = await localRunner().start(spec, fds, at);
-    at.after(() => guest.powerdown(0));
+    at.after(() => localRunner().destroy(guest.record));
     return guest;
   } finally {
     closeAll(fds);
@@ -196,7 +197,7 @@ test("a guest outlives a killed daemon, is found again as it was, and its end by
   assert.equal(await localRunner().find(record), undefined);
 });
 
-test("a guest that shuts itself down, and a QEMU killed by its parent's hand, say so", async (t) => {
+test("a guest that shuts itself down, seen or unseen, and a QEMU killed by its parent's hand, say so", async (t) => {
   if (!needs(t, "root", "netns", "tun", "qemu", "guestImage")) return;
   const at = world(t);
   const spec = await tinySpec(at, []);
@@ -205,6 +206,21 @@ test("a guest that shuts itself down, and a QEMU killed by its parent's hand, sa
   await console.until(new RegExp(READY));
   console.send("poweroff -f\n");
   assert.equal((await first.exited).reason, "shutdown");
+
+  const unseen = await boot(at, spec);
+  const other = await consoleOf(at);
+  await other.until(new RegExp(READY));
+  unseen.release();
+  const observer = await connectQmp(`${at.runDir}/qmp.sock`);
+  const over = new Promise<void>((resolve) => {
+    observer.onEvent((event) => event.name === "STOP" && resolve());
+  });
+  other.send("poweroff -f\n");
+  await over;
+  observer.close();
+  const found = await localRunner().find(unseen.record);
+  assert.equal((await found?.exited)?.reason, "shutdown");
+
   const second = await boot(at, spec);
   process.kill(second.record.pid, "SIGKILL");
   const report = await second.exited;

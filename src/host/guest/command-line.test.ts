@@ -69,6 +69,7 @@ test("a guest with one NIC and a kernel, whole", () => {
     "-rtc base=utc",
     "-boot menu=off,strict=on",
     "-display none",
+    "-action shutdown=pause",
     "-chardev socket,id=qmp,path=/d/vms/uid/qmp.sock,server=on,wait=off",
     "-mon chardev=qmp,mode=control",
     "-chardev socket,id=serial0,path=/d/vms/uid/serial.sock,server=on,wait=off,logfile=/d/vms/uid/console.log,logappend=on",

@@ -102,6 +102,8 @@ export function qemuCommandLine(spec: GuestSpec, fds: ReadonlyMap<string, readon
     ["-rtc", "base=utc"],
     ["-boot", "menu=off,strict=on"],
     ["-display", "none"],
+    // A guest that shut itself down stays until somebody has seen it: the daemon may be away just then.
+    ["-action", "shutdown=pause"],
     ...(startsPaused(spec) ? [["-S"]] : []),
     ["-chardev", socket("qmp", files.qmp)],
     ["-mon", "chardev=qmp,mode=control"],

@@ -10,7 +10,14 @@ import { findQemuUser, goneWithin, isRunning, kill, type QemuUser, startTimeOf }
 import { qemuPath } from "./qemu-facts.ts";
 import { connectQmp, type Qmp } from "./qmp.ts";
 import { isRecord } from "./qmp-codec.ts";
-import { type ChildExit, type GuestRecord, type RunningGuest, runningGuest, unkillable } from "./running-guest.ts";
+import {
+  type ChildExit,
+  type GuestRecord,
+  queryStatus,
+  type RunningGuest,
+  runningGuest,
+  unkillable,
+} from "./running-guest.ts";
 
 /** Where a guest runs. */
 export interface GuestPlace {
@@ -34,7 +41,8 @@ export interface GuestRunner {
    */
   start(spec: GuestSpec, fds: ReadonlyMap<string, readonly number[]>, place: GuestPlace): Promise<RunningGuest>;
   /**
-   * The guest of a record, if exactly that process lives and answers with that UUID.
+   * The guest of a record, if exactly that process lives and answers with that UUID. Of a guest that shut itself down
+   * while nobody looked, `exited` tells.
    *
    * @throws Fault PB5057, PB5062: it lives, but does not answer
    */
@@ -126,7 +134,7 @@ async function find(record: GuestRecord): Promise<RunningGuest | undefined> {
     const answer = await qmp.execute("query-uuid");
     const uuid = isRecord(answer) ? answer["UUID"] : undefined;
     if (typeof uuid === "string" && uuid.toLowerCase() === record.uuid.toLowerCase()) {
-      return runningGuest(record, qmp, undefined, 0);
+      return runningGuest(record, qmp, undefined, 0, await queryStatus(qmp));
     }
   } catch (thrown) {
     qmp.close();

@@ -38,7 +38,7 @@ export interface RunningGuest {
   setLink(nic: string, up: boolean): Promise<void>;
   /** QEMU's run state: `running`, `paused`, `shutdown`, … */
   status(): Promise<string>;
-  /** Lets go of the guest, which runs on. */
+  /** Lets go of the guest, which runs on; the other methods are of no use afterwards. */
   release(): void;
 }
 
@@ -68,13 +68,19 @@ export function runningGuest(
   qmp: Qmp,
   exit: Promise<ChildExit> | undefined,
   logStart: number,
+  status = "running",
 ): RunningGuest {
   let shutdown: string | undefined;
   let asked = false;
   let released = false;
+  /** The guest has ended; QEMU waits to be ended too. What is said first is the reason. */
+  const ended = (reason: string): void => {
+    shutdown ??= reason;
+    void unlessGone(qmp.execute("quit", undefined, QUIT_MS));
+  };
   qmp.onEvent((event) => {
-    if (event.name === "SHUTDOWN") shutdown = String(event.data["reason"] ?? "");
-    if (event.name === "GUEST_PANICKED") shutdown = "guest-panic";
+    if (event.name === "GUEST_PANICKED") shutdown ??= "guest-panic";
+    if (event.name === "SHUTDOWN") ended(String(event.data["reason"] ?? ""));
   });
 
   const stopCutting = keepBounded([guestFiles(record.runDir).consoleLog, record.logFile]);
@@ -84,13 +90,13 @@ export function runningGuest(
     if (released) return new Promise(() => {});
     // Without its monitor nothing can be said about a guest any more.
     if (!(await goneWithin(record, HANGUP_MS))) kill(record);
-    const ended = exit === undefined ? undefined : await exit;
+    const end = exit === undefined ? undefined : await exit;
     if (exit === undefined) await goneWithin(record, KILL_MS);
     return {
-      reason: reasonOf(shutdown, asked, ended),
+      reason: reasonOf(shutdown, asked, end),
       lastWords: lastWords(record.logFile, logStart),
-      ...(ended?.code === undefined || ended.code === null ? {} : { code: ended.code }),
-      ...(ended?.signal === undefined || ended.signal === null ? {} : { signal: ended.signal }),
+      ...(end?.code === undefined || end.code === null ? {} : { code: end.code }),
+      ...(end?.signal === undefined || end.signal === null ? {} : { signal: end.signal }),
     };
   };
   const exited = watch();
@@ -105,11 +111,14 @@ export function runningGuest(
     }
   };
 
+  if (status === "shutdown") ended("guest-shutdown");
+
   return {
     record,
     qmp,
     exited,
     async powerdown(graceSeconds) {
+      if (released) throw new TypeError("this guest was let go of");
       asked = true;
       if (graceSeconds > 0) {
         await unlessGone(qmp.execute("system_powerdown"));
@@ -127,15 +136,20 @@ export function runningGuest(
     async setLink(nic, up) {
       await qmp.execute("set_link", { name: nicId(nic), up });
     },
-    async status() {
-      const answer = await qmp.execute("query-status");
-      return isRecord(answer) && typeof answer["status"] === "string" ? answer["status"] : "unknown";
+    status() {
+      return queryStatus(qmp);
     },
     release() {
       released = true;
       qmp.close();
     },
   };
+}
+
+/** QEMU's run state. */
+export async function queryStatus(qmp: Qmp): Promise<string> {
+  const answer = await qmp.execute("query-status");
+  return isRecord(answer) && typeof answer["status"] === "string" ? answer["status"] : "unknown";
 }
 
 /** For a QEMU that SIGKILL does not end. */
