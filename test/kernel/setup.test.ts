@@ -70,3 +70,48 @@ test("setup without a network ends with apt's own words", (t) => {
   assert.equal(status, 1, `${stdout}${stderr}`);
   assert.match(stderr, /PB6902: apt-get ended with status/);
 });
+
+test("an interrupted setup puts the machine's policy back, and the next one goes on", (t) => {
+  if (!needs(t, "root", "overlay", "debianMirror")) return;
+  const folder = mkdtempSync(join(tmpdir(), "patchbay-setup-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const { status, stdout, stderr } = inCopy(
+    folder,
+    `cd '${root}'
+     printf '# of this machine\n' > /usr/sbin/policy-rc.d
+     apt-get purge -y cpio >/dev/null 2>&1
+     rm -rf /var/lib/apt/lists/*
+     ./patchbay setup & setup=$!
+     until grep -q 'exit 101' /usr/sbin/policy-rc.d && [ -e /run/patchbay-setup.pid ]; do sleep 0.02; done
+     ./patchbay setup && exit 8 || echo "meanwhile another one ended with $?"
+     kill -TERM $setup
+     wait $setup && exit 9 || echo "it ended with $?"
+     cat /usr/sbin/policy-rc.d
+     ls /usr/sbin/policy-rc.d* /run/patchbay* 2>/dev/null || true
+     ./patchbay setup`,
+  );
+  assert.equal(status, 0, `${stdout}${stderr}`);
+  assert.match(
+    stdout,
+    /^meanwhile another one ended with 1\nit ended with 1\n# of this machine\n\/usr\/sbin\/policy-rc\.d\n/,
+  );
+  assert.match(stderr, /PB6903: Another setup, process \d+.*PB6902: Setup was interrupted/s);
+});
+
+test("where setup may not or cannot install it changes nothing and says what to do", (t) => {
+  if (!needs(t, "root", "overlay")) return;
+  const folder = mkdtempSync(join(tmpdir(), "patchbay-setup-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const { status, stdout, stderr } = inCopy(
+    folder,
+    `cd '${root}'
+     rm -f /usr/bin/passt /usr/bin/passt.avx2
+     setpriv --reuid=65534 --regid=65534 --clear-groups ./patchbay setup && exit 7 || echo "not root: $?"
+     rm /usr/bin/apt-get
+     ./patchbay setup && exit 8 || echo "not Debian: $?"`,
+  );
+  assert.equal(status, 0, `${stdout}${stderr}`);
+  assert.equal(stdout, "not root: 1\nnot Debian: 1\n");
+  assert.match(stderr, /PB6900: .*sudo \.\/patchbay setup.*passt: apt-get install --no-install-recommends passt/s);
+  assert.match(stderr, /PB6901: Setup installs with Debian's apt-get, and .* has none.*passt/s);
+});
