@@ -321,3 +321,22 @@ test("a process that serves ends when it wants to", async (t) => {
   };
   assert.equal(run(), 7);
 });
+
+test("a device that disappears leaves the servers quiet and closable", async (t) => {
+  if (!needs(t, "root", "netns", "veth")) return;
+  await using link = makeLink();
+  await guestUp(link);
+  const events = new Events();
+  const running = await startServices({
+    netns: link.serverPath,
+    podUid: "uid",
+    services: [DUAL_STACK],
+    onEvent: events.on,
+  });
+  await eventually("the first advertisement", () => events.of("ra", "advertised")[0]);
+  ip("-n", link.server, "link", "delete", "tap0");
+  // The second advertisement finds no device.
+  await eventually("the failure", () => events.of("ra", "failed")[0]);
+  await running.close();
+  assert.ok(events.all.filter(({ kind }) => kind === "failed").length < 10, JSON.stringify(events.all));
+});

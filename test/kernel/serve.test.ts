@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
@@ -165,6 +166,57 @@ test("the servers can be closed and started again for the same pod", async (t) =
     } finally {
       await running.close();
     }
+  }
+});
+
+test("a server that was killed is followed by the next one, and the guest's renewal by it is acknowledged", async (t) => {
+  if (!needs(t, "root", "netns", "veth")) return;
+  await using link = makeLink();
+  const module = new URL("../../src/host/serve/services.ts", import.meta.url).href;
+  const program = `
+    const { startServices } = await import(${JSON.stringify(module)});
+    await startServices({ netns: ${JSON.stringify(link.serverPath)}, podUid: "uid", services: [${JSON.stringify(DUAL_STACK)}], onEvent() {} });
+    process.stdout.write("ready");`;
+  const first = spawn(process.execPath, ["--input-type=module", "-e", program], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  t.after(() => first.kill("SIGKILL"));
+  await once(first.stdout, "data", { signal: AbortSignal.timeout(20_000) });
+  const bound = join(link.folder, "bound");
+  const script = join(link.folder, "keeper");
+  const set = 'ip address replace "$ip/$mask" dev "$interface"';
+  writeFileSync(script, `#!/bin/sh\ncase $1 in bound | renew) ${set} && echo $1 >> ${bound} ;; esac\n`, {
+    mode: 0o755,
+  });
+  ip("-n", link.guest, "link", "set", "eth0", "up");
+  const client = spawn("ip", ["netns", "exec", link.guest, "busybox", "udhcpc", "-i", "eth0", "-f", "-s", script], {
+    stdio: "ignore",
+  });
+  const said = (): string | undefined => (existsSync(bound) ? readFileSync(bound, "utf8") : undefined);
+  try {
+    await eventually("the lease", said);
+    const over = once(first, "exit");
+    first.kill("SIGKILL");
+    await over;
+    const events = new Events();
+    const running = await startServices({
+      netns: link.serverPath,
+      podUid: "uid",
+      services: [DUAL_STACK],
+      onEvent: events.on,
+    });
+    try {
+      client.kill("SIGUSR1");
+      const leased = await eventually("the renewal", () => events.of("dhcp4", "leased")[0]);
+      assert.match(leased.message, /RENEWING/);
+      await eventually("the client's word on it", () => (said() === "bound\nrenew\n" ? true : undefined));
+    } finally {
+      await running.close();
+    }
+  } finally {
+    const gone = once(client, "exit");
+    client.kill("SIGKILL");
+    await gone;
   }
 });
 

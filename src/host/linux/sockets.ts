@@ -14,6 +14,7 @@ const SOCK_NONBLOCK = 0o4000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_BROADCAST = 6;
+const SO_NO_CHECK = 11;
 const SO_BINDTODEVICE = 25;
 const SO_ATTACH_FILTER = 26;
 const IPPROTO_IPV6 = 41;
@@ -53,6 +54,9 @@ export function dhcp4Socket(netns: string, device: string): number {
     opened(AF_INET, SOCK_DGRAM, 0, device, (fd) => {
       flag(fd, SOL_SOCKET, SO_REUSEADDR, 1, device);
       flag(fd, SOL_SOCKET, SO_BROADCAST, 1, device);
+      // A checksum left to the device never gets filled in on a virtual link, and DHCP clients that read raw frames then
+      // drop the answer. None at all is right for UDP over IPv4 (RFC 768).
+      flag(fd, SOL_SOCKET, SO_NO_CHECK, 1, device);
       bindToDevice(fd, device);
       checked("bind", `UDP port 67 on ${device}`, bind(fd, address4(67), 16));
     }),

@@ -44,8 +44,8 @@ interface Entry {
  * Tells when sockets that Node itself cannot wait for (raw ones) have something to read.
  *
  * One thread of this process blocks in epoll_wait(2) for all of them; it knows no socket and reads none. A ready
- * socket is disarmed (EPOLLONESHOT), its `onReadable` runs on the main thread, which should read until nothing is
- * left, and it is armed again: a guest that floods its link keeps one message under way and no more.
+ * socket is disarmed (EPOLLONESHOT), its `onReadable` runs on the main thread and reads what it likes, and it is armed
+ * again: a guest that floods its link keeps one message under way and no more.
  *
  * Neither keeps the process running. Call it outside of `within`: the thread inherits the namespace.
  */

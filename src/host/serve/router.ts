@@ -9,6 +9,9 @@ import { Allowance } from "./allowance.ts";
 import { watchReadable } from "./readiness.ts";
 import { TOO_MANY } from "./udp-server.ts";
 
+/** Packets read at one go: what is left wakes the main thread again, after the other guests had their turn. */
+const BATCH = 32;
+
 /** A running sender of router advertisements. */
 export interface Router {
   close(): void;
@@ -53,7 +56,9 @@ export function serveRouter(
   };
   const read = (): void => {
     try {
-      for (let packet = receive6(socket.fd); packet !== undefined; packet = receive6(socket.fd)) {
+      for (let count = 0; count < BATCH; count += 1) {
+        const packet = receive6(socket.fd);
+        if (packet === undefined) return;
         const verdict = allowance.take(performance.now());
         if (verdict === "tell") note(TOO_MANY);
         if (verdict !== "yes") continue;
