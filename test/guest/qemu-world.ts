@@ -35,7 +35,15 @@ export function world(t: TestContext): World {
     },
   ] as (() => unknown)[];
   t.after(async () => {
-    for (const undo of undos.reverse()) await undo();
+    const failures: unknown[] = [];
+    for (const undo of undos.reverse()) {
+      try {
+        await undo();
+      } catch (failure) {
+        failures.push(failure);
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, "the end of the test failed");
   });
   return {
     folder,

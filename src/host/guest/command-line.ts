@@ -2,7 +2,6 @@ import { Fault } from "../../model/fault.ts";
 import {
   channelId,
   type DiskBus,
-  diskId,
   type GuestHardware,
   type NicHardware,
   nicId,
@@ -10,8 +9,9 @@ import {
   scsiId,
   usbId,
 } from "../../model/guest/hardware.ts";
-import type { PciPlace } from "../../model/guest/pci.ts";
 import type { GuestNic } from "../../model/wiring/wiring.ts";
+import { diskArguments } from "./disk-arguments.ts";
+import { at, escaped, option, socket } from "./qemu-options.ts";
 
 /** Everything that decides QEMU's command line but the numbers of the tap fds. Plain data. */
 export interface GuestSpec {
@@ -124,9 +124,7 @@ export function qemuCommandLine(spec: GuestSpec, fds: ReadonlyMap<string, readon
           ],
         ]),
     ...controllers(spec),
-    ...spec.disks.flatMap((disk, index) =>
-      diskArguments(spec, disk, sataPort(spec, index), boot.get(`disk ${disk.name}`)),
-    ),
+    ...spec.disks.flatMap((disk, index) => diskArguments(spec, disk, index, boot.get(`disk ${disk.name}`))),
     ...hardware.nics.flatMap((nic) => nicArguments(spec, nic, fds.get(nic.name) ?? [], boot.get(`nic ${nic.name}`))),
   ].flat();
 }
@@ -169,50 +167,6 @@ function controllers(spec: GuestSpec): string[][] {
         return [];
     }
   });
-}
-
-/** How many of the disks before this one are on the SATA bus. */
-function sataPort(spec: GuestSpec, index: number): number {
-  return spec.disks.slice(0, index).filter((disk) => disk.bus === "sata").length;
-}
-
-function diskArguments(spec: GuestSpec, disk: GuestDisk, port: number, bootindex: number | undefined): string[][] {
-  const id = diskId(disk.name);
-  const file = `file-${disk.name}`;
-  const node = `node-${disk.name}`;
-  const readOnly = disk.readOnly || disk.cdrom === true;
-  const common = { id, drive: node, bootindex, serial: disk.serial };
-  const place = spec.hardware.devices.find((device) => device.id === id)?.place;
-  return [
-    [
-      "-blockdev",
-      option("", { driver: "file", "node-name": file, filename: disk.path, "read-only": readOnly, discard: "unmap" }),
-    ],
-    [
-      "-blockdev",
-      option("", { driver: disk.format, "node-name": node, file, "read-only": readOnly, discard: "unmap" }),
-    ],
-    ...diskDevice(disk, port, common, place),
-  ];
-}
-
-function diskDevice(disk: GuestDisk, port: number, common: Properties, place: PciPlace | undefined): string[][] {
-  const cdrom = disk.cdrom === true;
-  switch (disk.bus) {
-    case "virtio":
-      return [["-device", option("virtio-blk-pci", { ...common, "disable-legacy": true, ...at(place) })]];
-    case "sata":
-      return [["-device", option(cdrom ? "ide-cd" : "ide-hd", { ...common, bus: `ide.${port}` })]];
-    case "scsi":
-      return [["-device", option(cdrom ? "scsi-cd" : "scsi-hd", { ...common, bus: `${scsiId}.0` })]];
-    case "usb": {
-      const bot = `usb-${disk.name}`;
-      return [
-        ["-device", option("usb-bot", { id: bot, bus: `${usbId}.0` })],
-        ["-device", option(cdrom ? "scsi-cd" : "scsi-hd", { ...common, bus: `${bot}.0` })],
-      ];
-    }
-  }
 }
 
 function nicArguments(
@@ -273,30 +227,4 @@ function bootIndexes(spec: GuestSpec): Map<string, number> {
     if (first !== undefined) indexes.set(`disk ${first.name}`, 1);
   }
   return indexes;
-}
-
-type Properties = Readonly<Record<string, string | number | boolean | undefined>>;
-
-function socket(id: string, path: string, more: Properties = {}): string {
-  return option("socket", { id, path, server: true, wait: false, ...more });
-}
-
-function at(place: PciPlace | undefined): Properties {
-  if (place === undefined) return {};
-  const addr = `0x${place.slot.toString(16)}.0x${place.function.toString(16)}`;
-  return { bus: place.bus, addr, ...(place.multifunction ? { multifunction: true } : {}) };
-}
-
-/** QEMU's `head,key=value,…`, where a comma in a value is written twice. */
-function option(head: string, properties: Properties): string {
-  const pairs = Object.entries(properties).flatMap(([key, value]) => {
-    if (value === undefined) return [];
-    const text = typeof value === "boolean" ? (value ? "on" : "off") : escaped(String(value));
-    return [`${key}=${text}`];
-  });
-  return [...(head === "" ? [] : [head]), ...pairs].join(",");
-}
-
-function escaped(value: string): string {
-  return value.replaceAll(",", ",,");
 }

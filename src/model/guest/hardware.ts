@@ -1,5 +1,6 @@
 import { Fault } from "../fault.ts";
 import type { GuestNic, NicModel } from "../wiring/wiring.ts";
+import { chooseMachine } from "./machine-type.ts";
 import { type PciPlace, parsePciAddress, pciPlan } from "./pci.ts";
 
 /**
@@ -150,39 +151,6 @@ export function decideHardware(request: HardwareRequest): GuestHardware {
     devices: plan.devices,
     graphics: request.graphics ?? false,
   };
-}
-
-/** The newest versioned q35, or the one that was asked for where it is versioned. */
-function chooseMachine(offered: readonly string[], wanted: string | undefined): string {
-  const q35 = offered
-    .flatMap((name) => {
-      const match = /^pc-q35-(\d+(?:\.\d+)+)$/.exec(name);
-      return match?.[1] === undefined ? [] : [{ name, version: match[1].split(".").map(Number) }];
-    })
-    .sort((a, b) => compareVersions(b.version, a.version));
-  const newest = q35[0];
-  if (wanted !== undefined && wanted !== "" && wanted !== "q35") {
-    if (q35.some(({ name }) => name === wanted)) return wanted;
-    const some = q35.slice(0, 3).map(({ name }) => name);
-    throw new Fault("PB5050", `QEMU on this node has no machine type ${wanted}.`, {
-      cure: `Leave the machine type out, or use q35${some.length === 0 ? "" : ` or one of ${some.join(", ")}`}.`,
-      place: "spec.domain.machine.type",
-    });
-  }
-  if (newest === undefined) {
-    throw new Fault("PB5050", "QEMU on this node offers no versioned q35 machine type.", {
-      cure: "Install Debian's qemu-system-x86: ./patchbay setup",
-    });
-  }
-  return newest.name;
-}
-
-function compareVersions(a: readonly number[], b: readonly number[]): number {
-  for (let index = 0; index < Math.max(a.length, b.length); index += 1) {
-    const difference = (a[index] ?? 0) - (b[index] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return 0;
 }
 
 /** QEMU's device for a model, and whether it may sit on a PCI Express port. */

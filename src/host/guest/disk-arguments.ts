@@ -1,0 +1,54 @@
+import { diskId, scsiId, usbId } from "../../model/guest/hardware.ts";
+import type { PciPlace } from "../../model/guest/pci.ts";
+import type { GuestDisk, GuestSpec } from "./command-line.ts";
+import { at, option, type Properties } from "./qemu-options.ts";
+
+/** The arguments for one disk, the `index`th of the guest's; `bootindex` where it is booted from. */
+export function diskArguments(
+  spec: GuestSpec,
+  disk: GuestDisk,
+  index: number,
+  bootindex: number | undefined,
+): string[][] {
+  const id = diskId(disk.name);
+  const file = `file-${disk.name}`;
+  const node = `node-${disk.name}`;
+  const readOnly = disk.readOnly || disk.cdrom === true;
+  const common = { id, drive: node, bootindex, serial: disk.serial };
+  const place = spec.hardware.devices.find((device) => device.id === id)?.place;
+  return [
+    [
+      "-blockdev",
+      option("", { driver: "file", "node-name": file, filename: disk.path, "read-only": readOnly, discard: "unmap" }),
+    ],
+    [
+      "-blockdev",
+      option("", { driver: disk.format, "node-name": node, file, "read-only": readOnly, discard: "unmap" }),
+    ],
+    ...diskDevice(disk, sataPort(spec, index), common, place),
+  ];
+}
+
+function diskDevice(disk: GuestDisk, port: number, common: Properties, place: PciPlace | undefined): string[][] {
+  const cdrom = disk.cdrom === true;
+  switch (disk.bus) {
+    case "virtio":
+      return [["-device", option("virtio-blk-pci", { ...common, "disable-legacy": true, ...at(place) })]];
+    case "sata":
+      return [["-device", option(cdrom ? "ide-cd" : "ide-hd", { ...common, bus: `ide.${port}` })]];
+    case "scsi":
+      return [["-device", option(cdrom ? "scsi-cd" : "scsi-hd", { ...common, bus: `${scsiId}.0` })]];
+    case "usb": {
+      const bot = `usb-${disk.name}`;
+      return [
+        ["-device", option("usb-bot", { id: bot, bus: `${usbId}.0` })],
+        ["-device", option(cdrom ? "scsi-cd" : "scsi-hd", { ...common, bus: `${bot}.0` })],
+      ];
+    }
+  }
+}
+
+/** How many of the disks before this one are on the SATA bus. */
+function sataPort(spec: GuestSpec, index: number): number {
+  return spec.disks.slice(0, index).filter((disk) => disk.bus === "sata").length;
+}
