@@ -47,7 +47,10 @@ interface Entry {
  * socket is disarmed (EPOLLONESHOT), its `onReadable` runs on the main thread and reads what it likes, and it is armed
  * again: a guest that floods its link keeps one message under way and no more.
  *
- * Neither keeps the process running. Call it outside of `within`: the thread inherits the namespace.
+ * The other ways were judged worse: dgram and net refuse such sockets; a blocking call on libuv's pool takes one of its
+ * four threads for ever; signal-driven input (O_ASYNC) would interrupt unrelated system calls whenever a guest likes.
+ *
+ * The thread does not keep the process running. Call it outside of `within`: the thread inherits the namespace.
  */
 export function watchReadable(fd: number, onReadable: () => void, onFailure: (thrown: unknown) => void): Watch {
   current ??= start();
@@ -114,8 +117,11 @@ function wake(readiness: Readiness, token: number): void {
   if (entry === undefined) return;
   entry.onReadable();
   // The watch may have ended meanwhile.
-  if (current === readiness && readiness.entries.has(token)) {
+  if (current !== readiness || !readiness.entries.has(token)) return;
+  try {
     control(readiness.epoll, EPOLL_CTL_MOD, entry.fd, token);
+  } catch (thrown) {
+    entry.onFailure(thrown);
   }
 }
 

@@ -1,7 +1,8 @@
 import { closeSync } from "node:fs";
 import { Fault, isFault } from "../../model/fault.ts";
+import type { ServiceCheck } from "../../model/serve/check.ts";
 import { answerDhcp4, type Dhcp4State } from "../../model/serve/dhcp4.ts";
-import { checkDhcp4, type ServiceCheck } from "../../model/serve/dhcp4-values.ts";
+import { checkDhcp4 } from "../../model/serve/dhcp4-values.ts";
 import { answerDhcp6, checkDhcp6, type Dhcp6State } from "../../model/serve/dhcp6.ts";
 import type { ServeNote } from "../../model/serve/note.ts";
 import { checkRouter } from "../../model/serve/router.ts";
@@ -45,6 +46,7 @@ export interface ServeOptions {
   readonly netns: string;
   readonly podUid: string;
   readonly services: readonly NicServices[];
+  /** Called for every event, on the main thread; it must not throw. */
   onEvent(event: ServeEvent): void;
 }
 

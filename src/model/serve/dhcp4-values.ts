@@ -6,7 +6,7 @@ import { addresses4, encodeClasslessRoute, option4 } from "../packets/dhcp4-opti
 import { canonicalDomain, encodeNames } from "../packets/dns-names.ts";
 import { concat, u16, u32 } from "../packets/octets.ts";
 import type { Dhcp4Service } from "../wiring/wiring.ts";
-import type { ServeNote } from "./note.ts";
+import { badAddresses, badDomains, checked, isWhole, leftOut, type ServiceCheck } from "./check.ts";
 
 /** The smallest MTU of option 26 (RFC 2132 section 5.1). */
 const SMALLEST_MTU = 68;
@@ -19,7 +19,7 @@ const SMALLEST_MTU = 68;
  */
 export function dhcp4Values(service: Dhcp4Service, lease: boolean): readonly Dhcp4Option[] {
   const routes = concat(...service.classlessRoutes.flatMap((route) => encodeClasslessRoute(route) ?? []));
-  const mtu = service.mtu >= SMALLEST_MTU && service.mtu <= 0xffff ? concat(u16(service.mtu)) : new Uint8Array();
+  const mtu = isMtu(service.mtu) ? concat(u16(service.mtu)) : new Uint8Array();
   const domain = service.domainName === undefined ? undefined : canonicalDomain(service.domainName);
   const wanted: readonly (readonly [number, Uint8Array])[] = [
     [option4.leaseTime, lease ? concat(u32(Math.min(service.leaseSeconds, 0xffffffff))) : new Uint8Array()],
@@ -42,6 +42,10 @@ export function dhcp4Values(service: Dhcp4Service, lease: boolean): readonly Dhc
   ];
 }
 
+function isMtu(mtu: number): boolean {
+  return isWhole(mtu, 0xffff) && mtu >= SMALLEST_MTU;
+}
+
 /** Site-specific codes that KubeVirt lets a manifest set. */
 function isPrivate({ option }: { readonly option: number }): boolean {
   return Number.isInteger(option) && option >= 224 && option <= 254;
@@ -51,63 +55,33 @@ function utf8(text: string | undefined): Uint8Array {
   return new TextEncoder().encode(text ?? "");
 }
 
-/** What makes a service impossible (`fatal`), and the values that it has to leave out (`notes`). */
-export interface ServiceCheck {
-  readonly fatal?: string;
-  readonly notes: readonly ServeNote[];
-}
-
 /** Looks through a DHCPv4 service before it starts. */
 export function checkDhcp4(service: Dhcp4Service): ServiceCheck {
-  const fatal =
-    parseIp4(service.serverAddress) === undefined
-      ? `the server address "${service.serverAddress}" is no IPv4 address`
-      : parseIp4(service.clientAddress) === undefined
-        ? `the guest's address "${service.clientAddress}" is no IPv4 address`
-        : service.clientMac !== undefined && parseMac(service.clientMac) === undefined
-          ? `the guest's MAC "${service.clientMac}" is no Ethernet address`
-          : !isWhole(service.prefixLength, 32)
-            ? `the prefix length ${service.prefixLength} is not between 0 and 32`
-            : !isWhole(service.leaseSeconds, Number.MAX_SAFE_INTEGER)
-              ? `the lease time ${service.leaseSeconds} is no number of seconds`
-              : undefined;
-  const notes = [
-    ...badAddresses("router", service.routers),
-    ...badAddresses("DNS server", service.dnsServers),
-    ...badAddresses("NTP server", service.ntpServers),
-    ...badDomains([...(service.domainName === undefined ? [] : [service.domainName]), ...service.searchDomains]),
-    ...service.classlessRoutes
-      .filter((route) => encodeClasslessRoute(route) === undefined)
-      .map(({ destination, gateway }) => leftOut(`the route ${destination} via ${gateway} is no IPv4 route`)),
-    ...service.privateOptions
-      .filter((option) => !isPrivate(option))
-      .map(({ option }) => leftOut(`option ${option} is not one of the private options 224 to 254`)),
-    ...(service.mtu >= SMALLEST_MTU && service.mtu <= 0xffff
-      ? []
-      : [leftOut(`the MTU ${service.mtu} is not between 68 and 65535`)]),
-  ];
-  return fatal === undefined ? { notes } : { fatal, notes };
-}
-
-/** A whole number from 0 to `largest`. */
-export function isWhole(value: number, largest: number): boolean {
-  return Number.isInteger(value) && value >= 0 && value <= largest;
-}
-
-function badAddresses(what: string, list: readonly string[]): readonly ServeNote[] {
-  return list
-    .filter((text) => parseIp4(text) === undefined)
-    .map((text) => leftOut(`the ${what} "${text}" is no IPv4 address`));
-}
-
-/** A note for each search domain that cannot be sent; the others are. */
-export function badDomains(names: readonly string[]): readonly ServeNote[] {
-  return names
-    .filter((name) => canonicalDomain(name) === undefined)
-    .map((name) => leftOut(`the search domain "${name}" is no domain name`));
-}
-
-/** A note on a value that is not sent. */
-export function leftOut(why: string): ServeNote {
-  return { kind: "left-out", message: `Not sent to the guest: ${why}.` };
+  const { serverAddress, clientAddress, clientMac, prefixLength, leaseSeconds, mtu } = service;
+  const domains = [...(service.domainName === undefined ? [] : [service.domainName]), ...service.searchDomains];
+  return checked(
+    [
+      [parseIp4(serverAddress) !== undefined, `the server address "${serverAddress}" is no IPv4 address`],
+      [parseIp4(clientAddress) !== undefined, `the guest's address "${clientAddress}" is no IPv4 address`],
+      [
+        clientMac === undefined || parseMac(clientMac) !== undefined,
+        `the guest's MAC "${clientMac}" is no Ethernet address`,
+      ],
+      [isWhole(prefixLength, 32), `the prefix length ${prefixLength} is not between 0 and 32`],
+      [isWhole(leaseSeconds), `the lease time ${leaseSeconds} is no number of seconds`],
+    ],
+    [
+      ...badAddresses(4, "router", service.routers),
+      ...badAddresses(4, "DNS server", service.dnsServers),
+      ...badAddresses(4, "NTP server", service.ntpServers),
+      ...badDomains(domains),
+      ...service.classlessRoutes
+        .filter((route) => encodeClasslessRoute(route) === undefined)
+        .map(({ destination, gateway }) => leftOut(`the route ${destination} via ${gateway} is no IPv4 route`)),
+      ...service.privateOptions
+        .filter((option) => !isPrivate(option))
+        .map(({ option }) => leftOut(`option ${option} is not one of the private options 224 to 254`)),
+      ...(isMtu(mtu) ? [] : [leftOut(`the MTU ${mtu} is not between ${SMALLEST_MTU} and 65535`)]),
+    ],
+  );
 }

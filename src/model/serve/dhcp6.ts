@@ -14,7 +14,7 @@ import {
 } from "../packets/dhcp6.ts";
 import { canonicalDomain } from "../packets/dns-names.ts";
 import type { Dhcp6Service } from "../wiring/wiring.ts";
-import { badDomains, isWhole, leftOut, type ServiceCheck } from "./dhcp4-values.ts";
+import { badAddresses, badDomains, checked, isWhole, type ServiceCheck } from "./check.ts";
 import type { Answer, NoteKind } from "./note.ts";
 
 /** What a DHCPv6 server remembers: who has the address, by DUID (hexadecimal) and IAID. */
@@ -27,24 +27,21 @@ const CLIENT_PORT = 546;
 const HIGHEST_PREFERENCE = 255;
 
 /** Looks through a DHCPv6 service before it starts. */
-export function checkDhcp6(service: Dhcp6Service): ServiceCheck {
-  const fatal =
-    parseMac(service.serverMac) === undefined
-      ? `the server's MAC "${service.serverMac}" is no Ethernet address`
-      : parseIp6(service.clientAddress) === undefined
-        ? `the guest's address "${service.clientAddress}" is no IPv6 address`
-        : !isWhole(service.leaseSeconds, Number.MAX_SAFE_INTEGER)
-          ? `the lease time ${service.leaseSeconds} is no number of seconds`
-          : undefined;
-  const notes = [...badServers(service.dnsServers), ...badDomains(service.searchDomains)];
-  return fatal === undefined ? { notes } : { fatal, notes };
-}
-
-/** A note for each DNS server that is no IPv6 address. */
-export function badServers(list: readonly string[]): ReturnType<typeof leftOut>[] {
-  return list
-    .filter((text) => parseIp6(text) === undefined)
-    .map((text) => leftOut(`the DNS server "${text}" is no IPv6 address`));
+export function checkDhcp6({
+  serverMac,
+  clientAddress,
+  leaseSeconds,
+  dnsServers,
+  searchDomains,
+}: Dhcp6Service): ServiceCheck {
+  return checked(
+    [
+      [parseMac(serverMac) !== undefined, `the server's MAC "${serverMac}" is no Ethernet address`],
+      [parseIp6(clientAddress) !== undefined, `the guest's address "${clientAddress}" is no IPv6 address`],
+      [isWhole(leaseSeconds), `the lease time ${leaseSeconds} is no number of seconds`],
+    ],
+    [...badAddresses(6, "DNS server", dnsServers), ...badDomains(searchDomains)],
+  );
 }
 
 /**

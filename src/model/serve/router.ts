@@ -4,8 +4,7 @@ import { parseMac } from "../addresses/mac.ts";
 import { canonicalDomain } from "../packets/dns-names.ts";
 import { decodeNd, encodeNd, type NdMessage, type NdOption } from "../packets/icmp6.ts";
 import type { RouterAdvertisementService } from "../wiring/wiring.ts";
-import { badDomains, isWhole, type ServiceCheck } from "./dhcp4-values.ts";
-import { badServers } from "./dhcp6.ts";
+import { badAddresses, badDomains, checked, isWhole, type ServiceCheck } from "./check.ts";
 import type { ServeNote } from "./note.ts";
 
 /** All nodes of the link: where unsolicited advertisements go. */
@@ -20,20 +19,25 @@ const SMALLEST_MTU = 1280;
 
 /** Looks through a router advertisement service before it starts. */
 export function checkRouter(service: RouterAdvertisementService): ServiceCheck {
-  const linkLocal = parseIp6(service.linkLocal);
-  const prefix = parseCidr(service.prefix);
-  const fatal =
-    parseMac(service.mac) === undefined
-      ? `the router's MAC "${service.mac}" is no Ethernet address`
-      : linkLocal === undefined || linkLocal[0] !== 0xfe || ((linkLocal[1] ?? 0) & 0xc0) !== 0x80
-        ? `the router's address "${service.linkLocal}" is not link-local`
-        : prefix?.family !== 6
-          ? `the prefix "${service.prefix}" is no IPv6 network`
-          : !isWhole(service.routerLifetime, LONGEST_LIFETIME)
-            ? `the router lifetime ${service.routerLifetime} is not between 0 and ${LONGEST_LIFETIME}`
-            : undefined;
-  const notes = [...badServers(service.dnsServers), ...badDomains(service.searchDomains)];
-  return fatal === undefined ? { notes } : { fatal, notes };
+  const { mac, linkLocal, prefix, routerLifetime } = service;
+  return checked(
+    [
+      [parseMac(mac) !== undefined, `the router's MAC "${mac}" is no Ethernet address`],
+      [isLinkLocal(linkLocal), `the router's address "${linkLocal}" is not link-local`],
+      [parseCidr(prefix)?.family === 6, `the prefix "${prefix}" is no IPv6 network`],
+      [
+        isWhole(routerLifetime, LONGEST_LIFETIME),
+        `the router lifetime ${routerLifetime} is not between 0 and ${LONGEST_LIFETIME}`,
+      ],
+    ],
+    [...badAddresses(6, "DNS server", service.dnsServers), ...badDomains(service.searchDomains)],
+  );
+}
+
+/** In fe80::/10. */
+function isLinkLocal(text: string): boolean {
+  const bytes = parseIp6(text);
+  return bytes !== undefined && bytes[0] === 0xfe && ((bytes[1] ?? 0) & 0xc0) === 0x80;
 }
 
 /**
