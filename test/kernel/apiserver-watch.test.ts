@@ -1,0 +1,244 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { request } from "node:https";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import fc from "fast-check";
+import type { WatchEvent } from "../../src/client/client.ts";
+import { type Cache, inform } from "../../src/client/informer.ts";
+import type { KubeObject } from "../../src/model/api/resource.ts";
+import { isApiError } from "../../src/model/api/status.ts";
+import {
+  configMap,
+  configMaps,
+  makeFolder,
+  type Sample,
+  startSample,
+  until,
+  widget,
+  widgets,
+} from "./apiserver-sample.ts";
+
+const { folder, remove } = makeFolder();
+let sample: Sample;
+
+before(async () => {
+  sample = await startSample(folder);
+});
+
+after(async () => {
+  await sample.stop();
+  remove();
+});
+
+const at = (name: string) => ({ namespace: "default", name });
+
+describe("a watch", () => {
+  test("that breaks off anywhere and is resumed sees every change once, in order", async () => {
+    const step = fc.record({ name: fc.constantFrom("a", "b", "c"), size: fc.constantFrom("s", "m", "l") });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { minLength: 1, maxLength: 30 }),
+        fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 8 }),
+        async (steps, cuts) => {
+          const { resourceVersion: start } = await sample.client.list(widgets);
+          const wanted: string[] = [];
+          const writing = (async () => {
+            for (const { name, size } of steps) wanted.push(await writeOne(name, size));
+            wanted.push(await writeOne("end", "s"));
+          })();
+          const seen: string[] = [];
+          let from = start;
+          for (let round = 0; seen.at(-1)?.includes(" end ") !== true; round += 1) {
+            let left = cuts[round % cuts.length] ?? 1;
+            const stop = new AbortController();
+            const watch = sample.client.watch(widgets, {
+              resourceVersion: from,
+              timeoutSeconds: 20,
+              signal: stop.signal,
+            });
+            for await (const { type, object } of watch) {
+              from = object.metadata.resourceVersion ?? from;
+              if (type === "BOOKMARK") continue;
+              seen.push(describeEvent(type, object));
+              left -= 1;
+              if (left === 0 || object.metadata.name === "end") break;
+            }
+            stop.abort();
+          }
+          await writing;
+          assert.deepEqual(seen, wanted);
+        },
+      ),
+      { numRuns: 25 },
+    );
+  });
+
+  function describeEvent(type: string, { metadata }: KubeObject): string {
+    return `${type} ${metadata.name} ${metadata.resourceVersion}`;
+  }
+
+  /** Creates, changes or (when nothing would change) deletes; says which event that is. */
+  async function writeOne(name: string, size: string): Promise<string> {
+    const { items } = await sample.client.list(widgets, {
+      namespace: "default",
+      fieldSelector: `metadata.name=${name}`,
+    });
+    const [there] = items;
+    if (there === undefined) return describeEvent("ADDED", await sample.client.create(widgets, widget(name, size)));
+    const written = await sample.client.patch(widgets, at(name), "merge", { spec: { size } });
+    if (written.metadata.resourceVersion !== there.metadata.resourceVersion) return describeEvent("MODIFIED", written);
+    await sample.client.delete(widgets, at(name));
+    // No other writer: the deletion is the newest change.
+    const { resourceVersion } = await sample.client.list(widgets);
+    return `DELETED ${name} ${resourceVersion}`;
+  }
+
+  test("of a selection tells of what enters and leaves it", async () => {
+    const { resourceVersion } = await sample.client.list(configMaps);
+    await sample.client.create(configMaps, configMap("mover"));
+    for (const colour of ["red", "red", "blue", "red"]) {
+      await sample.client.patch(configMaps, at("mover"), "merge", {
+        metadata: { labels: { colour } },
+        data: { n: `${Math.random()}` },
+      });
+    }
+    await sample.client.delete(configMaps, at("mover"));
+    const seen: string[] = [];
+    const query = { resourceVersion, labelSelector: "colour=red", timeoutSeconds: 20 };
+    for await (const { type, object } of sample.client.watch(configMaps, query)) {
+      seen.push(type);
+      assert.equal(object.metadata.labels?.["colour"], "red");
+      if (seen.length === 5) break;
+    }
+    assert.deepEqual(seen, ["ADDED", "MODIFIED", "DELETED", "ADDED", "DELETED"]);
+  });
+
+  test("without a resourceVersion begins with what is there, and marks the end of it when asked", async () => {
+    await sample.client.create(configMaps, configMap("first"));
+    const token = readFileSync(join(folder, "pki/token"), "utf8").trim();
+    const path =
+      "/api/v1/namespaces/default/configmaps?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&timeoutSeconds=1";
+    const text = await new Promise<string>((resolve, reject) => {
+      const headers = { authorization: `Bearer ${token}` };
+      request(`${sample.server.url}${path}`, { ca: sample.server.caPem, headers }, (response) => {
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.on("end", () => resolve(Buffer.concat(chunks).toString()));
+      })
+        .on("error", reject)
+        .end();
+    });
+    const events = text
+      .trim()
+      .split("\n")
+      .map((line): WatchEvent<KubeObject> => JSON.parse(line));
+    assert.deepEqual(
+      events.map(({ type }) => type),
+      ["ADDED", "BOOKMARK", "BOOKMARK"],
+    );
+    assert.equal(events[1]?.object.metadata.annotations?.["k8s.io/initial-events-end"], "true");
+  });
+});
+
+describe("an informer", () => {
+  test("follows the server over its restart, and tells what changed meanwhile", async () => {
+    const other = makeFolder();
+    let server = await startSample(other.folder);
+    const { port } = server.server;
+    const heard: string[] = [];
+    const stop = new AbortController();
+    const tell = (what: string) => (object: KubeObject) => heard.push(`${what} ${object.metadata.name}`);
+    const handlers = { add: tell("add"), update: tell("update"), delete: tell("delete") };
+    const { client } = server;
+    await client.create(configMaps, configMap("stays"));
+    await client.create(configMaps, configMap("goes"));
+    const cache: Cache<KubeObject> = inform(client, configMaps, { namespace: "default" }, handlers, stop.signal);
+    await until("the first list", () => cache.synced);
+    await client.patch(configMaps, at("stays"), "merge", { data: { a: "1" } });
+    await until("the change", () => heard.includes("update stays"));
+    await server.server.close();
+
+    server = await startSample(other.folder, { port });
+    await server.client.delete(configMaps, at("goes"));
+    await server.client.create(configMaps, configMap("new"));
+    await until(
+      "the new object",
+      () => cache.get("new", "default") !== undefined && cache.get("goes", "default") === undefined,
+    );
+    assert.deepEqual(heard.slice(0, 2).toSorted(), ["add goes", "add stays"]);
+    assert.deepEqual(heard.slice(2).toSorted(), ["add new", "delete goes", "update stays"]);
+    assert.deepEqual(
+      cache
+        .list()
+        .map(({ metadata }) => metadata.name)
+        .toSorted(),
+      ["new", "stays"],
+    );
+    stop.abort();
+    client.close();
+    await server.stop();
+    other.remove();
+  });
+});
+
+describe("history", () => {
+  test("that is gone is answered with 410", async () => {
+    const other = makeFolder();
+    const server = await startSample(other.folder);
+    await server.client.create(configMaps, configMap("busy"));
+    const { resourceVersion } = await server.client.list(configMaps);
+    for (let done = 0; done < 11_200; done += 200) {
+      await Promise.all(
+        Array.from({ length: 200 }, (_, index) => server.client.create(configMaps, configMap(`old-${done + index}`))),
+      );
+    }
+    const outdated = async () => {
+      for await (const event of server.client.watch(configMaps, { resourceVersion })) assert.fail(event.type);
+    };
+    await assert.rejects(outdated(), (thrown) => isApiError(thrown, "Expired") && thrown.httpStatus === 410);
+    await server.stop();
+    other.remove();
+  });
+});
+
+describe("a client that never reads its watch", () => {
+  test("makes the server keep a bounded part of it", async () => {
+    const token = readFileSync(join(folder, "pki/token"), "utf8").trim();
+    const { resourceVersion } = await sample.client.list(configMaps);
+    const path = `/api/v1/namespaces/default/configmaps?watch=1&resourceVersion=${resourceVersion}`;
+    const stalled = request(`${sample.server.url}${path}`, {
+      ca: sample.server.caPem,
+      headers: { authorization: `Bearer ${token}` },
+    });
+    await new Promise<void>((resolve) => {
+      stalled.on("response", (response) => {
+        response.pause();
+        resolve();
+      });
+      stalled.end();
+    });
+    const bulk = "x".repeat(500_000);
+    await sample.client.create(configMaps, configMap("bulk"));
+    gc();
+    const memory = process.memoryUsage();
+    const writes = 120;
+    for (let index = 0; index < writes; index += 1) {
+      await sample.client.patch(configMaps, at("bulk"), "merge", { data: { bulk, index: `${index}` } });
+    }
+    gc();
+    const now = process.memoryUsage();
+    const grown =
+      now.external + now.arrayBuffers + now.heapUsed - memory.external - memory.arrayBuffers - memory.heapUsed;
+    // Unbounded it would hold all of them: 60 MB.
+    assert.ok(grown < 25_000_000, `${grown} bytes more are held`);
+    stalled.destroy();
+  });
+
+  function gc(): void {
+    setFlagsFromString("--expose-gc");
+    runInNewContext("gc")();
+  }
+});
