@@ -1,5 +1,5 @@
 import { devices } from "./devices.ts";
-import { anyObject, flag, list, map, marker, object, quantity, type Static, text, whole } from "./schema.ts";
+import { anyObject, flag, list, map, marker, object, quantity, type Static, text, whole, word } from "./schema.ts";
 
 const amounts = (description: string) =>
   map(description, quantity("Amount: `memory` in bytes (`64Mi`), `cpu` in cores (`500m`)."));
@@ -49,7 +49,7 @@ const kernelBoot = object(
       {
         kernelPath: text("Absolute path of the kernel in the image."),
         initrdPath: text("Absolute path of the initial RAM disk in the image."),
-        imagePullPolicy: text("`Always`, `IfNotPresent` or `Never`."),
+        imagePullPolicy: word("When the image is fetched.", ["Always", "IfNotPresent", "Never"]),
         imagePullSecret: text("Secret with the registry's credentials."),
       },
     ),

@@ -30,7 +30,7 @@ const portRange = object(
 
 const privateOption = object(
   "A DHCP option of the range for private use.",
-  { option: whole("Number of the option, 224 to 254; each once."), value: text("Value, sent as text.") },
+  { option: whole("Number of the option, 224 to 254; each once.", "int64"), value: text("Value, sent as text.") },
   {},
 );
 
@@ -76,12 +76,15 @@ export const networkInterface = object(
     ),
     bootOrder: whole(
       "Place in the order of booting, from 1; unique among disks and interfaces. Default: not booted from.",
-      "uint32",
+      "uint64",
     ),
     pciAddress: text("PCI address in the guest, `0000:81:00.1`. Default: the next free slot."),
     dhcpOptions,
     tag: text("Word that the guest finds beside the NIC's address in its cloud-init metadata."),
-    acpiIndex: whole("Index of the slot, 1 to 16383, which names the NIC `eno<index>` in the guest. Default none."),
+    acpiIndex: whole(
+      "Index of the slot, 1 to 16383, which names the NIC `eno<index>` in the guest. Default none.",
+      "int64",
+    ),
     state: text("`up`, `down`, or `absent` to unplug a bridge interface. Default up."),
   },
 );

@@ -1,4 +1,4 @@
-import { intOrText, list, marker, object, text, whole } from "./schema.ts";
+import { intOrText, list, marker, object, text, whole, word } from "./schema.ts";
 
 /** A probe of the guest. */
 export const probe = (purpose: string) =>
@@ -12,7 +12,7 @@ export const probe = (purpose: string) =>
         {
           path: text("Path of the request."),
           host: text("Address to ask. Default: the pod's."),
-          scheme: text("`HTTP` or `HTTPS`. Default HTTP."),
+          scheme: word("Default HTTP.", ["HTTP", "HTTPS"]),
           httpHeaders: list(
             "Headers of the request.",
             object("A header.", { name: text("Name of the header."), value: text("Value of the header.") }, {}),

@@ -73,11 +73,16 @@ export function flag(description: string): Schema<boolean> {
   return { type: "boolean", description };
 }
 
-/** A whole number that fits 32 bits with sign, or as many without. */
-export function whole(description: string, format: "int32" | "int64" | "uint32" = "int32"): Schema<number> {
-  return format === "uint32"
-    ? { type: "integer", description, format: "int64", minimum: 0, maximum: 0xffffffff }
-    : { type: "integer", description, format };
+/** A whole number: of 32 or 64 bits with sign, or of 32 or 64 bits without. */
+export function whole(description: string, format: "int32" | "int64" | "uint32" | "uint64" = "int32"): Schema<number> {
+  switch (format) {
+    case "uint32":
+      return { type: "integer", description, format: "int64", minimum: 0, maximum: 0xffffffff };
+    case "uint64":
+      return { type: "integer", description, format: "int64", minimum: 0 };
+    default:
+      return { type: "integer", description, format };
+  }
 }
 
 /** A number of bytes, cores or the like with Kubernetes' suffixes: `64Mi`, `1.5G`, `500m`. */

@@ -15,6 +15,8 @@ export interface ShapeProblem {
   readonly found: string;
   /** Where one is likely: `did you mean "masquerade"?` */
   readonly hint?: string;
+  /** JSON type of a field that is missing, where it has one. */
+  readonly type?: string;
 }
 
 /** More problems than this help nobody. */
@@ -62,7 +64,8 @@ function checkObject(search: Search, schema: JsonSchema, value: unknown, at: Fie
   }
   for (const name of wordsOf(schema["required"])) {
     if (!Object.hasOwn(value, name)) {
-      report(search, [...at, name], "missing", phrase(properties[name] ?? {}), undefined);
+      const missing = properties[name] ?? {};
+      report(search, [...at, name], "missing", phrase(missing), undefined, undefined, missing["type"]);
     }
   }
 }
@@ -169,10 +172,12 @@ function report(
   expected: string,
   value: unknown,
   near?: string,
+  type?: unknown,
 ): void {
   if (search.problems.length >= MOST_PROBLEMS) return;
   const hint = near === undefined ? {} : { hint: `did you mean "${near}"?` };
-  search.problems.push({ path: fieldPath(at), at, kind, expected, found: describe(value), ...hint });
+  const typed = typeof type === "string" ? { type } : {};
+  search.problems.push({ path: fieldPath(at), at, kind, expected, found: describe(value), ...hint, ...typed });
 }
 
 function reportUnknown(search: Search, schema: JsonSchema, at: FieldPath, key: string): void {

@@ -1,7 +1,7 @@
 import { anyObject, flag, list, marker, object, quantity, type Static, text, whole, word } from "./schema.ts";
 
 const bus = text("Bus of the device: `virtio`, `sata`, `scsi` or `usb`. Default: chosen by the machine type.");
-const pullPolicy = text("`Always`, `IfNotPresent` or `Never`.");
+const pullPolicy = word("When the image is fetched.", ["Always", "IfNotPresent", "Never"]);
 const secretReference = object("A Secret in the VMI's namespace.", {}, { name: text("Name of the Secret.") });
 
 const diskTarget = object(
@@ -35,7 +35,7 @@ export const disk = object(
       {},
       { readonly: flag("Default false."), tray: text("`open` or `closed`. Default closed.") },
     ),
-    bootOrder: whole("Place in the order of booting, from 1; unique among disks and interfaces.", "uint32"),
+    bootOrder: whole("Place in the order of booting, from 1; unique among disks and interfaces.", "uint64"),
     serial: text("Serial number that the guest reads."),
     dedicatedIOThread: flag("True gives the disk an I/O thread of its own. Default false."),
     cache: text("`none`, `writethrough` or `writeback`. Default: none where the storage can do direct I/O."),

@@ -1,4 +1,6 @@
 import { object, text } from "../api/schema.ts";
+import { problemAt } from "../rules/subject.ts";
+import { type NetworkRules, networkPath, placedNetworks } from "./network-rules.ts";
 
 /** `genie: {}` of a network, which KubeVirt had from 0.9.2 to 0.28. */
 export const genieSchema = object(
@@ -6,3 +8,36 @@ export const genieSchema = object(
   { networkName: text("CNI type of the configuration file to use, such as `flannel`. Refused when empty.") },
   {},
 );
+
+export const genieRules: NetworkRules = {
+  field: "genie",
+  rules(subject, own) {
+    const networks = placedNetworks(subject);
+    const isOther = ({ network }: (typeof networks)[number]): boolean =>
+      network.pod !== undefined || network.multus !== undefined;
+    const firstGenie = networks.findIndex(({ network }) => network.genie !== undefined);
+    const firstOther = networks.findIndex(isOther);
+    // KubeVirt looked at the networks in turn, and at each with what it had seen before.
+    const mixed = firstOther < 0 ? [] : networks.slice(Math.max(firstGenie, firstOther));
+    return [
+      ...mixed.map(({ network, index }) =>
+        problemAt(subject, networkPath(index), {
+          code: "PB2201",
+          type: "FieldValueRequired",
+          message: `The network "${network.name}" mixes genie with another kind of network.`,
+          cure: "Make every network of the VMI a genie network, or none.",
+        }),
+      ),
+      ...own
+        .filter(({ network }) => network.genie?.networkName === "")
+        .map(({ network, index }) =>
+          problemAt(subject, networkPath(index), {
+            code: "PB2202",
+            type: "FieldValueRequired",
+            message: `The genie network "${network.name}" names no CNI type.`,
+            cure: "Add networkName: the CNI type of a configuration file, such as flannel.",
+          }),
+        ),
+    ];
+  },
+};

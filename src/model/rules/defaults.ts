@@ -1,0 +1,44 @@
+import type { VmiSpec } from "../api/vmi.ts";
+import type { Problem } from "./problem.ts";
+import type { Settings } from "./settings.ts";
+import { interfacesOf, networksOf } from "./subject.ts";
+
+/** Name of the NIC and of the network that are added. */
+export const DEFAULT_NETWORK = "default";
+
+export type Defaulted =
+  | { readonly done: true; readonly spec: VmiSpec }
+  /** The NIC that belongs there is not permitted. */
+  | { readonly done: false; readonly problem: Pick<Problem, "code" | "message" | "cure"> };
+
+/**
+ * A spec with the NIC that KubeVirt adds where neither networks nor interfaces are given: the default binding on the pod
+ * network, unless `autoattachPodInterface` is false.
+ */
+export function withDefaults(spec: VmiSpec, settings: Settings): Defaulted {
+  const asked = spec.domain.devices.autoattachPodInterface !== false;
+  if (!asked || networksOf(spec).length > 0 || interfacesOf(spec).length > 0) return { done: true, spec };
+  const binding = settings.defaultBinding;
+  if (binding === "bridge" && !settings.permitBridgeOnPodNetwork) {
+    return refused(
+      "bridge",
+      "Set permitBridgeInterfaceOnPodNetwork or another defaultNetworkInterface in spec.configuration.network of the KubeVirt resource, or list networks and interfaces.",
+    );
+  }
+  if (binding === "slirp" && !settings.permitSlirp) {
+    return refused(
+      "slirp",
+      "Set permitSlirpInterface or another defaultNetworkInterface in spec.configuration.network of the KubeVirt resource, or list networks and interfaces.",
+    );
+  }
+  const devices = { ...spec.domain.devices, interfaces: [{ name: DEFAULT_NETWORK, [binding]: {} }] };
+  return {
+    done: true,
+    spec: { ...spec, domain: { ...spec.domain, devices }, networks: [{ name: DEFAULT_NETWORK, pod: {} }] },
+  };
+}
+
+function refused(binding: string, cure: string): Defaulted {
+  const message = `No interface is listed, and the default one, ${binding} on the pod network, is not permitted.`;
+  return { done: false, problem: { code: "PB2096", message, cure } };
+}

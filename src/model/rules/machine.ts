@@ -1,0 +1,114 @@
+import { parseQuantity } from "../guest/quantity.ts";
+import type { Problem, RuleCode } from "./problem.ts";
+import { problemAt, type Subject } from "./subject.ts";
+
+const EVICTION_STRATEGIES = ["None", "LiveMigrate", "LiveMigrateIfPossible", "External"];
+
+/** The rest of a spec: how it starts and how it leaves its node. */
+export function judgeMachine(subject: Subject): Problem[] {
+  return [...evictionStrategy(subject), ...kernelBoot(subject), ...bootLoader(subject)];
+}
+
+/** What a VMI needs and a template may still lack: memory. */
+export function judgeMemory(subject: Subject): Problem[] {
+  const { memory, resources } = subject.spec.domain;
+  const amounts = [resources?.requests?.["memory"], resources?.limits?.["memory"]];
+  const asked = amounts.some((amount) => amount !== undefined && (parseQuantity(String(amount)) ?? 0n) !== 0n);
+  if (asked || memory?.guest !== undefined || memory?.hugepages !== undefined) return [];
+  return [
+    problemAt(subject, ["domain"], {
+      code: "PB2401",
+      type: "FieldValueRequired",
+      field: "",
+      message: "No memory is asked for.",
+      cure: "Set domain.memory.guest or domain.resources.requests.memory.",
+    }),
+  ];
+}
+
+function evictionStrategy(subject: Subject): Problem[] {
+  const strategy = subject.spec.evictionStrategy;
+  if (strategy === undefined || EVICTION_STRATEGIES.includes(strategy)) return [];
+  return [
+    problemAt(subject, ["evictionStrategy"], {
+      code: "PB2404",
+      type: "FieldValueInvalid",
+      message: `The eviction strategy "${strategy}" is not known.`,
+      cure: `Use one of ${EVICTION_STRATEGIES.join(", ")}.`,
+    }),
+  ];
+}
+
+function kernelBoot(subject: Subject): Problem[] {
+  const boot = subject.spec.domain.firmware?.kernelBoot;
+  if (boot === undefined) return [];
+  const at = ["domain", "firmware", "kernelBoot"];
+  const refuse = (type: "FieldValueInvalid" | "FieldValueRequired", keys: string[], message: string, cure: string) =>
+    problemAt(subject, [...at, ...keys], { code: "PB2415", type, message, cure });
+  const { container, kernelArgs = "" } = boot;
+  if (container === undefined) {
+    if (kernelArgs === "") return [];
+    return [refuse("FieldValueInvalid", ["kernelArgs"], "kernelArgs stand without a kernel.", "Add container.")];
+  }
+  const { image = "", kernelPath = "", initrdPath = "" } = container;
+  return [
+    ...(image === ""
+      ? [refuse("FieldValueRequired", ["container", "image"], "kernelBoot names no image.", "Add container.image.")]
+      : []),
+    ...(kernelPath === "" && initrdPath === ""
+      ? [
+          refuse(
+            "FieldValueRequired",
+            ["container"],
+            "kernelBoot names no file.",
+            "Add kernelPath, initrdPath or both.",
+          ),
+        ]
+      : []),
+    ...Object.entries({ kernelPath, initrdPath }).flatMap(([key, path]) =>
+      path === "" || isPlainPath(path)
+        ? []
+        : [
+            refuse(
+              "FieldValueInvalid",
+              ["container", key],
+              `${key} "${path}" is no absolute path of a file.`,
+              "Begin it with a slash, without .. or a slash at the end.",
+            ),
+          ],
+    ),
+  ];
+}
+
+/** Absolute, of a file, and in its shortest form. */
+export function isPlainPath(path: string): boolean {
+  if (!path.startsWith("/") || path === "/") return false;
+  return path
+    .slice(1)
+    .split("/")
+    .every((part) => part !== "" && part !== "." && part !== "..");
+}
+
+function bootLoader(subject: Subject): Problem[] {
+  const { firmware, features } = subject.spec.domain;
+  const { bios, efi } = firmware?.bootloader ?? {};
+  const refuse = (code: RuleCode, keys: string[], message: string, cure: string): Problem =>
+    problemAt(subject, ["domain", ...keys], { code, type: "FieldValueInvalid", message, cure });
+  const smm = features?.["smm"];
+  const enabled = typeof smm === "object" && smm !== null && (!("enabled" in smm) || smm.enabled === true);
+  return [
+    ...(bios !== undefined && efi !== undefined
+      ? [refuse("PB2411", ["firmware", "bootloader"], "The boot loader is both BIOS and EFI.", "Keep one of them.")]
+      : []),
+    ...(efi !== undefined && efi.secureBoot !== false && !enabled
+      ? [
+          refuse(
+            "PB2412",
+            [],
+            "EFI with secure boot needs system management mode.",
+            "Set domain.features.smm.enabled, or domain.firmware.bootloader.efi.secureBoot: false.",
+          ),
+        ]
+      : []),
+  ];
+}
