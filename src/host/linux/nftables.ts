@@ -1,5 +1,6 @@
+import { closeSync, writeSync } from "node:fs";
 import { Fault } from "../../model/fault.ts";
-import { errnoCure, foreign } from "./libc.ts";
+import { errnoCure, foreign, libc } from "./libc.ts";
 
 const LIBRARY = "libnftables.so.1";
 type Context = object;
@@ -20,9 +21,15 @@ const run = foreign<[context: Context, commands: string], number>(
   LIBRARY,
   "int nft_run_cmd_from_buffer(void *ctx, const char *buf)",
 );
+const runFile = foreign<[context: Context, path: string], number>(
+  LIBRARY,
+  "int nft_run_cmd_from_filename(void *ctx, const char *filename)",
+);
+const memfdCreate = libc<[name: string, flags: number], number>("int memfd_create(const char *name, uint flags)");
 const output = foreign<[context: Context], string>(LIBRARY, "const char *nft_ctx_get_output_buffer(void *ctx)");
 const errors = foreign<[context: Context], string>(LIBRARY, "const char *nft_ctx_get_error_buffer(void *ctx)");
 
+const MFD_CLOEXEC = 1;
 const NFT_CTX_OUTPUT_STATELESS = 1 << 2;
 
 /** How a listing is printed. */
@@ -49,16 +56,39 @@ export function runNft(commands: string, options: NftOptions = {}): string {
     if (options.stateless === true) setFlags(context, NFT_CTX_OUTPUT_STATELESS);
     if (options.check === true) setDryRun(context, true);
     const result = run(context, commands);
-    if (result !== 0) throw nftFault(commands, errors(context).trim());
+    if (result !== 0) throw nftFault(commands, placed(commands) ?? errors(context).trim());
     return output(context);
   } finally {
     contextFree(context);
   }
 }
 
+/**
+ * The errors again with the line that they are about: of commands from memory the library shows the first line only, of
+ * commands from a file the right one. Undefined where it finds nothing to complain of this time.
+ */
+function placed(commands: string): string | undefined {
+  const fd = memfdCreate("nftables", MFD_CLOEXEC);
+  if (fd < 0) return undefined;
+  const context = contextNew(0);
+  try {
+    writeSync(fd, commands);
+    if (context === null || bufferOutput(context) !== 0 || bufferError(context) !== 0) return undefined;
+    setDryRun(context, true);
+    const path = `/proc/self/fd/${fd}`;
+    if (runFile(context, path) === 0) return undefined;
+    return errors(context).replaceAll(`${path}:`, "line ").trim();
+  } finally {
+    if (context !== null) contextFree(context);
+    closeSync(fd);
+  }
+}
+
 function nftFault(commands: string, said: string): Fault {
   const [first = said, ...rest] = said.split("\n");
-  const sentence = first.replace(/^<cmdline>:\d+:\d+-\d+: /, "").replace(/^Error: /, "");
+  const sentence = first.replace(/^(?:line (\d+):(\d+)-\d+: )?Error: /, (_, line, column) =>
+    line === undefined ? "" : `line ${line}, column ${column}: `,
+  );
   const caret = rest.length === 0 ? "" : `\n${rest.join("\n")}`;
   const cure = /Operation not permitted/.test(sentence)
     ? errnoCure(1)
