@@ -348,6 +348,21 @@ test("a change of a wired pod that fails leaves the wiring, its former rules and
   });
 });
 
+test("a link of which only a part could be set gets that part back", async (t) => {
+  if (!needs(t, "root", "netns", "veth", "tun", "nft")) return;
+  await withPod(async (path) => {
+    const { taps } = applyKernel(path, wanted);
+    await settled(path, "tap0");
+    const before = dumpNetns(path);
+    assert.throws(
+      () => applyKernel(path, link({ mac: "02:00:00:00:00:09", mtu: 1_000_000 })),
+      (fault) => isFault(fault, "PB4000") && /mtu greater than device maximum/.test(fault.message),
+    );
+    assert.deepEqual(difference(before, dumpNetns(path)), same);
+    await closeFds([...taps.values()].flat());
+  });
+});
+
 test("what somebody removes or changes by hand is found and repaired, and nothing else is touched", async (t) => {
   if (!needs(t, "root", "netns", "veth", "tun", "nft")) return;
   await withPod(async (path) => {
