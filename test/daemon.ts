@@ -1,10 +1,12 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
+import { defaultConflist } from "../src/host/cni/default-network.ts";
+import { guestImageFolder } from "./guest/image-cache.ts";
 
 const execute = promisify(execFile);
 const ROOT = new URL("..", import.meta.url).pathname;
@@ -20,11 +22,23 @@ export interface Outcome {
   readonly stderr: string;
 }
 
+/** What test/probe.ts answers. */
+export type ProbeAnswer = Readonly<Record<string, unknown>> & { readonly ok: boolean };
+
+/** A machine outside of the host that stands for the rest of the world. */
+export interface Outside {
+  readonly addresses: readonly string[];
+  /** Addresses that called its server so far. */
+  clients(): readonly string[];
+}
+
 /** A daemon in a network namespace of its own that stands for the host, with its own data folder; gone after the test. */
 export class TestHost {
   readonly netns: string;
   readonly dataDir: string;
   readonly #processes: ChildProcess[] = [];
+  readonly #namespaces: string[] = [];
+  #upArguments: readonly string[] = [];
 
   private constructor(netns: string, dataDir: string) {
     this.netns = netns;
@@ -41,7 +55,7 @@ export class TestHost {
     t.after(async () => {
       await host.patchbay(["down", "--vms"]);
       for (const child of host.#processes) child.kill("SIGKILL");
-      await execute("ip", ["netns", "del", name]);
+      for (const namespace of [name, ...host.#namespaces]) await execute("ip", ["netns", "del", namespace]);
       await rm(dataDir, { recursive: true, force: true });
     });
     await host.run(["ip", "link", "set", "lo", "up"]);
@@ -51,9 +65,9 @@ export class TestHost {
   /** A command inside the host's namespace, run to its end. */
   async run(
     argv: readonly string[],
-    options: { readonly input?: string; readonly timeoutMs?: number } = {},
+    options: { readonly input?: string; readonly timeoutMs?: number; readonly netns?: string } = {},
   ): Promise<Outcome> {
-    const child = this.#spawn(argv, ["pipe", "pipe", "pipe"]);
+    const child = this.#spawn(argv, ["pipe", "pipe", "pipe"], options.netns);
     child.stdin?.on("error", () => undefined);
     child.stdin?.end(options.input ?? "");
     const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? PATIENCE_MS);
@@ -80,9 +94,60 @@ export class TestHost {
     return this.run([join(ROOT, "patchbay"), ...args, "--data-dir", this.dataDir], options);
   }
 
+  /** Lets the next daemons find the test guest, which all tests share. */
+  async useGuestImage(): Promise<void> {
+    this.#upArguments = [...this.#upArguments, "--image-dir", await guestImageFolder()];
+  }
+
+  /** Gives the pods of the next daemons addresses of these families only. */
+  async usePodNetwork(families: readonly (4 | 6)[]): Promise<void> {
+    const folder = join(this.dataDir, "cni", "net.d");
+    const conflist = defaultConflist({
+      dataDir: this.dataDir,
+      families: families.length === 2 ? "dual" : families[0] === 4 ? "ipv4" : "ipv6",
+    });
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, "10-patchbay.conflist"), JSON.stringify(conflist));
+  }
+
+  /** Another machine beside this host, with a server on port 8099 that tells who calls it. */
+  async makeOutside(families: readonly (4 | 6)[]): Promise<Outside> {
+    const name = `${this.netns.split("/").at(-1)}-o`;
+    await execute("ip", ["netns", "add", name]);
+    this.#namespaces.push(name);
+    const near = { 4: "192.0.2.1/24", 6: "2001:db8::1/64" } as const;
+    const far = { 4: "192.0.2.2", 6: "2001:db8::2" } as const;
+    await this.run(["ip", "link", "add", "out0", "type", "veth", "peer", "name", "eth0", "netns", name]);
+    await this.run(["ip", "link", "set", "out0", "up"]);
+    await execute("ip", ["-n", name, "link", "set", "eth0", "up"]);
+    for (const family of families) {
+      await this.run(["ip", "address", "add", near[family], "dev", "out0", ...(family === 6 ? ["nodad"] : [])]);
+      const address = `${far[family]}/${family === 4 ? 24 : 64}`;
+      await execute("ip", ["-n", name, "address", "add", address, "dev", "eth0", ...(family === 6 ? ["nodad"] : [])]);
+    }
+    const addresses = families.map((family) => far[family]);
+    const server = this.#spawn(
+      [process.execPath, join(ROOT, "test/probe.ts"), "serve", "::", "8099", "hello"],
+      ["ignore", "ignore", "pipe"],
+      `/run/netns/${name}`,
+    );
+    this.#processes.push(server);
+    const seen: string[] = [];
+    server.stderr?.setEncoding("utf8");
+    server.stderr?.on("data", (text: string) => seen.push(...text.split("\n").filter((line) => line !== "")));
+    await eventually("the outside server", () => Promise.resolve(seen.includes("listening")));
+    return {
+      addresses,
+      clients: () =>
+        seen.flatMap((line) =>
+          line.startsWith("client ") ? [line.slice("client ".length).replace("::ffff:", "")] : [],
+        ),
+    };
+  }
+
   /** `patchbay up --detach`; fails the test where the daemon does not come up. */
   async up(args: readonly string[] = []): Promise<void> {
-    const outcome = await this.patchbay(["up", "--detach", "--port", "0", ...args]);
+    const outcome = await this.patchbay(["up", "--detach", "--port", "0", ...this.#upArguments, ...args]);
     if (outcome.code !== 0) throw new Error(`patchbay up failed (${outcome.code}): ${outcome.stderr}${outcome.stdout}`);
   }
 
@@ -105,19 +170,24 @@ export class TestHost {
   }
 
   /** test/probe.ts inside the host's namespace. */
-  async probe(...args: readonly string[]): Promise<Readonly<Record<string, unknown>> & { readonly ok: boolean }> {
-    const outcome = await this.run([process.execPath, join(ROOT, "test/probe.ts"), ...args]);
+  probe(...args: readonly string[]): Promise<ProbeAnswer> {
+    return this.probeIn(this.netns, ...args);
+  }
+
+  /** test/probe.ts inside another namespace, such as a pod's. */
+  async probeIn(netns: string, ...args: readonly string[]): Promise<ProbeAnswer> {
+    const outcome = await this.run([process.execPath, join(ROOT, "test/probe.ts"), ...args], { netns });
     const answer: unknown = JSON.parse(outcome.stdout);
     if (typeof answer !== "object" || answer === null || !("ok" in answer)) throw new Error(`probe: ${outcome.stderr}`);
     return { ...answer, ok: answer.ok === true };
   }
 
   async daemonPid(): Promise<number> {
-    return Number(await readFile(join(this.dataDir, "patchbay.pid"), "utf8"));
+    return Number((await readFile(join(this.dataDir, "patchbay.pid"), "utf8")).split("\n")[0]);
   }
 
-  #spawn(argv: readonly string[], stdio: ("pipe" | "ignore")[]): ChildProcess {
-    return spawn("nsenter", [`--net=${this.netns}`, "--", ...argv], {
+  #spawn(argv: readonly string[], stdio: ("pipe" | "ignore")[], netns = this.netns): ChildProcess {
+    return spawn("nsenter", [`--net=${netns}`, "--", ...argv], {
       stdio,
       env: { ...process.env, PATCHBAY_DATA_DIR: this.dataDir },
     });

@@ -1,4 +1,5 @@
 import { stringify } from "yaml";
+import { GUEST_KERNEL_ARGS } from "../src/host/images/build-guest.ts";
 
 /** What a test says of its guest; the rest is the same for all. */
 export interface GuestWish {
@@ -30,7 +31,7 @@ export function guestManifest(wish: GuestWish): string {
         firmware: {
           kernelBoot: {
             container: { image: "patchbay/guest:latest", kernelPath: "/boot/vmlinuz", initrdPath: "/boot/initrd" },
-            kernelArgs: "console=ttyS0",
+            kernelArgs: GUEST_KERNEL_ARGS,
           },
         },
         resources: { requests: { memory: wish.memory ?? "192Mi" } },

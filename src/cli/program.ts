@@ -46,7 +46,92 @@ function build(ended: (code: number) => void): Command {
     .addHelpText("after", "\nExit code: 0 when nothing needed is missing, 1 when something is, 2 on wrong usage.")
     .action(async (options: SetupOptions) => ended(await (await import("./setup.ts")).setup(options)));
 
+  addDaemonCommands(program, ended);
+  addManifestCommands(program, ended);
+  addImageCommands(program, ended);
   return program;
+}
+
+/** Options of a daemon's start. */
+function upOptions(command: Command): Command {
+  return command
+    .option("--port <port>", "port of the API on 127.0.0.1; 0: any free one", "16443")
+    .option("--node-name <name>", "name of this node; default: the host name")
+    .option("--image-dir <folder>", "where images live; default: images below the data folder")
+    .option("--cni-conf-dir <folder>", "CNI configurations; default: the embedded network's, below the data folder")
+    .option("--cni-bin-dir <folders>", "CNI plugins, separated by colons; default: /usr/lib/cni:/opt/cni/bin");
+}
+
+function addDaemonCommands(program: Command, ended: (code: number) => void): void {
+  upOptions(program.command("up").description("run the daemon: API, controllers and node in one process"))
+    .option("--detach", "return when it is ready, and let it run")
+    .action(async (_options, command: Command) => ended(await (await import("./up.ts")).up(command.optsWithGlobals())));
+  program
+    .command("down")
+    .description("stop the daemon; its guests go on")
+    .option("--vms", "stop every VM as well, and leave nothing behind")
+    .action(async (_options, command: Command) =>
+      ended(await (await import("./down.ts")).down(command.optsWithGlobals())),
+    );
+  program
+    .command("console")
+    .description("the serial console of a VMI; Ctrl-] leaves it")
+    .argument("<vmi>", "name, or namespace/name")
+    .option("-n, --namespace <namespace>", "where the VMI is", "default")
+    .action(async (name: string, _options, command: Command) =>
+      ended(await (await import("./console.ts")).consoleOf(name, command.optsWithGlobals())),
+    );
+  upOptions(
+    program.command("demo").description("set up, boot the example, fetch its page over IPv4 and IPv6, clean up"),
+  ).action(async (_options, command: Command) =>
+    ended(await (await import("./demo.ts")).demo(command.optsWithGlobals())),
+  );
+}
+
+function addManifestCommands(program: Command, ended: (code: number) => void): void {
+  const files = ["-f, --filename <file...>", "files, folders, or - for stdin"] as const;
+  upOptions(program.command("run").description("apply manifests, wait for the guests, and say how to reach them"))
+    .requiredOption(...files)
+    .option("--timeout <seconds>", "how long to wait for each VM", "120")
+    .action(async (_options, command: Command) =>
+      ended(await (await import("./run.ts")).run(command.optsWithGlobals())),
+    );
+  program
+    .command("plan")
+    .description("what would be built for the VMIs of manifests; nothing is done")
+    .requiredOption(...files)
+    .option("--config <file>", "the KubeVirt resource whose configuration holds")
+    .addOption(outputOption())
+    .action(async (_options, command: Command) => ended((await import("./plan.ts")).plan(command.optsWithGlobals())));
+}
+
+function addImageCommands(program: Command, ended: (code: number) => void): void {
+  const image = program.command("image").description("the local image store");
+  const add = (usage: string, description: string): Command =>
+    image
+      .command(usage)
+      .description(description)
+      .option("--image-dir <folder>", "where images live; default: images below the data folder")
+      .addOption(outputOption());
+  add("build-guest", "make patchbay/guest:latest out of Debian's kernel and busybox").action(
+    async (_options, command: Command) =>
+      ended(await (await import("./image.ts")).imageBuildGuest(command.optsWithGlobals())),
+  );
+  add("ls", "list the images").action(async (_options, command: Command) =>
+    ended(await (await import("./image.ts")).imageList(command.optsWithGlobals())),
+  );
+  add("import <name> <path>", "take an image from an OCI layout, an OCI archive or a Docker archive").action(
+    async (name: string, path: string, _options, command: Command) =>
+      ended(await (await import("./image.ts")).imageImport(name, path, command.optsWithGlobals())),
+  );
+  add("tag <name> <other>", "give an image another name").action(
+    async (name: string, other: string, _options, command: Command) =>
+      ended(await (await import("./image.ts")).imageTag(name, other, command.optsWithGlobals())),
+  );
+  add("rm <name>", "remove a name, and with the last one the image").action(
+    async (name: string, _options, command: Command) =>
+      ended(await (await import("./image.ts")).imageRemove(name, command.optsWithGlobals())),
+  );
 }
 
 /** What a thrown thing says on the terminal: code, sentence, place and cure of a fault; the stack of a defect. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type GuestDisk, type GuestSpec, guestFiles } from "../host/guest/command-line.ts";
+import type { GuestDisk, GuestSpec } from "../host/guest/command-line.ts";
 import type { QemuFacts } from "../host/guest/qemu-facts.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
@@ -52,7 +52,6 @@ export function guestSpec(
   vmi: Stored<VirtualMachineInstance>,
   record: PodRecord,
   storage: GuestStorage,
-  runDir: string,
 ): GuestSpec {
   const { hardware, wiring } = record;
   if (hardware === undefined || wiring === undefined) {
@@ -66,7 +65,6 @@ export function guestSpec(
     accel: parts.accel,
     disks: storage.disks,
     nics: wiring.nics,
-    files: guestFiles(runDir),
     ...(storage.kernelBoot === undefined
       ? {}
       : { kernelBoot: { ...storage.kernelBoot, args: vmi.spec.domain.firmware?.kernelBoot?.kernelArgs ?? "" } }),

@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { GuestDisk } from "../host/guest/command-line.ts";
 import { type ImageStore, noImage } from "../host/images/store.ts";
-import { cloudInitDisk, containerDisk, kernelBoot } from "../host/images/volumes.ts";
+import { cloudInitDisk, containerDisk, kernelBoot, placeFile } from "../host/images/volumes.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance, VmiSpec } from "../model/api/vmi.ts";
 import { Fault } from "../model/fault.ts";
@@ -35,6 +35,9 @@ type Disk = NonNullable<VmiSpec["domain"]["devices"]["disks"]>[number];
 type Volume = NonNullable<VmiSpec["volumes"]>[number];
 type CloudInit = NonNullable<Volume["cloudInitNoCloud"]>;
 
+/** Names in the guest's folder, which is where QEMU runs. */
+const KERNEL = "kernel";
+const INITRD = "initrd";
 const BUSES: readonly DiskBus[] = ["virtio", "sata", "scsi", "usb"];
 
 /**
@@ -77,7 +80,10 @@ export async function prepareVolumes(
   const disks: GuestDisk[] = [];
   for (const volume of volumes) disks.push(await makeDisk(parts, vmi, volume, runDir));
   if (kernel === undefined) return { disks };
-  return { disks, kernelBoot: await kernelBoot(parts.images, kernel.image, kernel.kernelPath, kernel.initrdPath) };
+  const files = await kernelBoot(parts.images, kernel.image, kernel.kernelPath, kernel.initrdPath);
+  await placeFile(files.kernel, join(runDir, KERNEL));
+  if (files.initrd !== undefined) await placeFile(files.initrd, join(runDir, INITRD));
+  return { disks, kernelBoot: { kernel: KERNEL, ...(files.initrd === undefined ? {} : { initrd: INITRD }) } };
 }
 
 async function makeDisk(parts: VolumeParts, vmi: Vmi, volume: FoundVolume, runDir: string): Promise<GuestDisk> {
@@ -92,17 +98,17 @@ async function makeDisk(parts: VolumeParts, vmi: Vmi, volume: FoundVolume, runDi
   };
   switch (source.kind) {
     case "containerDisk": {
-      const path = join(runDir, `${name}.qcow2`);
-      await containerDisk(parts.images, source.image, source.path, path);
+      const path = `${name}.qcow2`;
+      await containerDisk(parts.images, source.image, source.path, join(runDir, path));
       return { ...disk, path, format: "qcow2" };
     }
     case "cloudInit": {
-      const path = join(runDir, `${name}.img`);
+      const path = `${name}.img`;
       const { userData, networkData } = source;
       const instanceId = `${vmi.metadata.name}.${vmi.metadata.namespace}`;
       await cloudInitDisk(
         { instanceId, hostname: hostNameOf(vmi), userData, ...(networkData === undefined ? {} : { networkData }) },
-        path,
+        join(runDir, path),
       );
       return { ...disk, path, format: "raw", readOnly: true };
     }

@@ -71,7 +71,7 @@ export async function bringUp(
     parts.records.put(wired);
     const place = { netns, runDir: join(parts.guestsDir, podUid), logFile: join(parts.logsDir, `${podUid}.log`) };
     const disks = await prepareVolumes(parts, vmi, volumes, place.runDir);
-    const spec = guestSpec(parts, vmi, wired, disks, place.runDir);
+    const spec = guestSpec(parts, vmi, wired, disks);
     signal.throwIfAborted();
     const { taps } = applyKernel(netns, wiring.kernel);
     try {

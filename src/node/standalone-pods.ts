@@ -1,4 +1,5 @@
 import { podNetworkOf } from "../host/cni/conf-dir.ts";
+import { readHostResolver } from "../host/cni/host-resolver.ts";
 import { addNetwork, type CniHost, delNetwork, listCached } from "../host/cni/network.ts";
 import { networkStatusOf } from "../host/cni/network-status.ts";
 import { createNetns, deleteNetns, netnsPath } from "../host/linux/netns.ts";
@@ -11,10 +12,8 @@ import type { PodSource, SandboxRequest } from "./pod-source.ts";
 export interface StandaloneOptions {
   readonly confDir: string;
   readonly binDirs: readonly string[];
-  /** Where CNI's results are kept: `D/cni/results`. */
+  /** Where CNI's records are kept: `D/cni`. */
   readonly cacheDir: string;
-  /** The host's resolv.conf as text, read anew for each pod. */
-  readonly hostResolvConf: () => { readonly hostResolvConf: string; readonly behindStub?: string };
 }
 
 /** Names are made of the pod's UID, so that what was made can be found without its record. */
@@ -31,8 +30,11 @@ export function standalonePods(options: StandaloneOptions): PodSource {
   });
   const release = async (podUid: string): Promise<void> => {
     const attachments = listCached(options.cacheDir).attachments.filter(({ containerId }) => containerId === podUid);
-    for (const { containerId, ifName } of attachments.reverse()) await delNetwork({ containerId, ifName }, host());
-    deleteNetns(netnsName(podUid));
+    try {
+      for (const { containerId, ifName } of attachments.reverse()) await delNetwork({ containerId, ifName }, host());
+    } finally {
+      deleteNetns(netnsName(podUid));
+    }
   };
   return {
     netnsOf: (podUid) => netnsPath(netnsName(podUid)),
@@ -48,12 +50,13 @@ export function standalonePods(options: StandaloneOptions): PodSource {
         const { links, routes } = readLinks(netns);
         const resolver = podResolver({
           ...request,
-          ...options.hostResolvConf(),
+          ...readHostResolver(),
           cniDns: added.result.dns,
         });
         return { netns, facts: { podUid: request.podUid, links, routes, resolver, networkStatus }, networkStatus };
       } catch (thrown) {
-        await release(request.podUid);
+        // What cannot be undone now is tried again when the pod is released.
+        await release(request.podUid).catch(() => undefined);
         throw thrown;
       }
     },

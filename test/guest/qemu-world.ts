@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import type { TestContext } from "node:test";
-import { type GuestSpec, guestFiles } from "../../src/host/guest/command-line.ts";
+import type { GuestSpec } from "../../src/host/guest/command-line.ts";
 import { qemuFacts } from "../../src/host/guest/qemu-facts.ts";
 import { GUEST_KERNEL_ARGS } from "../../src/host/images/build-guest.ts";
 import { createNetns, deleteNetns, within } from "../../src/host/linux/netns.ts";
@@ -102,7 +102,6 @@ export async function tinySpec(
     kernelBoot: { kernel, initrd, args: GUEST_KERNEL_ARGS },
     disks: [],
     nics,
-    files: guestFiles(at.runDir),
   };
 }
 

@@ -39,7 +39,6 @@ function spec(
     }),
     disks,
     nics,
-    files: guestFiles("/d/vms/uid"),
     ...(more.kernelBoot === undefined ? {} : { kernelBoot: more.kernelBoot }),
   };
 }
@@ -70,9 +69,9 @@ test("a guest with one NIC and a kernel, whole", () => {
     "-boot menu=off,strict=on",
     "-display none",
     "-action shutdown=pause",
-    "-chardev socket,id=qmp,path=/d/vms/uid/qmp.sock,server=on,wait=off",
+    "-chardev socket,id=qmp,path=./qmp.sock,server=on,wait=off",
     "-mon chardev=qmp,mode=control",
-    "-chardev socket,id=serial0,path=/d/vms/uid/serial.sock,server=on,wait=off,logfile=/d/vms/uid/console.log,logappend=on",
+    "-chardev socket,id=serial0,path=./serial.sock,server=on,wait=off,logfile=./console.log,logappend=on",
     "-device isa-serial,chardev=serial0",
     "-kernel /i/vmlinuz",
     "-initrd /i/initrd",
@@ -83,7 +82,7 @@ test("a guest with one NIC and a kernel, whole", () => {
     "-device pcie-root-port,id=port.4,bus=pcie.0,addr=0x2.0x3,chassis=4,slot=4",
     "-device pcie-root-port,id=port.5,bus=pcie.0,addr=0x2.0x4,chassis=5,slot=5",
     "-device virtio-serial-pci,id=channels,disable-legacy=on,bus=pcie.0,addr=0x1e.0x0,multifunction=on",
-    "-chardev socket,id=agent0,path=/d/vms/uid/agent.sock,server=on,wait=off",
+    "-chardev socket,id=agent0,path=./agent.sock,server=on,wait=off",
     "-device virtserialport,bus=channels.0,chardev=agent0,name=org.qemu.guest_agent.0",
     "-netdev tap,id=host-default,fds=3",
     "-device virtio-net-pci,id=ua-default,netdev=host-default,mac=02:00:00:00:00:01,bus=port.1,addr=0x0.0x0,disable-legacy=on,host_mtu=1450,romfile=",

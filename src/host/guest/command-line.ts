@@ -13,7 +13,11 @@ import type { GuestNic } from "../../model/wiring/wiring.ts";
 import { diskArguments } from "./disk-arguments.ts";
 import { at, escaped, option, socket } from "./qemu-options.ts";
 
-/** Everything that decides QEMU's command line but the numbers of the tap fds. Plain data. */
+/**
+ * Everything that decides QEMU's command line but the numbers of the tap fds. Plain data.
+ *
+ * Paths may be relative: QEMU runs in the guest's folder.
+ */
 export interface GuestSpec {
   /** Shown in the process list and in QEMU's messages. */
   readonly name: string;
@@ -23,7 +27,6 @@ export interface GuestSpec {
   readonly kernelBoot?: { readonly kernel: string; readonly initrd?: string; readonly args: string };
   readonly disks: readonly GuestDisk[];
   readonly nics: readonly GuestNic[];
-  readonly files: GuestFiles;
 }
 
 export interface GuestDisk {
@@ -81,7 +84,8 @@ export function guestFiles(runDir: string): GuestFiles {
  * @throws Fault PB5059
  */
 export function qemuCommandLine(spec: GuestSpec, fds: ReadonlyMap<string, readonly number[]>): string[] {
-  const { hardware, files } = spec;
+  const { hardware } = spec;
+  const files = guestFiles(".");
   const boot = bootIndexes(spec);
   const { cpu } = hardware;
   return [
@@ -151,7 +155,7 @@ function controllers(spec: GuestSpec): string[][] {
       case channelId:
         return [
           ["-device", option("virtio-serial-pci", { id, "disable-legacy": true, ...at(place) })],
-          ["-chardev", socket("agent0", spec.files.agent)],
+          ["-chardev", socket("agent0", guestFiles(".").agent)],
           ["-device", option("virtserialport", { bus: `${id}.0`, chardev: "agent0", name: "org.qemu.guest_agent.0" })],
         ];
       case rngId:

@@ -69,7 +69,7 @@ async function start(
   fds: ReadonlyMap<string, readonly number[]>,
   place: GuestPlace,
 ): Promise<RunningGuest> {
-  guestFiles(place.runDir);
+  const files = guestFiles(place.runDir);
   const user = userFor(spec.accel);
   const program = qemuPath();
   const { numbers, stdio } = childFds(fds);
@@ -85,7 +85,8 @@ async function start(
       spawn(program, args, {
         ...user,
         detached: true,
-        cwd: "/",
+        // QEMU names its files relative to this: what lies above need not be open to its user.
+        cwd: place.runDir,
         env: { PATH: "/usr/bin:/bin" },
         stdio: ["ignore", log, log, ...stdio],
       }),
@@ -106,7 +107,7 @@ async function start(
   try {
     place.started?.(record);
     child.unref();
-    const qmp = await Promise.race([firstConnection(spec.files.qmp, exit), exit.then(() => undefined)]);
+    const qmp = await Promise.race([firstConnection(files.qmp, exit), exit.then(() => undefined)]);
     if (qmp === undefined) throw await notStarted(exit, place, logStart);
     const guest = runningGuest(record, qmp, exit, logStart);
     if (startsPaused(spec)) {

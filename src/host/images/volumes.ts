@@ -1,5 +1,6 @@
-import { chown, open, rm, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { constants } from "node:fs";
+import { chown, copyFile, link, open, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { Fault } from "../../model/fault.ts";
 import { findQemuUser } from "../guest/process.ts";
 import { isoImage } from "./iso9660.ts";
@@ -39,9 +40,23 @@ export async function containerDisk(
   const inImage = path ?? (await onlyDisk(store, image));
   const base = await store.extract(image, inImage);
   const format = await diskFormat(base, image, inImage);
+  const beside = `${basename(overlayPath)}.base`;
+  await placeFile(base, join(dirname(overlayPath), beside));
   await making(overlayPath, () =>
-    runProgram("qemu-img", ["create", "-q", "-f", "qcow2", "-F", format, "-b", base, overlayPath]),
+    runProgram("qemu-img", ["create", "-q", "-f", "qcow2", "-F", format, "-b", beside, overlayPath]),
   );
+}
+
+/** Puts a read-only file of the store into a guest's folder: a second name of it, or a copy on another file system. */
+export async function placeFile(file: string, path: string): Promise<void> {
+  await rm(path, { force: true });
+  try {
+    await link(file, path);
+  } catch (thrown) {
+    if (!(thrown instanceof Error && "code" in thrown && (thrown.code === "EXDEV" || thrown.code === "EMLINK")))
+      throw thrown;
+    await making(path, () => copyFile(file, path, constants.COPYFILE_FICLONE));
+  }
 }
 
 /** Writes the NoCloud disk: ISO 9660 labelled `cidata`, read-only, of QEMU's user. Fails with PB5007, PB5009. */

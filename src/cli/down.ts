@@ -1,0 +1,87 @@
+import { existsSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { pino } from "pino";
+import type { KubeClient } from "../client/client.ts";
+import { removeDefaultNetwork } from "../host/cni/default-network.ts";
+import { vmiResource } from "../model/api/references.ts";
+import { isApiError } from "../model/api/status.ts";
+import { Fault } from "../model/fault.ts";
+import { type Vmi, withApi } from "./api-access.ts";
+import { startDaemon } from "./daemon.ts";
+import { claimDataFolder, isLiving, leaveDataFolder, livingDaemon } from "./daemon-process.ts";
+import { type DataPaths, dataPaths } from "./paths.ts";
+
+/** Options of `patchbay down`. */
+export interface DownOptions {
+  readonly dataDir: string;
+  readonly vms?: boolean;
+}
+
+const STOP_MS = 30_000;
+const DELETE_MS = 120_000;
+const POLL_MS = 50;
+
+/** Stops the daemon; with `--vms` the VMs before it, so that nothing is left on the machine but the data folder. */
+export async function down({ dataDir, vms }: DownOptions): Promise<number> {
+  const paths = dataPaths(dataDir);
+  const living = livingDaemon(paths);
+  if (vms === true) await (living === undefined ? withoutDaemon(paths) : withApi(paths, deleteAll));
+  const daemon = livingDaemon(paths);
+  if (daemon !== undefined) {
+    process.kill(daemon.pid, "SIGTERM");
+    const deadline = performance.now() + STOP_MS;
+    while (isLiving(daemon)) {
+      if (performance.now() > deadline) {
+        throw new Fault("PB6106", `The daemon (process ${daemon.pid}) does not stop.`, {
+          cure: `kill -9 ${daemon.pid}`,
+        });
+      }
+      await sleep(POLL_MS);
+    }
+  }
+  if (vms === true && existsSync(paths.root)) await removeDefaultNetwork(paths.root, paths.cni);
+  process.stderr.write(daemon === undefined && vms !== true ? `patchbay: no daemon runs on ${paths.root}\n` : "");
+  return 0;
+}
+
+/** What a daemon that is gone has left can only be undone by one: it is started for that. */
+async function withoutDaemon(paths: DataPaths): Promise<void> {
+  if (!existsSync(paths.kubeconfig)) return;
+  claimDataFolder(paths);
+  try {
+    const daemon = await startDaemon({ paths, port: 0, log: pino({ level: "silent" }) });
+    try {
+      await withApi(paths, deleteAll);
+    } finally {
+      await daemon.close();
+    }
+  } finally {
+    leaveDataFolder(paths);
+  }
+}
+
+/** Deletes every VMI and waits until their pods are given back. */
+async function deleteAll(client: KubeClient): Promise<void> {
+  const { items } = await client.list<Vmi>(vmiResource);
+  for (const { metadata } of items) {
+    try {
+      await client.delete(vmiResource, metadata, { uid: metadata.uid });
+    } catch (thrown) {
+      if (!isApiError(thrown, "NotFound")) throw thrown;
+    }
+  }
+  const deadline = performance.now() + DELETE_MS;
+  for (;;) {
+    const left = (await client.list<Vmi>(vmiResource)).items.filter(({ metadata }) =>
+      items.some((vmi) => vmi.metadata.uid === metadata.uid),
+    );
+    if (left.length === 0) return;
+    if (performance.now() > deadline) {
+      const names = left.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`).join(", ");
+      throw new Fault("PB6106", `These VMs are not gone after ${DELETE_MS / 1000} s: ${names}.`, {
+        cure: "Look at the daemon's log; kubectl describe says what holds them.",
+      });
+    }
+    await sleep(POLL_MS);
+  }
+}

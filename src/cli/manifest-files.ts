@@ -1,0 +1,52 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { Fault } from "../model/fault.ts";
+import { type Manifests, readManifests } from "../model/manifest/read.ts";
+
+/** A manifest's text with the name that findings show. */
+export interface ManifestText {
+  readonly file: string;
+  readonly text: string;
+}
+
+/** The texts of files, of the YAML and JSON files of folders, and of stdin (`-`). PB1000 where one cannot be read. */
+export function manifestTexts(names: readonly string[]): ManifestText[] {
+  return names.flatMap((name): ManifestText[] => {
+    if (name === "-") return [{ file: "stdin", text: readText(0, "stdin") }];
+    try {
+      if (!statSync(name).isDirectory()) return [{ file: name, text: readText(name, name) }];
+      return readdirSync(name)
+        .filter((file) => /\.(ya?ml|json)$/.test(file))
+        .sort()
+        .map((file) => ({ file: join(name, file), text: readText(join(name, file), join(name, file)) }));
+    } catch (thrown) {
+      throw unreadable(name, thrown);
+    }
+  });
+}
+
+/** Reads the texts as manifests. */
+export function readAll(texts: readonly ManifestText[]): readonly Manifests[] {
+  return texts.map(({ file, text }) => readManifests(text, file));
+}
+
+function readText(source: string | number, name: string): string {
+  try {
+    return readFileSync(source, "utf8");
+  } catch (thrown) {
+    throw unreadable(name, thrown);
+  }
+}
+
+function unreadable(name: string, thrown: unknown): Fault {
+  if (thrown instanceof Fault) return thrown;
+  const why =
+    thrown instanceof Error && "code" in thrown && thrown.code === "ENOENT"
+      ? "there is no such file or folder"
+      : String(thrown);
+  return new Fault("PB1000", `${name} cannot be read: ${why}.`, {
+    place: name,
+    cure: "Name a file, a folder, or - for stdin.",
+    cause: thrown,
+  });
+}

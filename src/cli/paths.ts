@@ -1,0 +1,32 @@
+import { join, resolve } from "node:path";
+
+/** Where things lie below a data folder. */
+export interface DataPaths {
+  readonly root: string;
+  readonly kubeconfig: string;
+  readonly pidFile: string;
+  readonly log: string;
+  readonly pods: string;
+  readonly guests: string;
+  readonly logs: string;
+  readonly images: string;
+  readonly cache: string;
+  /** Configuration of the embedded network, records of attachments, addresses given out. */
+  readonly cni: string;
+}
+
+export function dataPaths(dataDir: string): DataPaths {
+  const root = resolve(dataDir);
+  return {
+    root,
+    kubeconfig: join(root, "kubeconfig"),
+    pidFile: join(root, "patchbay.pid"),
+    log: join(root, "daemon.log"),
+    pods: join(root, "pods"),
+    guests: join(root, "guests"),
+    logs: join(root, "logs"),
+    images: join(root, "images"),
+    cache: join(root, "cache"),
+    cni: join(root, "cni"),
+  };
+}

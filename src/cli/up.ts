@@ -1,0 +1,139 @@
+import { spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { pino } from "pino";
+import { makeKubeClient } from "../client/client.ts";
+import { loadKubeconfig } from "../client/kubeconfig.ts";
+import { Fault, isFault } from "../model/fault.ts";
+import { startDaemon } from "./daemon.ts";
+import { claimDataFolder, leaveDataFolder, livingDaemon } from "./daemon-process.ts";
+import { type DataPaths, dataPaths } from "./paths.ts";
+
+/** Options of `patchbay up`. */
+export interface UpOptions {
+  readonly dataDir: string;
+  readonly port: string;
+  readonly nodeName?: string;
+  readonly imageDir?: string;
+  readonly cniConfDir?: string;
+  readonly cniBinDir?: string;
+  readonly detach?: boolean;
+}
+
+const READY_MS = 60_000;
+const POLL_MS = 50;
+/** The daemon's last lines, where it did not come up. */
+const LAST_LINES = 5;
+
+/** Runs the daemon, in front until a signal, or behind with `--detach`. */
+export async function up(options: UpOptions): Promise<number> {
+  const paths = dataPaths(options.dataDir);
+  if (process.getuid?.() !== 0) {
+    throw new Fault("PB6113", "patchbay up needs root: it makes network namespaces and runs CNI plugins.", {
+      cure: "Run it with sudo. `patchbay validate` and `patchbay plan` need no root.",
+    });
+  }
+  const port = Number(options.port);
+  if (!/^\d+$/.test(options.port) || port > 65_535) {
+    process.stderr.write(`patchbay: --port ${options.port} is no port: give 1 to 65535, or 0 for any free one.\n`);
+    return 2;
+  }
+  mkdirSync(paths.root, { recursive: true, mode: 0o700 });
+  return options.detach === true ? behind(paths, options) : inFront(paths, port, options);
+}
+
+async function inFront(paths: DataPaths, port: number, options: UpOptions): Promise<number> {
+  claimDataFolder(paths);
+  const log = pino({ level: process.env["PATCHBAY_LOG_LEVEL"] ?? "info" }, process.stdout);
+  try {
+    const stop = new Promise<string>((resolve) => {
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve(signal));
+    });
+    const { nodeName, imageDir, cniConfDir, cniBinDir } = options;
+    const daemon = await startDaemon({
+      paths,
+      port,
+      log,
+      ...(nodeName === undefined ? {} : { nodeName }),
+      ...(imageDir === undefined ? {} : { imageDir }),
+      ...(cniConfDir === undefined ? {} : { cniConfDir }),
+      ...(cniBinDir === undefined ? {} : { cniBinDir }),
+    });
+    process.stderr.write(`${exportLine(paths)}\n`);
+    log.info({ signal: await stop }, "stopping; guests go on");
+    await daemon.close();
+    return 0;
+  } finally {
+    leaveDataFolder(paths);
+  }
+}
+
+async function behind(paths: DataPaths, options: UpOptions): Promise<number> {
+  const living = livingDaemon(paths);
+  if (living === undefined) await startBehind(paths, options);
+  else process.stderr.write(`patchbay: a daemon runs already on ${paths.root} (process ${living.pid})\n`);
+  process.stdout.write(`${exportLine(paths)}\n`);
+  return 0;
+}
+
+/** Starts the daemon as a process of its own and returns when it is ready. PB6111 where it is not. */
+export async function startBehind(paths: DataPaths, options: UpOptions): Promise<void> {
+  const log = openSync(paths.log, "a", 0o600);
+  const begin = statSync(paths.log).size;
+  const child = spawn(process.execPath, [...process.execArgv, process.argv[1] ?? "", ...upArguments(options)], {
+    detached: true,
+    stdio: ["ignore", log, log],
+  });
+  closeSync(log);
+  const exited = new Promise<number | null>((resolve) => {
+    child.once("exit", (code) => resolve(code));
+    child.once("error", () => resolve(null));
+  });
+  child.unref();
+  const deadline = performance.now() + READY_MS;
+  while (!(await answers(paths, child.pid))) {
+    const over = await Promise.race([exited.then(() => true), sleep(POLL_MS, false)]);
+    if (!over && performance.now() < deadline) continue;
+    const lines = readFileSync(paths.log, "utf8").slice(begin).trim().split("\n").slice(-LAST_LINES).join("\n");
+    const how = over ? "ended before it was ready" : `is not ready after ${READY_MS / 1000} s`;
+    throw new Fault("PB6111", `The daemon ${how}:\n${lines}`, {
+      place: paths.log,
+      cure: `The whole log is ${paths.log}.`,
+    });
+  }
+}
+
+/** True when the daemon of this very process number says that it is ready. */
+async function answers(paths: DataPaths, pid: number | undefined): Promise<boolean> {
+  if (livingDaemon(paths)?.pid !== pid) return false;
+  try {
+    const client = makeKubeClient(loadKubeconfig(paths.kubeconfig));
+    try {
+      await client.raw("/readyz");
+      return true;
+    } finally {
+      client.close();
+    }
+  } catch (thrown) {
+    if (isFault(thrown)) return false;
+    throw thrown;
+  }
+}
+
+function upArguments(options: UpOptions): string[] {
+  return [
+    "up",
+    "--data-dir",
+    options.dataDir,
+    "--port",
+    options.port,
+    ...(options.nodeName === undefined ? [] : ["--node-name", options.nodeName]),
+    ...(options.imageDir === undefined ? [] : ["--image-dir", options.imageDir]),
+    ...(options.cniConfDir === undefined ? [] : ["--cni-conf-dir", options.cniConfDir]),
+    ...(options.cniBinDir === undefined ? [] : ["--cni-bin-dir", options.cniBinDir]),
+  ];
+}
+
+export function exportLine(paths: DataPaths): string {
+  return `export KUBECONFIG=${paths.kubeconfig}`;
+}
