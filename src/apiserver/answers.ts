@@ -4,6 +4,8 @@ import { sentence } from "../model/fault.ts";
 
 const JSON_TYPE = "application/json";
 const LONGEST_WARNINGS = 4096;
+/** A client that takes nothing of its answer for so long is cut off. */
+const STALL_MS = 60_000;
 
 /** Ends a response with a text, JSON unless the type says otherwise. */
 export function answerText(
@@ -16,6 +18,7 @@ export function answerText(
   addWarnings(response, warnings);
   // Bytes: a text would be sent in one piece with the headers, and those re-encoded with it.
   const bytes = typeof text === "string" ? Buffer.from(text, "utf8") : text;
+  response.setTimeout(STALL_MS, () => response.destroy());
   response.writeHead(code, {
     "content-type": type,
     "content-length": bytes.length,

@@ -36,9 +36,14 @@ export function startCollector(machinery: Machinery): Collector {
   function look(uid: string, failures = 0): void {
     if (closed) return;
     queue.set(uid, failures);
+    start();
+  }
+
+  function start(): void {
     running ??= drain().finally(() => {
       running = undefined;
-      if (queue.size > 0 && !closed) look([...queue.keys()][0] ?? uid);
+      // What came after the last look at the queue.
+      if (queue.size > 0 && !closed) start();
     });
   }
 
@@ -127,6 +132,8 @@ export function startCollector(machinery: Machinery): Collector {
     for (const stored of store.inNamespace(name)) {
       const kind = catalog.stored(stored.group, stored.plural);
       if (kind !== undefined) await erase(kind, stored);
+      // Nobody can ask for an object of a kind that is no longer served, nor delete it.
+      else await store.transact((transaction) => transaction.remove(stored, () => stored.body));
     }
     await removeEmptyNamespace(machinery, definition, name);
   }

@@ -34,14 +34,22 @@ function unknownField({ path, hint }: ShapeProblem): string {
   return `unknown field "${path}"${hint === undefined ? "" : ` (${hint})`}`;
 }
 
-function causeOf({ path, kind, expected, hint }: ShapeProblem): StatusCause {
+function causeOf({ path, kind, expected, found, hint }: ShapeProblem): StatusCause {
   const more = hint === undefined ? "" : ` (${hint})`;
   switch (kind) {
     case "missing":
       return { reason: "FieldValueRequired", field: path, message: `Required value: expected ${expected}${more}` };
     case "type":
-      return { reason: "FieldValueTypeInvalid", field: path, message: `Invalid value: expected ${expected}${more}` };
+      return {
+        reason: "FieldValueTypeInvalid",
+        field: path,
+        message: `Invalid value: expected ${expected}, found ${found}${more}`,
+      };
     default:
-      return { reason: "FieldValueInvalid", field: path, message: `Invalid value: expected ${expected}${more}` };
+      return {
+        reason: "FieldValueInvalid",
+        field: path,
+        message: `Invalid value: expected ${expected}, found ${found}${more}`,
+      };
   }
 }

@@ -266,6 +266,8 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
     try {
       await handle(request, response, user);
     } catch (thrown) {
+      // The client went away in the middle of its request: there is nobody to answer.
+      if (response.destroyed || request.errored !== null) return;
       const known = isApiError(thrown);
       if (!known) log.error({ err: thrown, method: request.method, url: request.url }, "a request failed");
       const error = known ? thrown : internalError();

@@ -49,6 +49,16 @@ export function requireNamespace(
   }
 }
 
+/** The label by which selectors find a namespace. */
+const NAME_LABEL = "kubernetes.io/metadata.name";
+
+/** A namespace as it is stored first: with the label of its name, and active. */
+export function asNewNamespace(namespace: KubeObject): KubeObject {
+  const { name, labels } = namespace.metadata;
+  const labelled = { ...namespace, metadata: { ...namespace.metadata, labels: { ...labels, [NAME_LABEL]: name } } };
+  return withPhase(labelled, "Active");
+}
+
 /** What Kubernetes keeps in a namespace's status. */
 export function withPhase(namespace: KubeObject, phase: "Active" | "Terminating"): KubeObject {
   return { ...namespace, status: { ...objectAt(namespace, "status"), phase } };

@@ -92,7 +92,12 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     });
     const port = await listen(server, options.port, host);
     const url = `https://${host}:${port}`;
-    writePrivateFile(join(dataDir, "kubeconfig"), kubeconfig(url, credentials));
+    try {
+      writePrivateFile(join(dataDir, "kubeconfig"), kubeconfig(url, credentials));
+    } catch (thrown) {
+      server.close();
+      throw thrown;
+    }
     const collector = startCollector(machinery);
     const renewal = setInterval(() => void renew(server, pki, log), DAY_MS);
     renewal.unref();
@@ -181,7 +186,7 @@ async function makePermanentNamespaces(machinery: Machinery): Promise<void> {
   };
   for (const name of PERMANENT_NAMESPACES) {
     if (machinery.store.get(keyFor(definition, "", name)) !== undefined) continue;
-    const body = { metadata: { name, labels: { "kubernetes.io/metadata.name": name } } };
+    const body = { metadata: { name } };
     await createObject(permissive, definition, "", body, { user: ADMIN, dryRun: false, fieldValidation: "Ignore" });
   }
 }

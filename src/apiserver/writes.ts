@@ -6,7 +6,13 @@ import { apiVersionOf } from "./catalog.ts";
 import { validateFields } from "./field-validation.ts";
 import { sameJson, withFields } from "./json.ts";
 import type { Machinery, WriteOptions, Written } from "./machinery.ts";
-import { isNamespaceResource, PERMANENT_NAMESPACES, requireNamespace, withPhase } from "./namespaces.ts";
+import {
+  asNewNamespace,
+  isNamespaceResource,
+  PERMANENT_NAMESPACES,
+  requireNamespace,
+  withPhase,
+} from "./namespaces.ts";
 import { asKubeObject, ownerUids, readObject, withMetadata } from "./object-meta.ts";
 import {
   alreadyExists,
@@ -56,7 +62,7 @@ export async function createObject(
   const judged = validateFields(definition, fresh, options.fieldValidation);
   const admitted = await admit(machinery, definition, options, { operation: "CREATE", object: fresh });
   const settled = withMetadata(admitted.object, { ...born, name, namespace: fresh.metadata.namespace });
-  const object = isNamespaceResource(definition) ? withPhase(settled, "Active") : settled;
+  const object = isNamespaceResource(definition) ? asNewNamespace(settled) : settled;
   const warnings = [...judged, ...admitted.warnings];
   const key = keyFor(definition, namespace, name);
   if (options.dryRun) {

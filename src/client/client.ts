@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import type { KubeObject } from "../model/api/resource.ts";
 import { ApiError, failure, isStatus } from "../model/api/status.ts";
 import { Fault } from "../model/fault.ts";
@@ -144,7 +145,13 @@ export function makeKubeClient(cluster: Cluster): KubeClient {
         timeoutSeconds: query.timeoutSeconds?.toString(),
       });
     const signal = query.signal === undefined ? {} : { signal: query.signal };
-    const response = await transport.open({ method: "GET", path, ...signal });
+    let response: IncomingMessage;
+    try {
+      response = await transport.open({ method: "GET", path, ...signal });
+    } catch (thrown) {
+      if (query.signal?.aborted === true) return;
+      throw thrown;
+    }
     try {
       for await (const line of readLines(response)) yield readEvent<T>(line);
     } catch (thrown) {

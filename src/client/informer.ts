@@ -102,9 +102,9 @@ export function inform<T extends KubeObject>(
       } catch (thrown) {
         if (signal.aborted) return;
         resourceVersion = undefined;
-        if (isApiError(thrown, "Expired") || isApiError(thrown, "Gone")) continue;
         const wait = backoff.next();
-        handlers.failed?.(thrown, wait);
+        // History that is gone is no failure; the list is read again.
+        if (!isApiError(thrown, "Expired") && !isApiError(thrown, "Gone")) handlers.failed?.(thrown, wait);
         await pause(wait);
       }
     }
