@@ -8,6 +8,8 @@ import type { ManifestDocument } from "./read.ts";
 export interface CheckedShape {
   /** Absent where the kind is not known. */
   readonly definition?: ResourceDefinition;
+  /** What its schema does not take. */
+  readonly problems: readonly ShapeProblem[];
   readonly findings: readonly Finding[];
 }
 
@@ -24,14 +26,12 @@ export function checkDocument(document: ManifestDocument): CheckedShape {
       message: `The document has no ${field}.`,
       expected: "apiVersion and kind, such as kubevirt.io/v1 and VirtualMachineInstance",
     } as const;
-    return { findings: [findingAt(document, [field], statement)] };
+    return { problems: [], findings: [findingAt(document, [field], statement)] };
   }
   const definition = definitionOf(apiVersion, kind);
-  if (definition === undefined) return { findings: [unknownKind(document, apiVersion, kind)] };
-  return {
-    definition,
-    findings: checkShape(definition.schema ?? {}, document.value).map((problem) => shapeFinding(document, problem)),
-  };
+  if (definition === undefined) return { problems: [], findings: [unknownKind(document, apiVersion, kind)] };
+  const problems = checkShape(definition.schema ?? {}, document.value);
+  return { definition, problems, findings: problems.map((problem) => shapeFinding(document, problem)) };
 }
 
 /** A kind that is none of ours is left alone; one that is nearly ours is a mistake. */

@@ -15,7 +15,7 @@ const RESERVED_LABELS = [
 const GATED_ANNOTATIONS = [
   { annotation: "kubevirt.io/ignitiondata", gate: "ExperimentalIgnitionSupport" },
   { annotation: "hooks.kubevirt.io/hookSidecars", gate: "Sidecar" },
-];
+] as const;
 
 /** Labels and annotations of a VMI, or of the template of a VM. */
 export function judgeMetadata(

@@ -5,14 +5,30 @@ import { checkShape } from "../api/shape.ts";
 export const DEFAULT_BINDINGS = ["bridge", "masquerade", "slirp"] as const;
 export type DefaultBinding = (typeof DEFAULT_BINDINGS)[number];
 
+/** The feature gates that some rule asks for. */
+export const GATES = [
+  "DeclarativeHotplugVolumes",
+  "ExperimentalIgnitionSupport",
+  "Macvtap",
+  "NetworkBindingPlugins",
+  "NetworkDevicesWithDRA",
+  "Passt",
+  "PasstBinding",
+  "PortRangesSpec",
+  "Sidecar",
+  "WorkloadEncryptionSEV",
+  "WorkloadEncryptionTDX",
+] as const;
+export type Gate = (typeof GATES)[number];
+
 /** What the rules ask of `spec.configuration`, defaults applied. */
 export interface Settings {
   readonly defaultBinding: DefaultBinding;
   readonly permitSlirp: boolean;
   readonly permitBridgeOnPodNetwork: boolean;
   readonly plugins: ReadonlyMap<string, PluginConfiguration>;
-  /** Feature gates that are listed; case sensitive. */
-  readonly gates: ReadonlySet<string>;
+  /** The feature gates that are listed; case sensitive. */
+  readonly gates: ReadonlySet<Gate>;
   /** Why the configuration counts as empty, where it does. */
   readonly invalid?: string;
 }
@@ -54,7 +70,7 @@ function settingsFrom(configuration: Configuration): Settings {
     permitSlirp: network?.permitSlirpInterface ?? false,
     permitBridgeOnPodNetwork: network?.permitBridgeInterfaceOnPodNetwork ?? true,
     plugins: new Map(Object.entries(network?.binding ?? {})),
-    gates: new Set(developerConfiguration?.featureGates ?? []),
+    gates: new Set(GATES.filter((gate) => developerConfiguration?.featureGates?.includes(gate) === true)),
   };
 }
 
@@ -68,7 +84,7 @@ function isDefaultBinding(name: string): name is DefaultBinding {
  * A gate was open when its name stood anywhere in the text. A boolean that is neither `true`, `false` nor empty voids
  * the configuration, as a bad default interface does.
  */
-export function configurationOfConfigMap(data: Readonly<Record<string, string>>, gates: readonly string[]): unknown {
+export function configurationOfConfigMap(data: Readonly<Record<string, string>>): unknown {
   const boolean = (text: string | undefined): unknown =>
     text === "true" ? true : text === "false" ? false : text === undefined || text === "" ? undefined : text;
   const entries = {
@@ -79,6 +95,6 @@ export function configurationOfConfigMap(data: Readonly<Record<string, string>>,
   const text = data["feature-gates"] ?? "";
   return {
     network: Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined)),
-    developerConfiguration: { featureGates: gates.filter((gate) => text.includes(gate)) },
+    developerConfiguration: { featureGates: GATES.filter((gate) => text.includes(gate)) },
   };
 }

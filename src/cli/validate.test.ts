@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { isFault } from "../model/fault.ts";
+import { validateFiles } from "./validate.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "patchbay-validate-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+
+function written(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+const VMI = `apiVersion: kubevirt.io/v1
+kind: VirtualMachineInstance
+metadata:
+  name: a
+spec:
+  domain:
+    devices:
+      interfaces:
+        - name: default
+          masquerade: {}
+          ports:
+            - name: HTTP
+              protocol: tcp
+    resources:
+      requests:
+        memory: 64Mi
+  networks:
+    - name: default
+      pod: {}
+`;
+
+async function found(files: string[], config?: string): Promise<string[]> {
+  const { findings } = await validateFiles(files, config === undefined ? {} : { config });
+  return findings.map(
+    ({ file, line, column, code, path }) => `${file.slice(folder.length + 1)}:${line}:${column} ${code} ${path}`,
+  );
+}
+
+test("what the schema and the rules find stands in the order of the file, each once", async () => {
+  const path = written("vmi.yaml", VMI);
+  assert.deepEqual(await found([path]), [
+    "vmi.yaml:12:15 PB1004 spec.domain.devices.interfaces[0].ports[0].port",
+    "vmi.yaml:12:21 PB2042 spec.domain.devices.interfaces[0].ports[0].name",
+    "vmi.yaml:13:25 PB2040 spec.domain.devices.interfaces[0].ports[0].protocol",
+  ]);
+});
+
+test("the configuration comes from a resource, from the older ConfigMap, or from the documents themselves", async () => {
+  const macvtap = written(
+    "macvtap.yaml",
+    VMI.replace(/masquerade: \{\}[\s\S]*tcp\n/, "macvtap: {}\n").replace("pod: {}", "multus: {networkName: x}"),
+  );
+  const field = "PB2023 spec.domain.devices.interfaces[0].name";
+  assert.deepEqual(await found([macvtap]), [`macvtap.yaml:9:17 ${field}`]);
+  const kubeVirt = (gate: string, more = ""): string =>
+    `apiVersion: kubevirt.io/v1\nkind: KubeVirt\nmetadata: {name: kubevirt}\nspec:\n  configuration:\n    developerConfiguration: {featureGates: [${gate}]}\n${more}`;
+  const resource = written("kubevirt.yaml", kubeVirt("Macvtap"));
+  assert.deepEqual(await found([macvtap], resource), []);
+  assert.deepEqual(await found([macvtap, resource]), []);
+  const lower = written("lower.yaml", kubeVirt("macvtap"));
+  assert.deepEqual(await found([macvtap], lower), [`macvtap.yaml:9:17 ${field}`]);
+  const configMap = `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kubevirt-config}\ndata:\n  feature-gates: "SRIOV,MacvtapAndMore"\n`;
+  assert.deepEqual(await found([macvtap], written("map.yaml", configMap)), []);
+  const voided = written("void.yaml", kubeVirt("Macvtap", "    network: {defaultNetworkInterface: Bridge}\n"));
+  assert.deepEqual(await found([macvtap], voided), [
+    `macvtap.yaml:9:17 ${field}`,
+    "void.yaml:5:3 PB2304 spec.configuration",
+  ]);
+});
+
+test("folders are read, warnings do not fail, and what cannot be read is a fault", async () => {
+  const inner = join(folder, "inner");
+  mkdirSync(inner);
+  writeFileSync(join(inner, "a.yaml"), "apiVersion: apps/v1\nkind: Deployment\n");
+  writeFileSync(join(inner, "b.json"), "{}");
+  writeFileSync(join(inner, "notes.txt"), "{");
+  assert.deepEqual(await found([inner]), ["inner/a.yaml:2:7 PB1009 kind", "inner/b.json:1:1 PB1008 kind"]);
+  const warned = await validateFiles([join(inner, "a.yaml")]);
+  assert.equal(warned.exitCode, 0);
+  await assert.rejects(validateFiles([join(folder, "none.yaml")]), (thrown) => isFault(thrown, "PB1000"));
+});

@@ -1,0 +1,331 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { admitVm, admitVmi, admitVmiUpdate } from "./admit.ts";
+import { answerCase } from "./conformance.ts";
+import { judge } from "./judge.ts";
+
+interface Parts {
+  readonly networks?: unknown;
+  readonly interfaces?: unknown;
+  readonly devices?: object;
+  readonly domain?: object;
+  readonly spec?: object;
+}
+
+function vmi({ networks, interfaces, devices, domain, spec }: Parts = {}) {
+  return {
+    apiVersion: "kubevirt.io/v1",
+    kind: "VirtualMachineInstance",
+    metadata: { name: "a", namespace: "default" },
+    spec: {
+      domain: {
+        devices: { ...(interfaces === undefined ? {} : { interfaces }), ...devices },
+        resources: { requests: { memory: "64Mi" } },
+        ...domain,
+      },
+      ...(networks === undefined ? {} : { networks }),
+      ...spec,
+    },
+  };
+}
+
+const POD = [{ name: "default", pod: {} }];
+
+/** What is wrong, as `code field`. */
+function verdict(parts: Parts, configuration?: unknown): string[] {
+  return judge("VirtualMachineInstance", vmi(parts), configuration).problems.map(
+    ({ code, field }) => `${code} ${field}`,
+  );
+}
+
+const gates = (...featureGates: string[]) => ({ developerConfiguration: { featureGates } });
+const NIC = "spec.domain.devices.interfaces[0]";
+
+test("the default interface follows the configuration", () => {
+  const binding = (configuration?: unknown): unknown => {
+    const { defaulted } = judge("VirtualMachineInstance", vmi(), configuration);
+    return JSON.stringify(defaulted?.spec).match(/"interfaces":(\[.*?\])/)?.[1];
+  };
+  assert.equal(binding(), '[{"name":"default","bridge":{}}]');
+  const network = { defaultNetworkInterface: "masquerade", permitBridgeInterfaceOnPodNetwork: false };
+  assert.equal(binding({ network }), '[{"name":"default","masquerade":{}}]');
+  assert.equal(binding({ network: null }), '[{"name":"default","bridge":{}}]');
+  assert.deepEqual(verdict({}, { network: { permitBridgeInterfaceOnPodNetwork: false } }), ["PB2096 "]);
+  assert.deepEqual(verdict({ devices: { autoattachPodInterface: false } }, { network }), []);
+});
+
+test("a virtual machine is judged by its template and stored as it is", () => {
+  const spec = { runStrategy: "Always", template: { spec: vmi({ networks: [] }).spec } };
+  const { problems, defaulted } = judge("VirtualMachine", {
+    apiVersion: "kubevirt.io/v1",
+    kind: "VirtualMachine",
+    spec,
+  });
+  assert.deepEqual(problems, []);
+  assert.deepEqual(JSON.stringify(defaulted?.spec).includes('"networks"'), false);
+  const wrong = vmi({ networks: POD, interfaces: [{ name: "default", masquerade: {}, bootOrder: 0 }] }).spec;
+  const other = { apiVersion: "kubevirt.io/v1", kind: "VirtualMachine", spec: { template: { spec: wrong } } };
+  assert.deepEqual(
+    judge("VirtualMachine", other).problems.map(({ code, field }) => `${code} ${field}`),
+    ["PB2405 spec.running", "PB2046 spec.template.spec[0].bootOrder"],
+  );
+});
+
+test("genie stands alone", () => {
+  const interfaces = [
+    { name: "a", bridge: {} },
+    { name: "b", bridge: {} },
+    { name: "c", bridge: {} },
+  ];
+  const genie = (name: string, networkName = "flannel") => ({ name, genie: { networkName } });
+  assert.deepEqual(verdict({ networks: [genie("a"), genie("b"), genie("c")], interfaces }), []);
+  assert.deepEqual(verdict({ networks: [genie("a"), genie("b", ""), genie("c")], interfaces }), [
+    "PB2202 spec.networks[1]",
+  ]);
+  assert.deepEqual(verdict({ networks: [genie("a"), { name: "b", pod: {} }, genie("c")], interfaces }), [
+    "PB2201 spec.networks[1]",
+    "PB2201 spec.networks[2]",
+  ]);
+  const both = [{ name: "a", pod: {} }, { name: "b", multus: { networkName: "x" } }, genie("c")];
+  assert.deepEqual(verdict({ networks: both, interfaces }), ["PB2201 spec.networks[2]"]);
+});
+
+test("genie, claims and port ranges are unknown to the KubeVirt that cases come from", () => {
+  const object = vmi({
+    networks: [{ name: "a", genie: { networkName: "x" } }],
+    interfaces: [{ name: "a", bridge: {} }],
+  });
+  const answer = answerCase("x", "VirtualMachineInstance", object, {});
+  assert.deepEqual([answer.allowed, answer.causes], [false, [{ type: "", field: "", code: "PB1002" }]]);
+});
+
+test("port ranges", () => {
+  const judged = (portRanges: unknown, more: object = { masquerade: {} }, open = true): string[] =>
+    verdict(
+      { networks: POD, interfaces: [{ name: "default", portRanges, ...more }] },
+      open ? gates("PortRangesSpec") : {},
+    );
+  const range = (start: number, end: number, protocol = "TCP") => ({ protocol, start, end });
+  assert.deepEqual(judged([range(80, 90), range(91, 91), range(80, 90, "UDP")]), []);
+  assert.deepEqual(judged([range(80, 90)], { masquerade: {} }, false), [`PB2073 ${NIC}.name`]);
+  assert.deepEqual(judged([range(80, 90)], { bridge: {}, ports: [{ port: 80 }] }), [
+    `PB2074 ${NIC}.name`,
+    `PB2075 ${NIC}.name`,
+  ]);
+  assert.deepEqual(judged([range(0, 90), range(1, 65536), range(9, 8), { start: 1, end: 2 }]), [
+    `PB2078 ${NIC}.portRanges[0].start`,
+    `PB2079 ${NIC}.portRanges[1].end`,
+    `PB2080 ${NIC}.portRanges[2].start`,
+    `PB2077 ${NIC}.portRanges[3].protocol`,
+  ]);
+  assert.deepEqual(judged([range(85, 99), range(80, 90), range(1, 200)]), [
+    `PB2081 ${NIC}.portRanges`,
+    `PB2081 ${NIC}.portRanges`,
+  ]);
+  assert.deepEqual(judged(Array.from({ length: 11 }, (_, index) => range(index + 1, 0))), [`PB2076 ${NIC}.portRanges`]);
+});
+
+test("resource claims", () => {
+  const network = (name: string, claimName: string, requestName: string) => ({
+    name,
+    resourceClaim: { claimName, requestName },
+  });
+  const interfaces = [
+    { name: "a", sriov: {} },
+    { name: "b", sriov: {} },
+  ];
+  const spec = { resourceClaims: [{ name: "nics" }] };
+  const open = gates("NetworkDevicesWithDRA");
+  assert.deepEqual(
+    verdict({ networks: [network("a", "nics", "x"), network("b", "nics", "y")], interfaces, spec }, open),
+    [],
+  );
+  assert.deepEqual(verdict({ networks: [network("a", "nics", "x"), network("b", "nics", "y")], interfaces, spec }), [
+    "PB2082 spec.networks",
+  ]);
+  assert.deepEqual(
+    verdict({ networks: [network("a", "nics", "x"), network("b", "nics", "x")], interfaces, spec }, open),
+    ["PB2088 spec.networks[1]"],
+  );
+  assert.deepEqual(verdict({ networks: [network("a", "", ""), network("b", "other", "x")], interfaces, spec }, open), [
+    "PB2085 spec.networks[0].resourceClaim.claimName",
+    "PB2086 spec.networks[0].resourceClaim.requestName",
+    "PB2087 spec.networks[1].resourceClaim.claimName",
+  ]);
+  const mixed = [network("a", "nics", "x"), { name: "b", multus: { networkName: "x" } }];
+  assert.deepEqual(verdict({ networks: mixed, interfaces, spec }, open), ["PB2083 spec.networks"]);
+  const bridged = [{ name: "a", bridge: {} }];
+  assert.deepEqual(verdict({ networks: [network("a", "nics", "x")], interfaces: bridged, spec }, open), [
+    "PB2084 spec.domain.devices.interfaces",
+  ]);
+});
+
+test("kernel boot, boot loaders and launch security", () => {
+  const boot = (kernelBoot: unknown): string[] => verdict({ domain: { firmware: { kernelBoot } }, ...SIMPLE });
+  assert.deepEqual(boot({ container: { image: "x", kernelPath: "/boot/vmlinuz" } }), []);
+  assert.deepEqual(boot({ kernelArgs: "quiet" }), ["PB2415 spec.domain.firmware.kernelBoot.kernelArgs"]);
+  assert.deepEqual(boot({ container: {} }), [
+    "PB2415 spec.domain.firmware.kernelBoot.container.image",
+    "PB2415 spec.domain.firmware.kernelBoot.container",
+  ]);
+  for (const initrdPath of ["boot/initrd", "/", "/boot/", "/boot/../x", "/boot//x"]) {
+    assert.deepEqual(boot({ container: { image: "x", initrdPath } }).length, 1, initrdPath);
+  }
+  const loader = (bootloader: object): string[] => verdict({ domain: { firmware: { bootloader } }, ...SIMPLE });
+  assert.deepEqual(loader({ bios: {}, efi: { secureBoot: false } }), ["PB2411 spec.domain.firmware.bootloader"]);
+  assert.deepEqual(loader({ efi: {} }), ["PB2412 spec.domain"]);
+  const domain = { launchSecurity: { sev: { attestation: {} } } };
+  assert.deepEqual(verdict({ domain, ...SIMPLE }, gates("WorkloadEncryptionSEV")), [
+    "PB2410 spec.launchSecurity",
+    "PB2413 spec.launchSecurity",
+  ]);
+});
+
+const SIMPLE = { networks: POD, interfaces: [{ name: "default", masquerade: {} }] };
+
+test("disks, volumes and cloud-init data", () => {
+  const judged = (disks: unknown[], volumes: unknown[]): string[] =>
+    verdict({ ...SIMPLE, devices: { disks }, spec: { volumes } });
+  const image = { containerDisk: { image: "x" } };
+  assert.deepEqual(judged([{ name: "a", disk: {} }], [{ name: "a", ...image }]), []);
+  const disks = [{ name: "A", disk: {}, cdrom: {} }, { name: "A" }];
+  const volumes = [{ name: "b" }, { name: "b", ...image, emptyDisk: { capacity: "1Gi" } }];
+  assert.deepEqual(judged(disks, volumes), [
+    "PB2424 spec.volumes[0]",
+    "PB2421 spec.volumes[1].name",
+    "PB2424 spec.volumes[1]",
+    "PB2425 spec.domain.devices.disks[0]",
+    "PB2420 spec.domain.devices.disks[0].name",
+    "PB2426 spec.domain.devices.disks[0].name",
+    "PB2422 spec.domain.devices.disks[1].name",
+    "PB2420 spec.domain.devices.disks[1].name",
+    "PB2426 spec.domain.devices.disks[1].name",
+    "PB2423 spec.domain.volumes[0].name",
+    "PB2423 spec.domain.volumes[1].name",
+  ]);
+  const data = (cloudInitNoCloud: object): string[] => judged([{ name: "a" }], [{ name: "a", cloudInitNoCloud }]);
+  assert.deepEqual(data({ userData: "ä".repeat(1024) }), []);
+  assert.deepEqual(data({ userData: "ä".repeat(1025), userDataBase64: "?" }), [
+    "PB2416 spec.volumes[0].cloudInitNoCloud",
+    "PB2418 spec.volumes[0].cloudInitNoCloud.userDataBase64",
+    "PB2417 spec.volumes[0].cloudInitNoCloud",
+  ]);
+  assert.deepEqual(data({ networkDataBase64: "YWJj\nZA==" }), []);
+  assert.deepEqual(data({ networkDataSecretRef: { name: "" } }), ["PB2100 spec.volumes[0].cloudInitNoCloud"]);
+});
+
+test("addresses are read as KubeVirt reads them", () => {
+  const answer = answerCase(
+    "x",
+    "VirtualMachineInstance",
+    vmi({
+      networks: [{ name: "default", pod: { vmNetworkCIDR: "010.001.000.009/024", vmIPv6NetworkCIDR: "FD10::/64" } }],
+      interfaces: [{ name: "default", masquerade: {}, dhcpOptions: { ntpServers: ["::ffff:001.2.3.4", "x"] } }],
+    }),
+    {},
+  );
+  assert.deepEqual(answer.defaulted?.networks, [
+    { name: "default", pod: { vmNetworkCIDR: "10.1.0.9/24", vmIPv6NetworkCIDR: "FD10::/64" } },
+  ]);
+  assert.deepEqual(answer.defaulted?.interfaces?.[0]?.dhcpOptions, { ntpServers: ["1.2.3.4", "x"] });
+});
+
+test("admission answers with the object or with every cause", () => {
+  const good = admitVmi({ ...vmi(), status: { phase: "Pending" } });
+  assert.ok(good.allowed);
+  assert.deepEqual(good.object["status"], { phase: "Pending" });
+  assert.deepEqual(good.warnings, []);
+  const bad = admitVmi(vmi({ networks: POD, interfaces: [{ name: "default", masquerade: {}, model: "e100" }] }));
+  assert.ok(!bad.allowed);
+  assert.equal(bad.status, 422);
+  assert.deepEqual(
+    bad.causes.map(({ reason, field }) => `${reason} ${field}`),
+    [`FieldValueNotSupported ${NIC}.model`],
+  );
+  assert.match(bad.message, /^PB2043: .*Did you mean "e1000"\?/);
+  const voided = admitVmi(vmi(), { network: { defaultNetworkInterface: "Masquerade" } });
+  assert.match(voided.warnings[0] ?? "", /^PB2304: /);
+  assert.ok(!admitVm(vmi()).allowed);
+});
+
+test("a VMI's spec stays as it is", () => {
+  const old = vmi(SIMPLE);
+  const reordered = {
+    ...old,
+    spec: Object.fromEntries(Object.entries(old.spec).reverse()),
+    status: { phase: "Running" },
+  };
+  assert.ok(admitVmiUpdate(old, reordered).allowed);
+  assert.ok(!admitVmiUpdate(old, vmi()).allowed);
+});
+
+test("no object makes it throw", () => {
+  const word = fc.constantFrom(
+    "default",
+    "red",
+    "",
+    "a b",
+    "TCP",
+    "tcp",
+    "bridge",
+    "absent",
+    "virtio",
+    "02:00:00:00:00:00",
+  );
+  const value = fc.oneof(word, fc.integer(), fc.constant({}), fc.constant([]), fc.constant(null), fc.boolean());
+  const key = (...keys: string[]) => fc.constantFrom(...keys);
+  const nic = fc.dictionary(
+    key(
+      "name",
+      "masquerade",
+      "bridge",
+      "slirp",
+      "passt",
+      "macvtap",
+      "binding",
+      "ports",
+      "state",
+      "macAddress",
+      "bootOrder",
+      "portRanges",
+    ),
+    value,
+  );
+  const network = fc.dictionary(key("name", "pod", "multus", "genie", "resourceClaim"), value);
+  fc.assert(
+    fc.property(
+      fc.array(nic, { maxLength: 3 }),
+      fc.array(network, { maxLength: 3 }),
+      fc.jsonValue(),
+      (interfaces, networks, other) => {
+        for (const configuration of [{}, other, gates("Passt", "Macvtap", "PortRangesSpec")]) {
+          judge("VirtualMachineInstance", vmi({ interfaces, networks }), configuration);
+          judge("VirtualMachine", { spec: { template: { spec: vmi({ interfaces, networks }).spec } } }, configuration);
+          judge("VirtualMachineInstance", other, configuration);
+          judge("VirtualMachine", { spec: other }, configuration);
+        }
+      },
+    ),
+  );
+});
+
+test("an object with its defaults is accepted again and gets no others", () => {
+  const binding = fc.constantFrom("masquerade", "bridge", "sriov");
+  fc.assert(
+    fc.property(fc.uniqueArray(fc.stringMatching(/^[a-z]{1,5}$/), { maxLength: 4 }), binding, (names, name) => {
+      const networks = names.map((network, index) =>
+        index === 0 && name === "masquerade"
+          ? { name: network, pod: {} }
+          : { name: network, multus: { networkName: "x" } },
+      );
+      const interfaces = names.map((nic, index) => ({
+        name: nic,
+        [index > 0 && name === "masquerade" ? "bridge" : name]: {},
+      }));
+      const first = judge("VirtualMachineInstance", vmi({ networks, interfaces }));
+      assert.deepEqual(first.problems, []);
+      assert.deepEqual(judge("VirtualMachineInstance", first.defaulted).defaulted, first.defaulted);
+    }),
+  );
+});
