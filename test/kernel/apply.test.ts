@@ -108,6 +108,7 @@ const wanted: KernelState = {
     { link: "tap0", cidr: "fd10:0:2::1/120" },
     { link: "tap0", cidr: "fe80::1/64" },
   ],
+  localRoutes: [{ link: "tap0", destination: "::1/128" }],
   sysctls: [
     { key: "net/ipv4/ip_forward", value: "1" },
     { key: "net/ipv4/conf/tap0/route_localnet", value: "1" },
@@ -210,6 +211,8 @@ const poisons: readonly (readonly [name: string, poisoned: KernelState, sentence
   ["the first address: on a link that is not there", address(0, { link: "tap9" }), /There is no link "tap9"/],
   ["the second address: twice the same", address(1, { cidr: "10.0.2.1/24" }), /already assigned/],
   ["the third address: none at all", address(2, { cidr: "fe80::1" }), /It makes no sense/],
+  ["the local route: on a link that is not there", route({ link: "tap9" }), /There is no link "tap9"/],
+  ["the local route: none at all", route({ destination: "::1" }), /It makes no sense/],
   ["the first sysctl: not there", sysctl(0, { key: "net/ipv4/no_such_thing" }), /No such file/],
   [
     "the second sysctl: of a link that is not there",
@@ -242,6 +245,10 @@ function at<T>(list: readonly T[], index: number, change: Partial<T>): T[] {
 
 function address(index: number, change: Partial<KernelState["addresses"][number]>): KernelState {
   return { ...wanted, addresses: at(wanted.addresses, index, change) };
+}
+
+function route(change: Partial<KernelState["localRoutes"][number]>): KernelState {
+  return { ...wanted, localRoutes: at(wanted.localRoutes, 0, change) };
 }
 
 function sysctl(index: number, change: Partial<KernelState["sysctls"][number]>): KernelState {
@@ -377,9 +384,15 @@ test("what somebody removes or changes by hand is found and repaired, and nothin
       ["ip link set tap0 address 02:00:00:00:00:77", ["MAC 02:00:00:00:00:00 for link tap0"]],
       ["ip link set tap0 mtu 1300", ["MTU 1450 for link tap0"]],
       ["sysctl -qw net.ipv4.ip_forward=0", ["sysctl net/ipv4/ip_forward = 1"]],
+      ["ip -6 route delete local ::1/128 dev tap0 table local", ["local route ::1/128 on link tap0"]],
       [
         "ip link set tap0 down",
-        ["up for link tap0", "address fd10:0:2::1/120 on link tap0", "address fe80::1/64 on link tap0"],
+        [
+          "up for link tap0",
+          "address fd10:0:2::1/120 on link tap0",
+          "address fe80::1/64 on link tap0",
+          "local route ::1/128 on link tap0",
+        ],
       ],
     ];
     for (const [damage, steps] of damages) {

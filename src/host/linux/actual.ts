@@ -3,8 +3,12 @@ import { tableKey } from "../../model/wiring/steps.ts";
 import { withRouteSocket } from "./netlink-socket.ts";
 import { within } from "./netns.ts";
 import { listRuleset, splitRuleset } from "./nftables.ts";
-import { dumpAddresses, dumpLinks } from "./rtnetlink.ts";
+import { dumpAddresses, dumpLinks, dumpRoutes } from "./rtnetlink.ts";
 import { readSysctl } from "./sysctl.ts";
+
+const RTN_LOCAL = 2;
+/** Made by the kernel for each address. */
+const RTPROT_KERNEL = 2;
 
 /** What to read beside the links: keys of sysctls, names of tables. */
 export type Needs = ReturnType<typeof needsReading>;
@@ -22,6 +26,7 @@ export function readActualHere(needs: Needs): Actual {
 function readActualLinks(): ActualLink[] {
   return withRouteSocket((fd) => {
     const addresses = dumpAddresses(fd);
+    const localRoutes = dumpRoutes(fd).filter(({ type, protocol }) => type === RTN_LOCAL && protocol !== RTPROT_KERNEL);
     return dumpLinks(fd).map(({ index, name, kind, mac, mtu, up }) => ({
       name,
       kind,
@@ -29,6 +34,7 @@ function readActualLinks(): ActualLink[] {
       mtu,
       up,
       addresses: addresses.filter(({ link }) => link === index).map(({ cidr }) => cidr),
+      localRoutes: localRoutes.filter(({ link }) => link === index).map(({ destination }) => destination),
     }));
   });
 }

@@ -4,7 +4,14 @@ import { type Step, type StepKind, stepText } from "../../model/wiring/steps.ts"
 import { batch, type NetlinkRequest, refusal, withRouteSocket } from "./netlink-socket.ts";
 import { runNft } from "./nftables.ts";
 import { linkIndex } from "./rtnetlink.ts";
-import { addAddress, deleteAddress, deleteLink, setLink } from "./rtnetlink-requests.ts";
+import {
+  addAddress,
+  addLocalRoute,
+  deleteAddress,
+  deleteLink,
+  deleteLocalRoute,
+  setLink,
+} from "./rtnetlink-requests.ts";
 import { writeSysctl } from "./sysctl.ts";
 import { openTap } from "./tap.ts";
 
@@ -35,6 +42,14 @@ const executors: Executors = {
   "address.delete": ({ link, cidr }) => ({
     by: "rtnetlink",
     request: (index) => deleteAddress(index(link), cidr, link),
+  }),
+  "route.add": ({ link, destination }) => ({
+    by: "rtnetlink",
+    request: (index) => addLocalRoute(index(link), destination, link),
+  }),
+  "route.delete": ({ link, destination }) => ({
+    by: "rtnetlink",
+    request: (index) => deleteLocalRoute(index(link), destination, link),
   }),
   "sysctl.write": ({ key, value }) => ({ by: "sysctl", key, value }),
   "table.create": ({ table }) => ({ by: "nftables", commands: `${renderTable(table)}\n` }),

@@ -148,6 +148,51 @@ export function deleteRoute(route: RouteRequest): NetlinkRequest {
   return routeRequest(RTM_DELROUTE, 0, route, `the removal of route ${routeText(route)}`);
 }
 
+/**
+ * A route that makes a destination the pod's own also for what comes in by that link. Its metric is high, so that what the
+ * pod itself sends there takes the route that was there before.
+ */
+export function addLocalRoute(link: number, destination: string, name: string): NetlinkRequest {
+  return localRouteRequest(
+    RTM_NEWROUTE,
+    NLM_F_CREATE | NLM_F_EXCL,
+    link,
+    destination,
+    `local route ${destination} on link ${name}`,
+  );
+}
+
+/** Takes a local route away. */
+export function deleteLocalRoute(link: number, destination: string, name: string): NetlinkRequest {
+  return localRouteRequest(
+    RTM_DELROUTE,
+    0,
+    link,
+    destination,
+    `the removal of local route ${destination} on link ${name}`,
+  );
+}
+
+function localRouteRequest(
+  type: number,
+  flags: number,
+  link: number,
+  destination: string,
+  about: string,
+): NetlinkRequest {
+  const parsed = parseCidr(destination);
+  if (parsed === undefined) throw invalid(about);
+  const [RTPROT_STATIC, RT_SCOPE_HOST, RTN_LOCAL, RT_TABLE_LOCAL, METRIC] = [4, 254, 2, 255, 2048];
+  const head = new Uint8Array(12);
+  head[0] = parsed.family === 4 ? AF_INET : AF_INET6;
+  head[1] = parsed.prefixLength;
+  head[5] = RTPROT_STATIC;
+  head[6] = parsed.family === 4 ? RT_SCOPE_HOST : 0;
+  head[7] = RTN_LOCAL;
+  const attributes = [u32(15, RT_TABLE_LOCAL), { type: 1, value: parsed.address }, u32(4, link), u32(6, METRIC)];
+  return { type, flags, payload: encodePayload(head, attributes), about };
+}
+
 function routeText(route: RouteRequest): string {
   return [
     route.destination,

@@ -43,7 +43,7 @@ export function undoHere(outcome: Pick<Outcome, "done" | "taps">, before: Before
   return [...left, ...attempt(sideEffects(outcome.done, before))];
 }
 
-/** What the inverses do not reach: dependent sysctls, and addresses that a link lost while it was down. */
+/** What the inverses do not reach: dependent sysctls, and the addresses and routes that a link lost while it was down. */
 function sideEffects(done: readonly Step[], before: Before): Step[] {
   const now = readSysctls(Object.keys(before.dependent));
   const sysctls = Object.entries(before.dependent)
@@ -53,14 +53,17 @@ function sideEffects(done: readonly Step[], before: Before): Step[] {
   const links = before.actual.links.filter(({ name }) => changed.has(name));
   if (links.length === 0) return sysctls;
   const there = readActualHere({ sysctls: [], tables: [] }).links;
-  const addresses = links.flatMap((link) => {
+  const lost = links.flatMap((link): Step[] => {
     const kept = there.find(({ name }) => name === link.name);
     if (kept === undefined) return [];
-    return link.addresses
-      .filter((cidr) => !kept.addresses.includes(cidr))
-      .map((cidr): Step => ({ do: "address.add", link: link.name, cidr }));
+    const addresses = link.addresses.filter((cidr) => !kept.addresses.includes(cidr));
+    const routes = link.localRoutes.filter((destination) => !kept.localRoutes.includes(destination));
+    return [
+      ...addresses.map((cidr): Step => ({ do: "address.add", link: link.name, cidr })),
+      ...routes.map((destination): Step => ({ do: "route.add", link: link.name, destination })),
+    ];
   });
-  return [...addresses, ...sysctls];
+  return [...lost, ...sysctls];
 }
 
 function attempt(steps: readonly Step[]): string[] {

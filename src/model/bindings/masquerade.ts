@@ -69,6 +69,7 @@ function wireMasquerade(nic: NicContext, facts: PodFacts): NicWiring {
         ...both.map((side) => ({ link: tap, cidr: `${side.gateway}/${side.network.prefixLength}` })),
         ...linkLocal,
       ],
+      localRoutes: v6 === undefined ? [] : [{ link: tap, destination: "::1/128" }],
       sysctls: both.flatMap((side) => forwarding(side, tap)),
       tables: both.map((side) => natTable(side, nic, link.name, tap)),
     },

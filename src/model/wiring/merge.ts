@@ -16,6 +16,7 @@ export function mergeWirings(podUid: string, wirings: readonly NicWiring[]): Wir
         (link) => link.name,
       ),
       addresses: kernels.flatMap(({ addresses }) => addresses),
+      localRoutes: kernels.flatMap(({ localRoutes }) => localRoutes),
       sysctls: same(wirings),
       tables: once("table", wirings, ({ kernel }) => kernel.tables, tableKey),
     },

@@ -13,6 +13,7 @@ const wanted: KernelState = {
     { kind: "tap", name: "tap1", mac: "02:00:00:00:00:01", mtu: 1500, queues: 2 },
   ],
   addresses: [{ link: "tap0", cidr: "10.0.2.1/24" }],
+  localRoutes: [{ link: "tap0", destination: "::1/128" }],
   sysctls: [{ key: "net/ipv4/ip_forward", value: "1" }],
   tables: [table],
 };
@@ -31,7 +32,8 @@ function executed(step: Step, kernel: Actual): Actual {
   });
   switch (step.do) {
     case "tap.open": {
-      const fresh = { name: step.tap.name, kind: "tun", mac: "6a:00:00:00:00:01", mtu: 1500, up: false, addresses: [] };
+      const none = { addresses: [], localRoutes: [] };
+      const fresh = { name: step.tap.name, kind: "tun", mac: "6a:00:00:00:00:01", mtu: 1500, up: false, ...none };
       return { ...kernel, links: [...kernel.links, fresh] };
     }
     case "link.delete":
@@ -44,6 +46,13 @@ function executed(step: Step, kernel: Actual): Actual {
       return link(step.link, (one) => ({ ...one, addresses: [...one.addresses, step.cidr] }));
     case "address.delete":
       return link(step.link, (one) => ({ ...one, addresses: one.addresses.filter((cidr) => cidr !== step.cidr) }));
+    case "route.add":
+      return link(step.link, (one) => ({ ...one, localRoutes: [...one.localRoutes, step.destination] }));
+    case "route.delete":
+      return link(step.link, (one) => ({
+        ...one,
+        localRoutes: one.localRoutes.filter((destination) => destination !== step.destination),
+      }));
     case "sysctl.write":
       return { ...kernel, sysctls: { ...kernel.sysctls, [step.key]: step.value } };
     case "table.create":
@@ -67,6 +76,7 @@ const kernels: fc.Arbitrary<Actual> = fc.record({
       mtu: fc.constantFrom(1450, 1500),
       up: fc.boolean(),
       addresses: fc.subarray(cidrs),
+      localRoutes: fc.subarray(["::1/128"]),
     }),
     { selector: ({ name }) => name },
   ),
@@ -74,10 +84,10 @@ const kernels: fc.Arbitrary<Actual> = fc.record({
   tables: fc.constantFrom({}, { "ip nat": "table ip nat {\n}" }, { "ip nat": renderTable(table) }),
 });
 
-test("from nothing: taps first, then links, addresses, sysctls and tables", () => {
+test("from nothing: taps first, then links, addresses, routes, sysctls and tables", () => {
   assert.deepEqual(
     stepsTo(wanted, nothing).map((step) => step.do),
-    ["tap.open", "tap.open", "link.set", "link.set", "address.add", "sysctl.write", "table.create"],
+    ["tap.open", "tap.open", "link.set", "link.set", "address.add", "route.add", "sysctl.write", "table.create"],
   );
 });
 
@@ -111,7 +121,7 @@ test("the inverses in reverse lead back from wherever it stopped", () => {
 test("a table that changed is replaced with the counters it has", () => {
   const listing = `table ip nat {\n\tchain c {\n\t\tcounter packets 5 bytes 50 accept\n\t\tdrop\n\t}\n}`;
   const [step] = stepsTo(
-    { ...wanted, links: [], addresses: [], sysctls: [] },
+    { ...wanted, links: [], addresses: [], localRoutes: [], sysctls: [] },
     { ...nothing, tables: { "ip nat": listing } },
   );
   assert.ok(step?.do === "table.replace");
@@ -129,6 +139,7 @@ test("what must be read is what the wiring names, and every step has a text", ()
     "MAC 02:00:00:00:00:00, MTU 1450, up for link tap0",
     "MAC 02:00:00:00:00:01, MTU 1500, up for link tap1",
     "address 10.0.2.1/24 on link tap0",
+    "local route ::1/128 on link tap0",
     "sysctl net/ipv4/ip_forward = 1",
     "table ip nat",
   ]);

@@ -18,6 +18,8 @@ export interface ActualLink {
   readonly up: boolean;
   /** Addresses with prefix length, canonical text. */
   readonly addresses: readonly string[];
+  /** Destinations of the local routes that somebody added, with prefix length. */
+  readonly localRoutes: readonly string[];
 }
 
 /** One change to the kernel. Every kind has one executor in `host/linux` and one inverse here. */
@@ -33,6 +35,8 @@ export type Step =
     }
   | { readonly do: "address.add"; readonly link: string; readonly cidr: string }
   | { readonly do: "address.delete"; readonly link: string; readonly cidr: string }
+  | { readonly do: "route.add"; readonly link: string; readonly destination: string }
+  | { readonly do: "route.delete"; readonly link: string; readonly destination: string }
   | { readonly do: "sysctl.write"; readonly key: string; readonly value: string }
   /** Where there is no such table: thirty times faster than replacing one, which waits for the old rules' readers. */
   | { readonly do: "table.create"; readonly table: NftTable }
@@ -49,7 +53,8 @@ export function tableKey(table: { readonly family: string; readonly name: string
 }
 
 /**
- * The steps that turn `actual` into `wanted`, in the order to execute them: taps, links, addresses, sysctls, tables.
+ * The steps that turn `actual` into `wanted`, in the order to execute them: taps, links, addresses, routes, sysctls,
+ * tables.
  *
  * Empty when nothing differs; what `wanted` does not name is left alone.
  */
@@ -68,6 +73,9 @@ export function stepsTo(wanted: KernelState, actual: Actual): Step[] {
   const addresses = wanted.addresses
     .filter((address) => !(linkByName.get(address.link)?.addresses.includes(address.cidr) ?? false))
     .map((address): Step => ({ do: "address.add", link: address.link, cidr: address.cidr }));
+  const routes = wanted.localRoutes
+    .filter((route) => !(linkByName.get(route.link)?.localRoutes.includes(route.destination) ?? false))
+    .map((route): Step => ({ do: "route.add", link: route.link, destination: route.destination }));
   const sysctls = wanted.sysctls
     .filter((sysctl) => actual.sysctls[sysctl.key] !== sysctl.value)
     .map((sysctl): Step => ({ do: "sysctl.write", key: sysctl.key, value: sysctl.value }));
@@ -76,7 +84,7 @@ export function stepsTo(wanted: KernelState, actual: Actual): Step[] {
     if (listing === undefined) return [{ do: "table.create", table }];
     return isTable(table, listing) ? [] : [{ do: "table.replace", table: withCounters(table, listing) }];
   });
-  return [...taps, ...links, ...addresses, ...sysctls, ...tables];
+  return [...taps, ...links, ...addresses, ...routes, ...sysctls, ...tables];
 }
 
 /** The steps that take `step` back on a kernel that was `before`; to be executed after the inverses of later steps. */
@@ -101,6 +109,10 @@ export function inverse(step: Step, before: Actual): Step[] {
       return [{ do: "address.delete", link: step.link, cidr: step.cidr }];
     case "address.delete":
       return [{ do: "address.add", link: step.link, cidr: step.cidr }];
+    case "route.add":
+      return [{ do: "route.delete", link: step.link, destination: step.destination }];
+    case "route.delete":
+      return [{ do: "route.add", link: step.link, destination: step.destination }];
     case "sysctl.write": {
       const value = before.sysctls[step.key];
       return value === undefined ? [] : [{ do: "sysctl.write", key: step.key, value }];
@@ -140,6 +152,10 @@ export function stepText(step: Step): string {
       return `address ${step.cidr} on link ${step.link}`;
     case "address.delete":
       return `removal of address ${step.cidr} from link ${step.link}`;
+    case "route.add":
+      return `local route ${step.destination} on link ${step.link}`;
+    case "route.delete":
+      return `removal of local route ${step.destination} from link ${step.link}`;
     case "sysctl.write":
       return `sysctl ${step.key} = ${step.value}`;
     case "table.create":

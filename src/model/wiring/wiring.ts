@@ -19,6 +19,7 @@ export interface Wiring {
 export interface KernelState {
   readonly links: readonly WiredLink[];
   readonly addresses: readonly WiredAddress[];
+  readonly localRoutes: readonly LocalRoute[];
   readonly sysctls: readonly Sysctl[];
   readonly tables: readonly NftTable[];
 }
@@ -39,6 +40,13 @@ export interface WiredAddress {
   readonly link: string;
   /** Address with prefix length in canonical text. */
   readonly cidr: string;
+}
+
+/** A destination that is the pod's own also when it comes in by that link (a route of type `local`, table `local`). */
+export interface LocalRoute {
+  readonly link: string;
+  /** With prefix length. */
+  readonly destination: string;
 }
 
 export interface Sysctl {
