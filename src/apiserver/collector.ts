@@ -1,11 +1,12 @@
 import type { KubeObject, OwnerReference, ResourceDefinition } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
+import { deleteObject, FOREGROUND, ORPHAN, removeEmptyNamespace } from "./deletes.ts";
 import type { Machinery, WriteOptions } from "./machinery.ts";
 import { isNamespaceResource, namespaceKey } from "./namespaces.ts";
 import { asKubeObject, withMetadata } from "./object-meta.ts";
 import { parseStored, servedObject } from "./serving.ts";
 import type { Change, StoredObject } from "./store.ts";
-import { changeObject, deleteObject, describeObject, FOREGROUND, ORPHAN, removeEmptyNamespace } from "./writes.ts";
+import { changeObject } from "./writes.ts";
 
 /** Deletes in the background what deletions and time leave over. */
 export interface Collector {
@@ -147,7 +148,8 @@ export function startCollector(machinery: Machinery): Collector {
         preconditions: { uid: stored.uid },
       }),
     );
-    log.debug({ object: describeObject(definition, stored.namespace, stored.name) }, "collected");
+    const { group, plural, namespace, name } = stored;
+    log.debug({ group, plural, namespace, name }, "collected");
   }
 
   async function dropOwners(

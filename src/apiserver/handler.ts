@@ -2,8 +2,10 @@ import { randomInt } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ResourceDefinition } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
+import { warningsOf } from "./admit.ts";
 import { answerError, answerJson, answerText, internalError } from "./answers.ts";
 import { apiVersionOf } from "./catalog.ts";
+import { deleteObject } from "./deletes.ts";
 import { serveDocument } from "./documents.ts";
 import { isObject, type JsonObject } from "./json.ts";
 import type { Machinery } from "./machinery.ts";
@@ -18,7 +20,7 @@ import { readSelection } from "./selectors.ts";
 import { parseStored } from "./serving.ts";
 import { makeTablePrinter, partialMetadata, type TablePrinter } from "./table.ts";
 import { asItIs, type WatchHub } from "./watch.ts";
-import { changeObject, createObject, deleteObject, warningsOf } from "./writes.ts";
+import { changeObject, createObject } from "./writes.ts";
 
 /** Answers requests that were authenticated as `user`. Never rejects. */
 export type Handler = (request: IncomingMessage, response: ServerResponse, user: string) => Promise<void>;

@@ -1,8 +1,8 @@
+import type { DeleteOptions, PropagationPolicy } from "./deletes.ts";
 import type { JsonObject } from "./json.ts";
 import { objectAt, textAt } from "./json.ts";
 import type { FieldValidation, WriteOptions } from "./machinery.ts";
 import { badRequest } from "./refusals.ts";
-import type { DeleteOptions, PropagationPolicy } from "./writes.ts";
 
 /** The value of a parameter; an empty one counts as absent. */
 export function parameter(query: URLSearchParams, name: string): string | undefined {

@@ -1,0 +1,128 @@
+import type { KubeObject, ResourceDefinition } from "../model/api/resource.ts";
+import { admit } from "./admit.ts";
+import { sameJson } from "./json.ts";
+import { isDone, put, remove, timestamp } from "./keeping.ts";
+import type { Machinery, WriteOptions } from "./machinery.ts";
+import { isNamespaceResource, PERMANENT_NAMESPACES, withPhase } from "./namespaces.ts";
+import { asKubeObject, withMetadata } from "./object-meta.ts";
+import { conflict, forbidden, notFound } from "./refusals.ts";
+import { keyFor, servedBody, servedObject } from "./serving.ts";
+import type { Transaction } from "./store.ts";
+
+export type PropagationPolicy = "Background" | "Foreground" | "Orphan";
+
+export interface DeleteOptions extends Pick<WriteOptions, "user" | "dryRun"> {
+  readonly propagationPolicy: PropagationPolicy;
+  readonly preconditions: { readonly uid?: string; readonly resourceVersion?: string };
+}
+
+/** The answer to a deletion: the object as it was last, and whether it is gone or waits for finalizers. */
+export interface Deleted {
+  readonly body: string;
+  readonly uid: string;
+  readonly gone: boolean;
+  readonly warnings: readonly string[];
+}
+
+/** Finalizers of deletions that the garbage collector carries on. */
+export const FOREGROUND = "foregroundDeletion";
+export const ORPHAN = "orphan";
+
+/** DELETE of one object. */
+export async function deleteObject(
+  machinery: Machinery,
+  definition: ResourceDefinition,
+  namespace: string,
+  name: string,
+  options: DeleteOptions,
+): Promise<Deleted> {
+  const { catalog, store } = machinery;
+  const key = keyFor(definition, namespace, name);
+  const stored = store.get(key);
+  if (stored === undefined) throw notFound(definition, name);
+  const judged = asKubeObject(servedObject(catalog, definition, stored.body));
+  requirePreconditions(definition, judged, options);
+  if (isNamespaceResource(definition) && PERMANENT_NAMESPACES.includes(name)) {
+    throw forbidden(definition, name, "this namespace may not be deleted");
+  }
+  const admitted = await admit(
+    machinery,
+    definition,
+    { ...options, fieldValidation: "Ignore" },
+    {
+      operation: "DELETE",
+      object: judged,
+      oldObject: judged,
+    },
+  );
+  const { warnings } = admitted;
+  const answer = (body: string, gone: boolean): Deleted => ({
+    body: servedBody(catalog, definition, body),
+    uid: stored.uid,
+    gone,
+    warnings,
+  });
+  if (options.dryRun) return answer(stored.body, true);
+  return await store.transact((transaction) => {
+    const there = transaction.get(key);
+    if (there === undefined || there.uid !== stored.uid) throw notFound(definition, name);
+    const current = asKubeObject(servedObject(catalog, definition, there.body));
+    requirePreconditions(definition, current, options);
+    const marked = markDeleted(machinery, definition, transaction, current, options.propagationPolicy);
+    if (isDone(marked) && !holdsContent(definition, transaction, name)) {
+      return answer(remove(machinery, definition, transaction, key, marked).body, true);
+    }
+    if (sameJson(marked, current)) return answer(there.body, false);
+    return answer(put(machinery, definition, transaction, key, marked).body, false);
+  });
+}
+
+function holdsContent(definition: ResourceDefinition, transaction: Transaction, name: string): boolean {
+  return isNamespaceResource(definition) && transaction.inhabited(name);
+}
+
+function markDeleted(
+  machinery: Machinery,
+  definition: ResourceDefinition,
+  transaction: Transaction,
+  current: KubeObject,
+  policy: PropagationPolicy,
+): KubeObject {
+  const { uid, deletionTimestamp, generation = 1 } = current.metadata;
+  if (deletionTimestamp !== undefined) return current;
+  const finalizers = (current.metadata.finalizers ?? []).filter((each) => each !== FOREGROUND && each !== ORPHAN);
+  const extra = policy === "Foreground" ? [FOREGROUND] : policy === "Orphan" ? [ORPHAN] : [];
+  const wanted = uid !== undefined && transaction.owns(uid) ? [...finalizers, ...extra] : finalizers;
+  const marked = withMetadata(current, {
+    deletionTimestamp: timestamp(machinery.now()),
+    deletionGracePeriodSeconds: 0,
+    generation: generation + 1,
+    finalizers: wanted.length === 0 ? undefined : wanted,
+  });
+  return isNamespaceResource(definition) ? withPhase(marked, "Terminating") : marked;
+}
+
+/** Removes a namespace that was marked, when nothing lies in it any more. */
+export async function removeEmptyNamespace(machinery: Machinery, definition: ResourceDefinition, name: string) {
+  await machinery.store.transact((transaction) => {
+    const key = keyFor(definition, "", name);
+    const there = transaction.get(key);
+    if (there === undefined || transaction.inhabited(name)) return;
+    const object = asKubeObject(servedObject(machinery.catalog, definition, there.body));
+    if (isDone(object)) remove(machinery, definition, transaction, key, object);
+  });
+}
+
+function requirePreconditions(definition: ResourceDefinition, object: KubeObject, options: DeleteOptions): void {
+  const { uid, resourceVersion } = options.preconditions;
+  const differs = (what: string, asked: string, found: string | undefined) =>
+    conflict(
+      definition,
+      object.metadata.name,
+      `the ${what} in the precondition (${asked}) does not match the ${what} in record (${found}). The object might have been deleted and then recreated`,
+    );
+  if (uid !== undefined && uid !== object.metadata.uid) throw differs("UID", uid, object.metadata.uid);
+  if (resourceVersion !== undefined && resourceVersion !== object.metadata.resourceVersion) {
+    throw differs("ResourceVersion", resourceVersion, object.metadata.resourceVersion);
+  }
+}

@@ -1,0 +1,43 @@
+import type { KubeObject, ResourceDefinition } from "../model/api/resource.ts";
+import type { Machinery } from "./machinery.ts";
+import { ownerUids, withMetadata } from "./object-meta.ts";
+import { storedBody } from "./serving.ts";
+import type { ObjectKey, StoredObject, Transaction } from "./store.ts";
+
+/** RFC 3339 in whole seconds, as the API's timestamps are. */
+export function timestamp(milliseconds: number): string {
+  return `${new Date(milliseconds).toISOString().slice(0, 19)}Z`;
+}
+
+/** True when the deletion of the object waits for nothing. */
+export function isDone(object: KubeObject): boolean {
+  return object.metadata.deletionTimestamp !== undefined && (object.metadata.finalizers ?? []).length === 0;
+}
+
+/** Stores the object under a new resourceVersion. */
+export function put(
+  { catalog }: Machinery,
+  definition: ResourceDefinition,
+  transaction: Transaction,
+  key: ObjectKey,
+  object: KubeObject,
+): StoredObject {
+  const uid = object.metadata.uid;
+  if (uid === undefined) throw new Error("an object without uid cannot be stored");
+  return transaction.put(key, uid, ownerUids(object), (revision) =>
+    storedBody(catalog, definition, withMetadata(object, { resourceVersion: String(revision) })),
+  );
+}
+
+/** Takes the object out of the store; watches see it once more, under a new resourceVersion. */
+export function remove(
+  { catalog }: Machinery,
+  definition: ResourceDefinition,
+  transaction: Transaction,
+  key: ObjectKey,
+  object: KubeObject,
+): StoredObject {
+  return transaction.remove(key, (revision) =>
+    storedBody(catalog, definition, withMetadata(object, { resourceVersion: String(revision) })),
+  );
+}
