@@ -33,6 +33,8 @@ export interface DaemonOptions {
   /** Absent: the embedded network's folder below the data folder. */
   readonly cniConfDir?: string;
   readonly cniBinDir?: string;
+  /** What one CNI plugin may take. */
+  readonly cniTimeoutMs?: number;
   readonly log: Logger;
 }
 
@@ -83,6 +85,7 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
         confDir: options.cniConfDir ?? defaultConfDir(paths.root),
         binDirs,
         cacheDir: paths.cni,
+        ...(options.cniTimeoutMs === undefined ? {} : { pluginTimeLimitMs: options.cniTimeoutMs }),
       }),
       runner: localRunner(),
       images,

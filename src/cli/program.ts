@@ -59,7 +59,8 @@ function upOptions(command: Command): Command {
     .option("--node-name <name>", "name of this node; default: the host name")
     .option("--image-dir <folder>", "where images live; default: images below the data folder")
     .option("--cni-conf-dir <folder>", "CNI configurations; default: the embedded network's, below the data folder")
-    .option("--cni-bin-dir <folders>", "CNI plugins, separated by colons; default: /usr/lib/cni:/opt/cni/bin");
+    .option("--cni-bin-dir <folders>", "CNI plugins, separated by colons; default: /usr/lib/cni:/opt/cni/bin")
+    .option("--cni-timeout <seconds>", "how long one CNI plugin may take", "10");
 }
 
 function addDaemonCommands(program: Command, ended: (code: number) => void): void {

@@ -17,11 +17,14 @@ export interface UpOptions {
   readonly imageDir?: string;
   readonly cniConfDir?: string;
   readonly cniBinDir?: string;
+  /** Seconds. */
+  readonly cniTimeout: string;
   readonly detach?: boolean;
 }
 
 const READY_MS = 60_000;
 const POLL_MS = 50;
+const MOST_CNI_SECONDS = 600;
 /** The daemon's last lines, where it did not come up. */
 const LAST_LINES = 5;
 
@@ -33,16 +36,28 @@ export async function up(options: UpOptions): Promise<number> {
       cure: "Run it with sudo. `patchbay validate` and `patchbay plan` need no root.",
     });
   }
-  const port = Number(options.port);
-  if (!/^\d+$/.test(options.port) || port > 65_535) {
-    process.stderr.write(`patchbay: --port ${options.port} is no port: give 1 to 65535, or 0 for any free one.\n`);
+  const wrong = wrongUsage(options);
+  if (wrong !== undefined) {
+    process.stderr.write(`patchbay: ${wrong}\n`);
     return 2;
   }
   mkdirSync(paths.root, { recursive: true, mode: 0o700 });
-  return options.detach === true ? behind(paths, options) : inFront(paths, port, options);
+  return options.detach === true ? behind(paths, options) : inFront(paths, options);
 }
 
-async function inFront(paths: DataPaths, port: number, options: UpOptions): Promise<number> {
+/** What cannot be meant, as a sentence. */
+function wrongUsage({ port, cniTimeout }: UpOptions): string | undefined {
+  if (!/^\d+$/.test(port) || Number(port) > 65_535) {
+    return `--port ${port} is no port: give 1 to 65535, or 0 for any free one.`;
+  }
+  const seconds = Number(cniTimeout);
+  if (!(seconds > 0 && seconds <= MOST_CNI_SECONDS)) {
+    return `--cni-timeout ${cniTimeout} is no time limit: give more than 0 and at most ${MOST_CNI_SECONDS} seconds.`;
+  }
+  return undefined;
+}
+
+async function inFront(paths: DataPaths, options: UpOptions): Promise<number> {
   claimDataFolder(paths);
   const log = pino({ level: process.env["PATCHBAY_LOG_LEVEL"] ?? "info" }, process.stdout);
   try {
@@ -52,12 +67,13 @@ async function inFront(paths: DataPaths, port: number, options: UpOptions): Prom
     const { nodeName, imageDir, cniConfDir, cniBinDir } = options;
     const daemon = await startDaemon({
       paths,
-      port,
+      port: Number(options.port),
       log,
       ...(nodeName === undefined ? {} : { nodeName }),
       ...(imageDir === undefined ? {} : { imageDir }),
       ...(cniConfDir === undefined ? {} : { cniConfDir }),
       ...(cniBinDir === undefined ? {} : { cniBinDir }),
+      cniTimeoutMs: Number(options.cniTimeout) * 1000,
     });
     process.stderr.write(`${exportLine(paths)}\n`);
     log.info({ signal: await stop }, "stopping; guests go on");
@@ -127,6 +143,8 @@ function upArguments(options: UpOptions): string[] {
     options.dataDir,
     "--port",
     options.port,
+    "--cni-timeout",
+    options.cniTimeout,
     ...(options.nodeName === undefined ? [] : ["--node-name", options.nodeName]),
     ...(options.imageDir === undefined ? [] : ["--image-dir", options.imageDir]),
     ...(options.cniConfDir === undefined ? [] : ["--cni-conf-dir", options.cniConfDir]),

@@ -6,7 +6,7 @@ import type { Pod } from "../model/api/pod.ts";
 import { podResource, vmiResource } from "../model/api/references.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
-import { isFault, toFault } from "../model/fault.ts";
+import { type Fault, isFault, toFault } from "../model/fault.ts";
 import { LAUNCHER_LABEL, LAUNCHER_LABEL_VALUE } from "../model/pods/launcher-pod.ts";
 import { adopt, bringUp, type LivePod, mend, type NodeParts, takeDown } from "./pod-lifecycle.ts";
 import type { PodRecord } from "./records.ts";
@@ -156,12 +156,20 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
     if (left !== undefined) await takeDown(parts, left);
     const abort = new AbortController();
     making.set(podUid, abort);
+    let told: Promise<void> = Promise.resolve();
+    const waits = (fault: Fault): void => {
+      told = told
+        .then(() => report.waiting(vmi, fault))
+        .catch((error: unknown) => log.warn({ podUid, error: describe(error) }, "a wait could not be told"));
+    };
     try {
-      const made = await bringUp(parts, vmi, pod, AbortSignal.any([abort.signal, closing.signal]));
+      const made = await bringUp(parts, vmi, pod, AbortSignal.any([abort.signal, closing.signal]), waits);
       follow(podUid, made);
       return made;
     } finally {
       making.delete(podUid);
+      // What is said next must not be overwritten by it.
+      await told;
     }
   }
 

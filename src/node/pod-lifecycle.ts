@@ -49,6 +49,7 @@ export async function bringUp(
   vmi: Stored<VirtualMachineInstance>,
   pod: Stored<Pod>,
   signal: AbortSignal,
+  waits: (fault: Fault) => void,
 ): Promise<LivePod> {
   const podUid = pod.metadata.uid;
   // What needs no pod is looked at first: a missing image costs nobody an address.
@@ -64,7 +65,7 @@ export async function bringUp(
   };
   parts.records.put(begun);
   try {
-    const { netns, facts } = await parts.pods.acquire(sandboxRequest(pod), signal);
+    const { netns, facts } = await parts.pods.acquire(sandboxRequest(pod), signal, waits);
     const wiring = wire(nics, facts);
     const hardware = hardwareOf(parts, vmi, wiring, volumes);
     const wired: PodRecord = { ...begun, stage: "wired", facts, hardware, wiring };

@@ -1,3 +1,4 @@
+import type { Fault } from "../model/fault.ts";
 import type { NetworkStatus, PodFacts } from "../model/wiring/facts.ts";
 
 /** What a sandbox is asked for: one pod's network, as the Pod object says it. */
@@ -31,8 +32,8 @@ export interface Sandbox {
 export interface PodSource {
   /** The namespace's path, known before it is made, so that a record can name it first. */
   netnsOf(podUid: string): string;
-  /** Makes the namespace and its links. A Fault leaves nothing behind. */
-  acquire(request: SandboxRequest, signal: AbortSignal): Promise<Sandbox>;
+  /** Makes the namespace and its links. A Fault leaves nothing behind. `waits` hears what takes long while it does. */
+  acquire(request: SandboxRequest, signal: AbortSignal, waits: (fault: Fault) => void): Promise<Sandbox>;
   /** Gives everything back, half-made things too; nothing to do where there is nothing. */
   release(podUid: string): Promise<void>;
 }

@@ -26,6 +26,8 @@ type LauncherPod = Stored<Pod>;
 export interface Reporter {
   /** The guest runs with every NIC wired. */
   running(vmi: Vmi, pod: LauncherPod, record: PodRecord): Promise<void>;
+  /** Something that the guest needs takes long; it is waited for. */
+  waiting(vmi: Vmi, fault: Fault): Promise<void>;
   /** The guest could not be started, or cannot go on as it is; it is tried again. */
   failing(vmi: Vmi, fault: Fault): Promise<void>;
   /** Somebody changed the pod's network, and it is as it should be again. */
@@ -70,6 +72,13 @@ export function makeReporter(client: KubeClient, events: EventRecorder, node: No
       );
       await vmiStatus(vmi, inOrder(guestRuns(vmi, record, node), accelerated(node)));
       if (vmi.status?.phase !== "Running") events.event(vmi, "Normal", "Started", "VirtualMachineInstance started.");
+    },
+    async waiting(vmi, fault) {
+      // Who knows that it hangs is not told at each try that it is waited for.
+      if (vmi.status?.conditions?.some(({ reason }) => reason === "PB3008") === true) return;
+      const message = sentence(fault);
+      await vmiStatus(vmi, claim({ type: "Ready", status: "False", reason: fault.code, message }));
+      events.event(vmi, "Warning", fault.code, message);
     },
     async failing(vmi, fault) {
       const message = sentence(fault);

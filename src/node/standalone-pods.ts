@@ -14,6 +14,8 @@ export interface StandaloneOptions {
   readonly binDirs: readonly string[];
   /** Where CNI's records are kept: `D/cni`. */
   readonly cacheDir: string;
+  /** What one plugin may take; absent: CNI's own default. */
+  readonly pluginTimeLimitMs?: number;
 }
 
 /** Names are made of the pod's UID, so that what was made can be found without its record. */
@@ -23,28 +25,28 @@ function netnsName(podUid: string): string {
 
 /** Pods of a machine without Kubernetes: a namespace made here, wired by the first CNI configuration of the folder. */
 export function standalonePods(options: StandaloneOptions): PodSource {
-  const host = (signal?: AbortSignal): CniHost => ({
+  const host: CniHost = {
     cacheDir: options.cacheDir,
     binDirs: options.binDirs,
-    ...(signal === undefined ? {} : { signal }),
-  });
+    ...(options.pluginTimeLimitMs === undefined ? {} : { timeLimitMs: options.pluginTimeLimitMs }),
+  };
   const release = async (podUid: string): Promise<void> => {
     const attachments = listCached(options.cacheDir).attachments.filter(({ containerId }) => containerId === podUid);
     try {
-      for (const { containerId, ifName } of attachments.reverse()) await delNetwork({ containerId, ifName }, host());
+      for (const { containerId, ifName } of attachments.reverse()) await delNetwork({ containerId, ifName }, host);
     } finally {
       deleteNetns(netnsName(podUid));
     }
   };
   return {
     netnsOf: (podUid) => netnsPath(netnsName(podUid)),
-    acquire: async (request, signal) => {
+    acquire: async (request, signal, waits) => {
       const { network } = podNetworkOf(options.confDir);
       try {
         const netns = createNetns(netnsName(request.podUid));
         const added = await addNetwork(
           { network, containerId: request.podUid, ifName: PRIMARY_INTERFACE, netns, args: cniArgs(request) },
-          host(signal),
+          { ...host, signal, waits },
         );
         const networkStatus = [networkStatusOf(added, { default: true })];
         const { links, routes } = readLinks(netns);

@@ -3,10 +3,13 @@ import { Fault } from "../../model/fault.ts";
 import { isJsonObject, type JsonObject, readJson } from "../../model/networks/cni-json.ts";
 import { flat, parseCniError } from "../../model/networks/cni-result.ts";
 import { within } from "../linux/netns.ts";
-import { executionFault, pluginFault } from "./plugin-fault.ts";
+import { executionFault, pluginFault, slowPlugin } from "./plugin-fault.ts";
 
 /** A plugin may take this long; the dhcp plugin's lease, the slowest known, takes about 3 s. */
 export const PLUGIN_TIME_LIMIT_MS = 10_000;
+
+/** A plugin that has not answered after this long is told of, so that nobody waits in silence. */
+const SLOW_MS = 750;
 
 const STDOUT_LIMIT = 1 << 20;
 const STDERR_LIMIT = 4096;
@@ -36,6 +39,8 @@ export interface PluginCall {
   /** Namespace that stands for the host; absent: that of this process. */
   readonly hostNetns?: string;
   readonly timeLimitMs?: number;
+  /** Hears once of a plugin that takes long (PB3028); it goes on until its time limit. */
+  readonly waits?: (fault: Fault) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -103,7 +108,9 @@ function execute(call: PluginCall): Promise<Ending> {
       why ??= reason;
       killGroup(child);
     };
-    const timer = setTimeout(kill, call.timeLimitMs ?? PLUGIN_TIME_LIMIT_MS, "time");
+    const limit = call.timeLimitMs ?? PLUGIN_TIME_LIMIT_MS;
+    const timer = setTimeout(kill, limit, "time");
+    const slow = limit > SLOW_MS ? setTimeout(() => call.waits?.(slowPlugin(call, limit)), SLOW_MS) : undefined;
     const abort = (): void => kill("signal");
     call.signal?.addEventListener("abort", abort, { once: true });
     child.stdout?.on("data", (chunk: Buffer) => {
@@ -123,6 +130,7 @@ function execute(call: PluginCall): Promise<Ending> {
       if (settled) return;
       settled = true;
       clearTimeout(timer);
+      clearTimeout(slow);
       clearTimeout(drain);
       call.signal?.removeEventListener("abort", abort);
       child.stdout?.destroy();
@@ -133,11 +141,13 @@ function execute(call: PluginCall): Promise<Ending> {
     child.on("error", (thrown) => {
       settled = true;
       clearTimeout(timer);
+      clearTimeout(slow);
       call.signal?.removeEventListener("abort", abort);
       reject(notStarted(call, thrown));
     });
     child.on("exit", (code, signal) => {
       clearTimeout(timer);
+      clearTimeout(slow);
       drain = setTimeout(settle, DRAIN_MS, code, signal);
     });
     child.on("close", settle);

@@ -25,6 +25,8 @@ export interface CniHost {
   readonly timeLimitMs?: number;
   /** Namespace that stands for the host; absent: that of this process. */
   readonly hostNetns?: string;
+  /** Hears of a plugin that takes long, while it is waited for (PB3028). */
+  readonly waits?: (fault: Fault) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -124,7 +126,7 @@ const UNDO_TIME_LIMIT_MS = 3_000;
 
 /** Undoes the plugins up to `last` after a failure of ADD; returns the fault to throw. */
 async function undone(thrown: unknown, record: AttachmentRecord, last: number, host: CniHost): Promise<unknown> {
-  const { signal: _, ...unsignalled } = host;
+  const { signal: _, waits: __, ...unsignalled } = host;
   const timeLimitMs = Math.min(host.timeLimitMs ?? PLUGIN_TIME_LIMIT_MS, UNDO_TIME_LIMIT_MS);
   const { plugins } = record.network;
   const own = await detach(record, plugins.slice(last, last + 1), { ...unsignalled, timeLimitMs });
@@ -331,6 +333,7 @@ async function invoke(
     },
     ...(host.hostNetns === undefined ? {} : { hostNetns: host.hostNetns }),
     ...(host.timeLimitMs === undefined ? {} : { timeLimitMs: host.timeLimitMs }),
+    ...(host.waits === undefined ? {} : { waits: host.waits }),
     ...(host.signal === undefined ? {} : { signal: host.signal }),
   });
   return isJsonObject(answer) ? answer : {};

@@ -41,7 +41,7 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   5: { code: "PB3000", words: "I/O failure", cure: "Look for a full disk or a read-only file system." },
   6: { code: "PB3012", words: "content cannot be decoded", cure: "Mend the fields of the plugin's configuration." },
   7: { code: "PB3012", words: "invalid configuration", cure: "Mend the fields of the plugin's configuration." },
-  11: { code: "PB3014", words: "try again later", cure: "Wait until what it names is done, then apply the VMI again." },
+  11: { code: "PB3014", words: "try again later", cure: "Wait until what it names is done: it is tried again." },
   50: {
     code: "PB3015",
     words: "plugin not available",
@@ -67,7 +67,7 @@ export function pluginFault(call: CallFacts, error: CniError): Fault {
   const message = special?.message ?? `The CNI plugin ${named(call)} failed: ${said}${suffix}.`;
   return new Fault(special?.code ?? meaning?.code ?? "PB3000", message, {
     place: call.binary,
-    cure: special?.cure ?? meaning?.cure ?? "Mend what the plugin names, then apply the VMI again.",
+    cure: special?.cure ?? meaning?.cure ?? "Mend what the plugin names: it is tried again.",
     data: {
       ...facts(call),
       cniCode: error.code,
@@ -167,7 +167,7 @@ export function executionFault(
     hangs: [
       "PB3008",
       `did not answer within ${detail} and was killed`,
-      "See what it waits for (a daemon, a DHCP server, a lock), or run it by hand; then apply the VMI again.",
+      "See what it waits for (a daemon, a DHCP server, a lock). It is tried again; --cni-timeout gives it longer.",
     ],
     aborted: ["PB3026", "was called off", "Nothing: the caller no longer wants it."],
     died: [
@@ -194,6 +194,19 @@ export function executionFault(
     cause,
     data: { ...facts(call), ...(stderr === "" ? {} : { stderr }) },
   });
+}
+
+/** What is told of a plugin while it is waited for. */
+export function slowPlugin(call: CallFacts, limitMs: number): Fault {
+  return new Fault(
+    "PB3028",
+    `The CNI plugin ${named(call)} has not answered yet; it is given ${limitMs / 1000} s (--cni-timeout).`,
+    {
+      place: call.binary,
+      cure: "If it hangs: see what it waits for (a daemon, a DHCP server, a lock).",
+      data: facts(call),
+    },
+  );
 }
 
 function named(call: CallFacts): string {

@@ -28,4 +28,5 @@ export const cniCodes = {
   PB3025: "the embedded network cannot be prepared",
   PB3026: "a CNI operation was called off",
   PB3027: "the host's link that a CNI plugin builds on is not there",
+  PB3028: "a CNI plugin has not answered yet",
 } as const;
