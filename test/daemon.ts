@@ -47,19 +47,28 @@ export class TestHost {
 
   /** Makes the namespace and the folder; both go when the test ends, with every process started here. */
   static async make(t: TestContext): Promise<TestHost> {
+    const host = await TestHost.create();
+    t.after(() => host.dispose());
+    return host;
+  }
+
+  /** The same for who is no test and calls {@link dispose} itself. */
+  static async create(): Promise<TestHost> {
     counter += 1;
     const name = `pbtest-${process.pid}-${counter}`;
     const dataDir = await mkdtemp(join(tmpdir(), "patchbay-test-"));
     const host = new TestHost(`/run/netns/${name}`, dataDir);
     await execute("ip", ["netns", "add", name]);
-    t.after(async () => {
-      await host.patchbay(["down", "--vms"]);
-      for (const child of host.#processes) child.kill("SIGKILL");
-      for (const namespace of [name, ...host.#namespaces]) await execute("ip", ["netns", "del", namespace]);
-      await rm(dataDir, { recursive: true, force: true });
-    });
+    host.#namespaces.push(name);
     await host.run(["ip", "link", "set", "lo", "up"]);
     return host;
+  }
+
+  async dispose(): Promise<void> {
+    await this.patchbay(["down", "--vms"]);
+    for (const child of this.#processes) child.kill("SIGKILL");
+    for (const namespace of this.#namespaces) await execute("ip", ["netns", "del", namespace]);
+    await rm(this.dataDir, { recursive: true, force: true });
   }
 
   /** A command inside the host's namespace, run to its end. */
