@@ -10,4 +10,5 @@ export const manifestCodes = {
   PB1007: "a key stands twice in one object",
   PB1008: "a document does not say what it is",
   PB1009: "a kind of resource is not known",
+  PB1010: "an apiVersion is an older one",
 } as const;

@@ -6,7 +6,7 @@ import type { ManifestDocument } from "./read.ts";
 import { checkDocument } from "./shape-findings.ts";
 
 /**
- * Everything to say about a document: what its schema does not take, and the rules that it breaks.
+ * Everything to say about a document: what its schema does not take, the rules that it breaks, and what is unwise.
  *
  * `configuration` is `spec.configuration` of the KubeVirt resource.
  */
@@ -14,16 +14,25 @@ export function checkManifest(document: ManifestDocument, configuration: unknown
   const { definition, findings, problems: misfits } = checkDocument(document);
   if (definition === undefined || !isJudged(definition.kind)) return [...findings];
   const missing = misfits.filter(({ kind }) => kind === "missing").map(({ at }) => at);
-  const problems = judge(definition.kind, document.value, configuration).problems.filter(
+  const { problems, advice } = judge(definition.kind, document.value, configuration);
+  const broken = problems.filter(
     // What the schema refuses is told already, and so is what a rule makes of a missing field.
     ({ code, at }) => !code.startsWith("PB1") && !missing.some((field) => isAbout(at, field)),
   );
-  return [...findings, ...problems.map((problem) => ruleFinding(document, problem))];
+  return [
+    ...findings,
+    ...broken.map((problem) => ruleFinding(document, problem, "error")),
+    ...advice.map((problem) => ruleFinding(document, problem, "warning")),
+  ];
 }
 
-/** A broken rule, with its place in the file. */
-function ruleFinding(document: ManifestDocument, { code, at, field, message, cure }: Problem): Finding {
-  const statement = { code, severity: "error", message, ...(cure === undefined ? {} : { hint: cure }) } as const;
+/** A rule's finding, with its place in the file. */
+function ruleFinding(
+  document: ManifestDocument,
+  { code, at, field, message, cure }: Problem,
+  severity: Finding["severity"],
+): Finding {
+  const statement = { code, severity, message, ...(cure === undefined ? {} : { hint: cure }) };
   return findingAt(document, at, statement, field === "" ? {} : { path: field });
 }
 

@@ -36,9 +36,12 @@ export function admitVmiUpdate(old: KubeObject, next: KubeObject): AdmissionResp
 }
 
 function admit(kind: JudgedKind, object: KubeObject, configuration: unknown): AdmissionResponse {
-  const { problems, defaulted } = judge(kind, object, configuration);
+  const { problems, advice, defaulted } = judge(kind, object, configuration);
   const { invalid } = settingsOf(configuration);
-  const warnings = invalid === undefined ? [] : [`PB2304: The configuration counts as empty: ${invalid}.`];
+  const warnings = [
+    ...(invalid === undefined ? [] : [`PB2304: The configuration counts as empty: ${invalid}.`]),
+    ...advice.map((problem) => `${problem.field}: ${cause(problem).message}`),
+  ];
   if (problems.length === 0) return { allowed: true, object: { ...object, ...defaulted } as KubeObject, warnings };
   const causes = problems.map(cause);
   const told = causes.slice(0, MOST_TOLD).map(({ message }) => message);

@@ -329,3 +329,32 @@ test("an object with its defaults is accepted again and gets no others", () => {
     }),
   );
 });
+
+test("what is unwise is advice, not a problem", () => {
+  const interfaces = [
+    {
+      name: "default",
+      masquerade: {},
+      model: "e1000",
+      macAddress: "03:00:00:00:00:01",
+      ports: [{ port: 80 }, { port: 80, protocol: "TCP" }],
+    },
+    { name: "red", bridge: {}, model: "e1000", macAddress: "03-00-00-00-00-01" },
+  ];
+  const networks = [...POD, { name: "red", multus: { networkName: "x" } }];
+  const { problems, advice } = judge(
+    "VirtualMachineInstance",
+    vmi({ networks, interfaces, devices: { networkInterfaceMultiqueue: true } }),
+  );
+  assert.deepEqual(problems, []);
+  assert.deepEqual(
+    advice.map(({ code, field }) => `${code} ${field}`),
+    [
+      `PB2502 ${NIC}.macAddress`,
+      "PB2502 spec.domain.devices.interfaces[1].macAddress",
+      "PB2501 spec.domain.devices.interfaces[1].macAddress",
+      `PB2503 ${NIC}.ports[1]`,
+      "PB2504 spec.domain.devices.networkInterfaceMultiqueue",
+    ],
+  );
+});

@@ -1,6 +1,7 @@
 import { checkShape, type ShapeProblem } from "../api/shape.ts";
 import { type VirtualMachine, virtualMachine } from "../api/vm.ts";
 import { type VirtualMachineInstance, type VmiSpec, virtualMachineInstance } from "../api/vmi.ts";
+import { advise } from "./advice.ts";
 import { judgeBindings, judgeStates } from "./bindings.ts";
 import { judgeBootOrder } from "./boot-order.ts";
 import { judgeCloudInit } from "./cloud-init.ts";
@@ -28,6 +29,8 @@ export type JudgedKind = (typeof JUDGED_KINDS)[number];
 
 export interface Verdict {
   readonly problems: readonly Problem[];
+  /** What is allowed and unwise. */
+  readonly advice: readonly Problem[];
   /**
    * The object with its defaults, as it would be stored; absent where its shape does not allow to say or where the
    * default NIC is not permitted. A VirtualMachine keeps its template as it is.
@@ -44,7 +47,7 @@ export interface Verdict {
 export function judge(kind: JudgedKind, object: unknown, configuration?: unknown): Verdict {
   const schema = kind === "VirtualMachine" ? virtualMachine : virtualMachineInstance;
   const misshapen = checkShape(schema, object).filter(matters);
-  if (misshapen.length > 0) return { problems: misshapen.map(shapeProblem) };
+  if (misshapen.length > 0) return { problems: misshapen.map(shapeProblem), advice: [] };
   const settings = settingsOf(configuration);
   return kind === "VirtualMachine"
     ? judgeVm(object as VirtualMachine, settings)
@@ -53,7 +56,7 @@ export function judge(kind: JudgedKind, object: unknown, configuration?: unknown
 
 function judgeVmi(object: VirtualMachineInstance, settings: Settings): Verdict {
   const filled = withDefaults(readSpec(object.spec), settings);
-  if (!filled.done) return { problems: [refusedDefault(filled.problem)] };
+  if (!filled.done) return { problems: [refusedDefault(filled.problem)], advice: [] };
   const subject = subjectOf(filled.spec, ["spec"], settings);
   return {
     problems: [
@@ -62,6 +65,7 @@ function judgeVmi(object: VirtualMachineInstance, settings: Settings): Verdict {
       ...judgeMemory(subject),
       ...judgeMetadata(object.metadata ?? {}, ["metadata"], settings),
     ],
+    advice: advise(subject, nicsOf(subject)),
     defaulted: { ...object, spec: filled.spec },
   };
 }
@@ -72,7 +76,7 @@ function judgeVm(object: VirtualMachine, settings: Settings): Verdict {
   const spec = readSpec(template.spec ?? { domain: { devices: {} } });
   const filled = withDefaults(spec, settings);
   const defaulted = { ...object, spec: { ...object.spec, template: { ...template, spec } } };
-  if (!filled.done) return { problems: [refusedDefault(filled.problem)], defaulted };
+  if (!filled.done) return { problems: [refusedDefault(filled.problem)], advice: [], defaulted };
   const subject = subjectOf(filled.spec, ["spec", "template", "spec"], settings);
   return {
     problems: [
@@ -80,6 +84,7 @@ function judgeVm(object: VirtualMachine, settings: Settings): Verdict {
       ...judgeMetadata(template.metadata ?? {}, ["spec", "template", "metadata"], settings),
       ...judgeSpec(subject),
     ],
+    advice: advise(subject, nicsOf(subject)),
     defaulted,
   };
 }

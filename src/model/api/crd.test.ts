@@ -1,0 +1,16 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { crdOf } from "./crd.ts";
+import { definitions } from "./kinds.ts";
+
+test("custom kinds have a CustomResourceDefinition of plain JSON, metadata left to Kubernetes", () => {
+  const custom = definitions.filter(({ group }) => group !== "");
+  assert.equal(custom.length, 4);
+  for (const definition of custom) {
+    const crd = crdOf(definition);
+    assert.deepEqual(JSON.parse(JSON.stringify(crd)), crd);
+    const text = JSON.stringify(crd);
+    assert.ok(text.includes('"metadata":{"type":"object"}'));
+    assert.ok(text.includes(`"name":"${definition.plural}.${definition.group}"`));
+  }
+});

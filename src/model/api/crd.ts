@@ -1,0 +1,35 @@
+import type { JsonSchema, ResourceDefinition } from "./resource.ts";
+
+/** The CustomResourceDefinition (apiextensions.k8s.io/v1) of a kind; its schema is structural. */
+export function crdOf(definition: ResourceDefinition): Readonly<Record<string, unknown>> {
+  const { group, version, kind, plural, singular, shortNames, categories } = definition;
+  return {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: `${plural}.${group}` },
+    spec: {
+      group,
+      scope: definition.namespaced ? "Namespaced" : "Cluster",
+      names: { kind, plural, singular, listKind: `${kind}List`, shortNames, categories },
+      versions: [
+        {
+          name: version,
+          served: true,
+          storage: true,
+          ...(definition.statusSubresource ? { subresources: { status: {} } } : {}),
+          additionalPrinterColumns: definition.columns.map((column) => ({ ...column })),
+          schema: { openAPIV3Schema: crdSchema(definition.schema ?? ANY) },
+        },
+      ],
+    },
+  };
+}
+
+const ANY: JsonSchema = { type: "object", "x-kubernetes-preserve-unknown-fields": true };
+
+/** Kubernetes knows metadata of the root itself, and lets no schema say more of it. */
+function crdSchema(schema: JsonSchema): JsonSchema {
+  const { properties } = schema;
+  if (typeof properties !== "object" || properties === null || !("metadata" in properties)) return schema;
+  return { ...schema, properties: { ...properties, metadata: { type: "object" } } };
+}
