@@ -1,8 +1,6 @@
 import type { Admission, AdmissionRequest, AdmissionResponse } from "../model/api/admission.ts";
 import type { KubeObject } from "../model/api/resource.ts";
-import type { VirtualMachineInstance } from "../model/api/vmi.ts";
-import { withDefaults } from "../model/rules/defaults.ts";
-import { settingsOf } from "../model/rules/settings.ts";
+import { admitVm, admitVmi, admitVmiUpdate } from "../model/rules/admit.ts";
 import { VMI_FINALIZER } from "./vmi-decision.ts";
 
 /** Defaults and rules of KubeVirt's resources, for an API server to ask. `configuration` gives the settings in force. */
@@ -11,21 +9,22 @@ export function makeAdmission(configuration: () => unknown): Admission {
 }
 
 function admit(request: AdmissionRequest, configuration: unknown): AdmissionResponse {
-  const { object, kind, operation } = request;
-  if (kind !== "VirtualMachineInstance" || operation !== "CREATE") return { allowed: true, object, warnings: [] };
-  const defaulted = withDefaults((object as unknown as VirtualMachineInstance).spec, settingsOf(configuration));
-  if (!defaulted.done) {
-    const { code, message, cure } = defaulted.problem;
-    return {
-      allowed: false,
-      status: 422,
-      reason: "Invalid",
-      message: `${code}: ${message} ${cure ?? ""}`,
-      causes: [],
-      warnings: [],
-    };
+  const { object, oldObject, kind, operation, subresource } = request;
+  const asItIs: AdmissionResponse = { allowed: true, object, warnings: [] };
+  // On the way out nothing is asked of an object, or what it breaks by now could never go.
+  if (operation === "DELETE" || subresource !== undefined || object.metadata.deletionTimestamp !== undefined)
+    return asItIs;
+  switch (kind) {
+    case "VirtualMachineInstance": {
+      if (operation === "UPDATE") return oldObject === undefined ? asItIs : admitVmiUpdate(oldObject, object);
+      const answer = admitVmi(object, configuration);
+      return answer.allowed ? { ...answer, object: withFinalizer(answer.object) } : answer;
+    }
+    case "VirtualMachine":
+      return admitVm(object, configuration);
+    default:
+      return asItIs;
   }
-  return { allowed: true, object: withFinalizer({ ...object, spec: defaulted.spec }), warnings: [] };
 }
 
 /** Held until the controller has given the VMI's pods back. */
