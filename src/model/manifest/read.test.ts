@@ -46,6 +46,30 @@ test("words mean what kubectl takes them for", () => {
   assert.deepEqual(documents[0]?.value, { a: true, b: 8, c: "52:54:00:12:34:56", d: "2001-01-01", e: false, f: null });
 });
 
+test("numbers are those that kubectl takes for numbers", () => {
+  const numbers = { "0": 0, "-7": -7, "+7": 7, "1_000": 1000, "0x1F": 31, "0o17": 15, "017": 15, "08": 8, "0b11": 3 };
+  const floats = { "1.5": 1.5, "1.": 1, ".5": 0.5, "1e3": 1000, "-1.5E-1": -0.15 };
+  const words = [
+    "e1000",
+    "e1000e",
+    "1e",
+    "0x",
+    "1:30",
+    "52:54:00:12:34:56",
+    ".",
+    "+",
+    "1.2.3",
+    "64Mi",
+    ".inf",
+    "_1",
+    "0x1G",
+    "0x_",
+  ];
+  const lines = [...Object.keys(numbers), ...Object.keys(floats), ...words];
+  const { documents } = readManifests(`a:\n${lines.map((line) => `  - ${line}\n`).join("")}`, "a.yaml");
+  assert.deepEqual(documents[0]?.value["a"], [...Object.values(numbers), ...Object.values(floats), ...words]);
+});
+
 test("anchors and merge keys are followed, to their own lines", () => {
   const text = `${NIC}          <<: &more\n            masqurade: {}\n        - name: b\n          <<: *more\n`;
   assert.deepEqual(brief(findingsOf(text)), [

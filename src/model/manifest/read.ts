@@ -1,6 +1,7 @@
 import { type Document, LineCounter, parseAllDocuments, type Tags, type YAMLError } from "yaml";
 import type { FieldPath } from "../api/field-path.ts";
 import type { Finding } from "./finding.ts";
+import { numberTags } from "./numbers.ts";
 import { placeOf, type Span, sourceOf } from "./position.ts";
 
 /** A document of a manifest file: its value, and where in the file each part of it stands. */
@@ -37,7 +38,8 @@ const MOST_SYNTAX_ERRORS = 10;
 /**
  * The documents of a YAML or JSON file, read as kubectl reads them. Never throws.
  *
- * YAML 1.1's booleans and octal numbers hold, its base-60 numbers and dates do not (a MAC is text). Anchors, aliases and
+ * YAML 1.1's booleans and octal numbers hold, its base-60 numbers, bare exponents and dates do not (a MAC is text, and
+ * so is `e1000`). Anchors, aliases and
  * merge keys are followed. A `List` is opened. Documents with faults are left out, each with its findings.
  */
 export function readManifests(text: string, file: string): Manifests {
@@ -66,7 +68,7 @@ function readDocuments(text: string, file: string): Manifests {
   const lines = new LineCounter();
   const parsed = parseAllDocuments(text, {
     version: "1.1",
-    customTags: (tags: Tags) => tags.filter((tag) => !NOT_READ.has(tagName(tag)) && !isBaseSixty(tag)),
+    customTags: (tags: Tags) => [...tags.filter((tag) => !NOT_READ.has(tagName(tag))), ...numberTags],
     lineCounter: lines,
     prettyErrors: false,
     uniqueKeys: true,
@@ -115,17 +117,15 @@ function openList(
   return items.flatMap((item, index) => (isRecord(item) ? [at(["items", index], item)] : []));
 }
 
-/** Tags of YAML 1.1 that Kubernetes' reader does not apply. */
-const NOT_READ = new Set(["binary", "omap", "pairs", "set", "timestamp"].map((name) => `tag:yaml.org,2002:${name}`));
+/** Tags of YAML 1.1 that Kubernetes' reader does not apply, or applies to other words. */
+const NOT_READ = new Set(
+  ["binary", "float", "int", "omap", "pairs", "set", "timestamp"].map((name) => `tag:yaml.org,2002:${name}`),
+);
 
 type Tag = Tags[number];
 
 function tagName(tag: Tag): string {
   return typeof tag === "string" ? tag : tag.tag;
-}
-
-function isBaseSixty(tag: Tag): boolean {
-  return typeof tag !== "string" && "format" in tag && tag.format === "TIME";
 }
 
 function contentOf(document: Document.Parsed): unknown {
