@@ -23,4 +23,6 @@ export const guestCodes = {
   PB5060: "a path is too long for a unix socket",
   PB5061: "the console cannot be reached",
   PB5062: "the connection to QEMU is closed",
+  PB5070: "this version cannot make the volume",
+  PB5071: "a disk has no volume of its name",
 } as const;
