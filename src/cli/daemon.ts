@@ -17,6 +17,7 @@ import { openImageStore } from "../host/images/store.ts";
 import { startThreads } from "../host/linux/netns.ts";
 import { readLinks } from "../host/linux/pod-facts.ts";
 import { definitions } from "../model/api/kinds.ts";
+import { isWarning } from "../model/serve/note.ts";
 import { startAgent } from "../node/agent.ts";
 import { openPodRecords } from "../node/records.ts";
 import { registerNode } from "../node/registration.ts";
@@ -91,7 +92,8 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
       images,
       accel: accelerator.accel,
       qemu,
-      served: (podUid, event) => log.info({ podUid, event }, "served"),
+      served: (event) =>
+        isWarning(event) ? log.warn(event, "a guest's request") : log.debug(event, "a guest's request"),
     },
     report: makeReporter(client, events, { nodeName, accel: accelerator.accel, accelReason }),
     log: log.child({ part: "node" }),

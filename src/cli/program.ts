@@ -98,6 +98,18 @@ function addManifestCommands(program: Command, ended: (code: number) => void): v
       ended(await (await import("./run.ts")).run(command.optsWithGlobals())),
     );
   program
+    .command("validate")
+    .description("findings of manifests, with file, line and cure; needs no root and no daemon")
+    .option(...files)
+    .option("--config <file>", "the KubeVirt resource, or the older ConfigMap, whose settings hold")
+    .option("--cases <file>", "answer admission cases instead, one JSON line each")
+    .option("--explain <code>", "print the page of a code, such as PB2020")
+    .addOption(outputOption())
+    .addHelpText("after", "\nExit code: 0 when no finding is an error, 1 when one is, 2 on wrong usage.")
+    .action(async (_options, command: Command) =>
+      ended(await (await import("./validate.ts")).validate(command.optsWithGlobals())),
+    );
+  program
     .command("plan")
     .description("what would be built for the VMIs of manifests; nothing is done")
     .requiredOption(...files)

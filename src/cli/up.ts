@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
 import { makeKubeClient } from "../client/client.ts";
 import { loadKubeconfig } from "../client/kubeconfig.ts";
+import { requireNeeds } from "../host/setup/check.ts";
 import { Fault, isFault } from "../model/fault.ts";
 import { startDaemon } from "./daemon.ts";
 import { claimDataFolder, leaveDataFolder, livingDaemon } from "./daemon-process.ts";
@@ -41,6 +42,7 @@ export async function up(options: UpOptions): Promise<number> {
     process.stderr.write(`patchbay: ${wrong}\n`);
     return 2;
   }
+  requireNeeds("up");
   mkdirSync(paths.root, { recursive: true, mode: 0o700 });
   return options.detach === true ? behind(paths, options) : inFront(paths, options);
 }

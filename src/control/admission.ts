@@ -22,9 +22,25 @@ function admit(request: AdmissionRequest, configuration: unknown): AdmissionResp
     }
     case "VirtualMachine":
       return admitVm(object, configuration);
+    case "Secret":
+      return { ...asItIs, object: withoutPlainText(object) };
     default:
       return asItIs;
   }
+}
+
+/** `stringData` of a Secret is written for people: it is stored in base64 in `data`, over what is there. */
+function withoutPlainText(object: KubeObject): KubeObject {
+  const { stringData, data, ...rest } = object;
+  if (typeof stringData !== "object" || stringData === null) return object;
+  const encoded = Object.entries(stringData).map(([key, value]) => [
+    key,
+    Buffer.from(String(value), "utf8").toString("base64"),
+  ]);
+  return {
+    ...rest,
+    data: { ...(typeof data === "object" && data !== null ? data : {}), ...Object.fromEntries(encoded) },
+  };
 }
 
 /** Held until the controller has given the VMI's pods back. */

@@ -1,15 +1,16 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { GuestRunner } from "../host/guest/runner.ts";
-import type { RunningGuest } from "../host/guest/running-guest.ts";
+import type { ExitReport, RunningGuest } from "../host/guest/running-guest.ts";
 import { applyKernel } from "../host/linux/apply.ts";
 import { closeFds } from "../host/linux/tap.ts";
 import { announce } from "../host/serve/announce.ts";
-import { type RunningServices, startServices } from "../host/serve/services.ts";
+import { type RunningServices, type ServeEvent, startServices } from "../host/serve/services.ts";
 import type { Pod } from "../model/api/pod.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
-import { Fault } from "../model/fault.ts";
+import { Fault, isFault } from "../model/fault.ts";
 import { topologyOf, vcpusOf } from "../model/guest/topology.ts";
 import { hostNameOf } from "../model/pods/launcher-pod.ts";
 import { nicContexts, wire } from "../model/wiring/nics.ts";
@@ -29,7 +30,7 @@ export interface NodeParts extends GuestParts, VolumeParts {
   readonly pods: PodSource;
   readonly runner: GuestRunner;
   /** What the servers have to tell of a guest's doings. */
-  readonly served: (podUid: string, event: string) => void;
+  readonly served: (event: ServeEvent) => void;
 }
 
 /** A pod whose guest runs and is served. */
@@ -70,7 +71,7 @@ export async function bringUp(
     const hardware = hardwareOf(parts, vmi, wiring, volumes);
     const wired: PodRecord = { ...begun, stage: "wired", facts, hardware, wiring };
     parts.records.put(wired);
-    const place = { netns, runDir: join(parts.guestsDir, podUid), logFile: join(parts.logsDir, `${podUid}.log`) };
+    const place = { netns, runDir: runDirOf(parts, podUid), logFile: join(parts.logsDir, `${podUid}.log`) };
     const disks = await prepareVolumes(parts, vmi, volumes, place.runDir);
     const spec = guestSpec(parts, vmi, wired, disks);
     signal.throwIfAborted();
@@ -80,7 +81,12 @@ export async function bringUp(
         ...place,
         started: (record) => parts.records.put({ ...wired, stage: "guest", guest: record }),
       });
-      return await activate(parts, { ...wired, stage: "guest", guest: guest.record }, guest);
+      try {
+        return (await activate(parts, { ...wired, stage: "guest", guest: guest.record }, guest)).pod;
+      } catch (thrown) {
+        guest.release();
+        throw thrown;
+      }
     } finally {
       await closeFds([...taps.values()].flat());
     }
@@ -90,16 +96,42 @@ export async function bringUp(
   }
 }
 
+/** What was found of a guest that an earlier daemon left. */
+export type Adopted =
+  | { readonly found: "alive"; readonly pod: LivePod; readonly steps: number }
+  /** It shut down while nobody looked, or ends just now. */
+  | { readonly found: "ended"; readonly exit: ExitReport }
+  | { readonly found: "nothing" };
+
+/** How long a guest that is not whole may take to turn out to be ending. */
+const ENDING_MS = 1_000;
+
 /**
- * Takes over the guest of a record that an earlier daemon left: the wiring is verified and mended, the servers run again.
+ * Takes over the guest of a record that an earlier daemon left: the wiring is verified and mended (`steps` says how much
+ * that took), the servers run again.
  *
- * Undefined where the guest is gone. Throws PB6105 where its tap is, which cannot be mended under it.
+ * Throws PB6105 where its tap is gone, which cannot be mended under it; PB5057 or PB5062 where QEMU does not answer.
  */
-export async function adopt(parts: NodeParts, record: PodRecord): Promise<LivePod | undefined> {
-  if (record.guest === undefined) return undefined;
+export async function adopt(parts: NodeParts, record: PodRecord): Promise<Adopted> {
+  if (record.guest === undefined) return { found: "nothing" };
   const guest = await parts.runner.find(record.guest);
-  if (guest === undefined) return undefined;
-  return activate(parts, record, guest);
+  if (guest === undefined) return { found: "nothing" };
+  try {
+    return { found: "alive", ...(await activate(parts, record, guest)) };
+  } catch (thrown) {
+    const exit = await endOf(guest);
+    if (exit !== undefined) return { found: "ended", exit };
+    guest.release();
+    throw thrown;
+  }
+}
+
+/**
+ * How a guest ends whose network is not whole; undefined where it goes on. The network of a guest goes with it, and what
+ * is then missing is its end, not a failure.
+ */
+export function endOf(guest: RunningGuest): Promise<ExitReport | undefined> {
+  return Promise.race([guest.exited, sleep(ENDING_MS, undefined)]);
 }
 
 /** Compares the pod's kernel state with its wiring and mends what differs; says how many steps that took. */
@@ -118,34 +150,59 @@ export function mend(record: PodRecord): number {
   });
 }
 
-async function activate(parts: NodeParts, record: PodRecord, guest: RunningGuest): Promise<LivePod> {
+/** Verifies the wiring under a running guest and starts what is served to it. The guest is not let go of on failure. */
+async function activate(
+  parts: NodeParts,
+  record: PodRecord,
+  guest: RunningGuest,
+): Promise<{ readonly pod: LivePod; readonly steps: number }> {
   const { wiring } = record;
   if (wiring === undefined) throw new Fault("PB6106", `The record of pod ${record.podUid} has a guest and no wiring.`);
+  const steps = mend(record);
+  const services = await startServices({
+    netns: record.netns,
+    podUid: record.podUid,
+    services: wiring.services,
+    onEvent: parts.served,
+  });
   try {
-    mend(record);
-    const services = await startServices({
-      netns: record.netns,
-      podUid: record.podUid,
-      services: wiring.services,
-      onEvent: (event) => parts.served(record.podUid, JSON.stringify(event)),
-    });
     announce(record.netns, wiring.announcements);
-    return { record, guest, services };
+    return { pod: { record, guest, services }, steps };
   } catch (thrown) {
-    guest.release();
+    await services.close();
     throw thrown;
   }
 }
 
 /** Ends the guest if it runs, gives everything of the pod back, and forgets the pod. Can be done again after a failure. */
 export async function takeDown(parts: NodeParts, record: PodRecord, live?: LivePod, graceSeconds = 0): Promise<void> {
-  const guest = live?.guest ?? (record.guest === undefined ? undefined : await parts.runner.find(record.guest));
   await live?.services.close();
-  if (guest !== undefined) await guest.powerdown(graceSeconds);
+  if (live !== undefined) await live.guest.powerdown(graceSeconds);
+  else await endGuest(parts, record, graceSeconds);
   await parts.pods.release(record.podUid);
-  rmSync(join(parts.guestsDir, record.podUid), { recursive: true, force: true });
+  rmSync(runDirOf(parts, record.podUid), { recursive: true, force: true });
   rmSync(join(parts.logsDir, `${record.podUid}.log`), { force: true });
   parts.records.remove(record.podUid);
+}
+
+/** Ends the guest of a record that nobody talks to: by its power button where it answers, else by force. */
+async function endGuest(parts: NodeParts, record: PodRecord, graceSeconds: number): Promise<void> {
+  const { guest } = record;
+  if (guest !== undefined) {
+    try {
+      const found = await parts.runner.find(guest);
+      await found?.powerdown(graceSeconds);
+    } catch (thrown) {
+      if (!isFault(thrown, "PB5057") && !isFault(thrown, "PB5062")) throw thrown;
+      await parts.runner.destroy(guest);
+    }
+  }
+  // A daemon that died between the start of QEMU and its record leaves one that only its folder names.
+  if (record.stage !== "network") await parts.runner.destroyIn(runDirOf(parts, record.podUid));
+}
+
+function runDirOf(parts: NodeParts, podUid: string): string {
+  return join(parts.guestsDir, podUid);
 }
 
 function sandboxRequest(pod: Stored<Pod>): SandboxRequest {

@@ -1,7 +1,7 @@
 import type { VmiSpec } from "../api/vmi.ts";
 import { decideHardware, type GuestHardware, type NicHardware } from "../guest/hardware.ts";
 import { memoryOf, topologyOf, vcpusOf } from "../guest/topology.ts";
-import type { AddressFacts, PodFacts } from "./facts.ts";
+import type { AddressFacts, PodFacts, RouteFacts } from "./facts.ts";
 import { renderTable } from "./nft.ts";
 import { nicContexts, wire } from "./nics.ts";
 import type { NicServices, WiredLink } from "./wiring.ts";
@@ -84,7 +84,16 @@ export function planVmi({ namespace, name, hostName, spec }: PlanRequest, facts:
         ),
         ...wiring.kernel.addresses,
       ],
-      routes: facts.routes,
+      routes: [
+        ...facts.routes,
+        ...wiring.kernel.localRoutes.map(
+          ({ link, destination }): RouteFacts => ({
+            family: destination.includes(":") ? 6 : 4,
+            destination,
+            device: link,
+          }),
+        ),
+      ],
       sysctls: wiring.kernel.sysctls,
       nft: wiring.kernel.tables.map(renderTable),
     },
