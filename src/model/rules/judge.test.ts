@@ -169,7 +169,7 @@ test("kernel boot, boot loaders and launch security", () => {
     "PB2415 spec.domain.firmware.kernelBoot.container.image",
     "PB2415 spec.domain.firmware.kernelBoot.container",
   ]);
-  for (const initrdPath of ["boot/initrd", "/", "/boot/", "/boot/../x", "/boot//x"]) {
+  for (const initrdPath of ["boot/initrd", "/", "/boot//", "/boot/../x", "/boot//x"]) {
     assert.deepEqual(boot({ container: { image: "x", initrdPath } }).length, 1, initrdPath);
   }
   const loader = (bootloader: object): string[] => verdict({ domain: { firmware: { bootloader } }, ...SIMPLE });
@@ -357,4 +357,31 @@ test("what is unwise is advice, not a problem", () => {
       "PB2504 spec.domain.devices.networkInterfaceMultiqueue",
     ],
   );
+});
+
+test("resources and run strategies", () => {
+  const resources = (requests: object, limits: object = {}): string[] =>
+    verdict({ ...SIMPLE, domain: { resources: { requests: { memory: "64Mi", ...requests }, limits } } });
+  const at = "spec.domain.resources";
+  assert.deepEqual(resources({ cpu: "500m" }, { cpu: 1, memory: "64Mi" }), []);
+  assert.deepEqual(resources({ memory: "-1", cpu: "-1m" }, { memory: "-1Gi" }), [
+    `PB2427 ${at}.requests.memory`,
+    `PB2427 ${at}.limits.memory`,
+    `PB2427 ${at}.requests.cpu`,
+  ]);
+  assert.deepEqual(resources({ memory: "64" }), [`PB2428 ${at}.requests.memory`]);
+  assert.deepEqual(resources({ memory: "65Mi", cpu: "1.5" }, { memory: "64Mi", cpu: "1400m" }), [
+    `PB2429 ${at}.requests.memory`,
+    `PB2429 ${at}.requests.cpu`,
+  ]);
+  const run = (spec: object, configuration?: unknown): string[] =>
+    judge(
+      "VirtualMachine",
+      { ...vmi(), kind: "VirtualMachine", spec: { ...spec, template: { spec: vmi(SIMPLE).spec } } },
+      configuration,
+    ).problems.map(({ code, field }) => `${code} ${field}`);
+  assert.deepEqual(run({ running: true }), []);
+  assert.deepEqual(run({ running: true, runStrategy: "x" }), ["PB2405 spec.running", "PB2406 spec.runStrategy"]);
+  assert.deepEqual(run({ runStrategy: "WaitAsReceiver" }), ["PB2406 spec.runStrategy"]);
+  assert.deepEqual(run({ runStrategy: "WaitAsReceiver" }, gates("DecentralizedLiveMigration")), []);
 });

@@ -18,6 +18,7 @@ import { judgePorts } from "./ports.ts";
 import { judgeProbes } from "./probes.ts";
 import type { Problem } from "./problem.ts";
 import { readSpec } from "./reading.ts";
+import { judgeResources } from "./resources.ts";
 import { judgeRunStrategy } from "./run-strategy.ts";
 import { type Settings, settingsOf } from "./settings.ts";
 import { nicsOf, type Profile, type Subject } from "./subject.ts";
@@ -80,7 +81,7 @@ function judgeVm(object: VirtualMachine, settings: Settings): Verdict {
   const subject = subjectOf(filled.spec, ["spec", "template", "spec"], settings);
   return {
     problems: [
-      ...judgeRunStrategy(object.spec),
+      ...judgeRunStrategy(object.spec, settings),
       ...judgeMetadata(template.metadata ?? {}, ["spec", "template", "metadata"], settings),
       ...judgeSpec(subject),
     ],
@@ -106,6 +107,7 @@ function judgeSpec(subject: Subject): Problem[] {
     ...judgeVolumes(subject),
     ...judgeCloudInit(subject),
     ...judgeMachine(subject),
+    ...judgeResources(subject),
   ];
 }
 

@@ -73,17 +73,18 @@ function kernelBoot(subject: Subject): Problem[] {
               "FieldValueInvalid",
               ["container", key],
               `${key} "${path}" is no absolute path of a file.`,
-              "Begin it with a slash, without .. or a slash at the end.",
+              "Begin it with a slash, and write it without . and ..",
             ),
           ],
     ),
   ];
 }
 
-/** Absolute, of a file, and in its shortest form. */
+/** Absolute, not the root, and in its shortest form but for one slash at the end. */
 export function isPlainPath(path: string): boolean {
   if (!path.startsWith("/") || path === "/") return false;
   return path
+    .replace(/\/$/, "")
     .slice(1)
     .split("/")
     .every((part) => part !== "" && part !== "." && part !== "..");

@@ -7,6 +7,7 @@ export type DefaultBinding = (typeof DEFAULT_BINDINGS)[number];
 
 /** The feature gates that some rule asks for. */
 export const GATES = [
+  "DecentralizedLiveMigration",
   "DeclarativeHotplugVolumes",
   "ExperimentalIgnitionSupport",
   "Macvtap",

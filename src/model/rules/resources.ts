@@ -1,0 +1,41 @@
+import { parseQuantity } from "../guest/quantity.ts";
+import type { Problem, RuleCode } from "./problem.ts";
+import { nameOf, problemAt, type Subject } from "./subject.ts";
+
+/** Least memory that may be asked for, in bytes. */
+const LEAST_MEMORY = 1_000_000n;
+
+/** What the pod asks of its node: nothing below zero, a request within its limit. */
+export function judgeResources(subject: Subject): Problem[] {
+  return (["memory", "cpu"] as const).flatMap((resource) => judgeResource(subject, resource));
+}
+
+function judgeResource(subject: Subject, resource: "memory" | "cpu"): Problem[] {
+  const { requests, limits } = subject.spec.domain.resources ?? {};
+  const request = amountOf(requests?.[resource], resource);
+  const limit = amountOf(limits?.[resource], resource);
+  const problems: Problem[] = [];
+  const refuse = (code: RuleCode, key: "requests" | "limits", what: string, cure: string): void => {
+    const at = ["domain", "resources", key, resource];
+    const message = `${nameOf(subject, at)} is ${what}.`;
+    problems.push(problemAt(subject, at, { code, type: "FieldValueInvalid", message, cure }));
+  };
+  if (request < 0n) refuse("PB2427", "requests", "negative", "Use 0 or more, or leave it out.");
+  if (limit < 0n) refuse("PB2427", "limits", "negative", "Use 0 or more, or leave it out.");
+  if (resource === "memory" && request > 0n && request < LEAST_MEMORY) {
+    refuse("PB2428", "requests", "less than 1M", "Say the unit as well, such as 64Mi.");
+  }
+  if (limit > 0n && request > limit) {
+    refuse("PB2429", "requests", "greater than the limit", "Raise the limit, or lower the request.");
+  }
+  return problems;
+}
+
+/** Bytes of memory, thousandths of a processor; 0 where nothing is said. */
+function amountOf(value: string | number | undefined, resource: "memory" | "cpu"): bigint {
+  const text = String(value ?? "0");
+  if (resource === "memory") return parseQuantity(text) ?? 0n;
+  const thousandths = /^([+-]?(?:\d+\.?\d*|\.\d+))(m?)$/.exec(text);
+  if (thousandths === null) return (parseQuantity(text) ?? 0n) * 1000n;
+  return BigInt(Math.ceil(Number(thousandths[1]) * (thousandths[2] === "m" ? 1 : 1000)));
+}
