@@ -7,9 +7,10 @@ import { typicalFacts } from "../src/model/wiring/typical-facts.ts";
 import type { KernelState } from "../src/model/wiring/wiring.ts";
 import { type Bench, type Row, rounded, spread } from "./row.ts";
 
-/** The first call in a process loads libraries. */
-const WARM_UP = 3;
-const ROUNDS = 60;
+/** The first calls load libraries and let V8 compile; a daemon has that behind it. */
+const WARM_UP = 40;
+const BLOCKS = 4;
+const ROUNDS = 80;
 const PEER_ROUNDS = 20;
 const GOAL_MS = 2;
 const GOAL_RATIO = 20;
@@ -45,25 +46,27 @@ export const wiring: Bench = {
     const [own, others] = [names("a", WARM_UP + ROUNDS), names("b", PEER_ROUNDS)];
     const held: number[] = [];
     const made = new Map([...own, ...others].map((name) => [name, createNetns(name)]));
-    // In turn, so that both meet the same load; namespaces go at the end, for their end keeps the kernel busy.
+    // In blocks by turns, so that both meet the same load of the machine; a block of ours is not slowed by the processes
+    // of theirs. Namespaces go at the end, for their end keeps the kernel busy.
     const ours: number[] = [];
     const theirs: number[] = [];
     try {
-      for (const [round, name] of own.entries()) {
-        const netns = made.get(name) ?? "";
-        const started = performance.now();
-        const { taps } = applyKernel(netns, wanted);
-        ours.push(performance.now() - started);
-        held.push(...[...taps.values()].flat());
-        const other = round < WARM_UP ? undefined : others[(round - WARM_UP) / (ROUNDS / PEER_ROUNDS)];
-        if (other !== undefined) theirs.push(byProcesses(made.get(other) ?? "", commands));
+      for (const name of own.splice(0, WARM_UP)) held.push(...wireOnce(made.get(name) ?? "", wanted).fds);
+      for (let block = 0; block < BLOCKS; block += 1) {
+        for (const name of own.splice(0, ROUNDS / BLOCKS)) {
+          const { took, fds } = wireOnce(made.get(name) ?? "", wanted);
+          ours.push(took);
+          held.push(...fds);
+        }
+        for (const name of others.splice(0, PEER_ROUNDS / BLOCKS))
+          theirs.push(byProcesses(made.get(name) ?? "", commands));
       }
     } finally {
       await closeFds(held);
       for (const name of made.keys()) deleteNetns(name);
     }
     const peer = spread(theirs);
-    const ownSpread = spread(ours.slice(WARM_UP));
+    const ownSpread = spread(ours);
     const ratio = rounded(peer.p50 / ownSpread.p50);
     const row: Row = {
       name: "wiring/masquerade",
@@ -77,6 +80,13 @@ export const wiring: Bench = {
     return [row];
   },
 };
+
+/** Milliseconds of one wiring: read, apply, read back. */
+function wireOnce(netns: string, wanted: KernelState): { readonly took: number; readonly fds: readonly number[] } {
+  const started = performance.now();
+  const { taps } = applyKernel(netns, wanted);
+  return { took: performance.now() - started, fds: [...taps.values()].flat() };
+}
 
 /** Milliseconds; each process is started inside the namespace, so that entering it costs nothing extra. */
 function byProcesses(netns: string, commands: readonly (readonly string[])[]): number {

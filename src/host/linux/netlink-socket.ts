@@ -38,6 +38,7 @@ export type Verdict =
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const NETLINK_ROUTE = 0;
+const NETLINK_NETFILTER = 12;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
 const SOL_NETLINK = 270;
@@ -67,14 +68,23 @@ new DataView(timeout.buffer).setBigInt64(0, BigInt(TIMEOUT_SECONDS), true);
 
 /** Runs `fn` with an rtnetlink socket of the current namespace and closes it. The socket blocks, for 5 s at most. */
 export function withRouteSocket<T>(fn: (fd: number) => T): T {
-  const fd = checked("socket", "rtnetlink", socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  return withNetlinkSocket(NETLINK_ROUTE, fn);
+}
+
+/** The same with a socket to the kernel's netfilter. */
+export function withNetfilterSocket<T>(fn: (fd: number) => T): T {
+  return withNetlinkSocket(NETLINK_NETFILTER, fn);
+}
+
+function withNetlinkSocket<T>(protocol: number, fn: (fd: number) => T): T {
+  const fd = checked("socket", "netlink", socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
   try {
     checked("setsockopt", "NETLINK_EXT_ACK", setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, flag, 4));
     checked("setsockopt", "NETLINK_CAP_ACK", setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, flag, 4));
     checked("setsockopt", "SO_RCVTIMEO", setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeout, timeout.length));
     const address = new Uint8Array(12);
     address[0] = AF_NETLINK;
-    checked("bind", "rtnetlink", bind(fd, address, address.length));
+    checked("bind", "netlink", bind(fd, address, address.length));
     return fn(fd);
   } finally {
     closeSync(fd);

@@ -1,6 +1,8 @@
 import { closeSync, writeSync } from "node:fs";
 import { Fault } from "../../model/fault.ts";
 import { errnoCure, foreign, libc } from "./libc.ts";
+import { asText, byType, decodeAttributes } from "./netlink.ts";
+import { dump, withNetfilterSocket } from "./netlink-socket.ts";
 
 const LIBRARY = "libnftables.so.1";
 type Context = object;
@@ -99,6 +101,29 @@ function nftFault(commands: string, said: string): Fault {
     place: "nftables",
     data: { sentence, output: said, commands },
     ...(cure === undefined ? {} : { cure }),
+  });
+}
+
+const NFNL_SUBSYS_NFTABLES = 10;
+const NFT_MSG_GETTABLE = 1;
+const NFTA_TABLE_NAME = 1;
+/** NFPROTO_… of nf_tables as nft spells them. */
+const FAMILIES: ReadonlyMap<number, string> = new Map([
+  [1, "inet"],
+  [2, "ip"],
+  [3, "arp"],
+  [5, "netdev"],
+  [7, "bridge"],
+  [10, "ip6"],
+]);
+
+/** `family name` of every table of the current namespace, asked of the kernel itself. */
+export function tableNames(): string[] {
+  const type = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETTABLE;
+  return withNetfilterSocket((fd) => dump(fd, type, new Uint8Array(4), "the tables")).flatMap(({ payload }) => {
+    const name = byType(decodeAttributes(payload, 4)).get(NFTA_TABLE_NAME);
+    const family = FAMILIES.get(payload[0] ?? 0);
+    return name === undefined || family === undefined ? [] : [`${family} ${asText(name)}`];
   });
 }
 
