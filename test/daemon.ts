@@ -1,11 +1,12 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { defaultConflist } from "../src/host/cni/default-network.ts";
+import { startTimeOf } from "../src/host/guest/process.ts";
 import { guestImageFolder } from "./guest/image-cache.ts";
 
 const execute = promisify(execFile);
@@ -24,6 +25,15 @@ export interface Outcome {
 
 /** What test/probe.ts answers. */
 export type ProbeAnswer = Readonly<Record<string, unknown>> & { readonly ok: boolean };
+
+/** Where the guest of a VMI is. */
+export interface TestGuest {
+  readonly podUid: string;
+  readonly netns: string;
+  readonly qemuPid: number;
+  /** Its folder below the data folder: sockets, disks, the console's log. */
+  readonly folder: string;
+}
 
 /** A machine outside of the host that stands for the rest of the world. */
 export interface Outside {
@@ -108,15 +118,17 @@ export class TestHost {
     this.#upArguments = [...this.#upArguments, "--image-dir", await guestImageFolder()];
   }
 
-  /** Gives the pods of the next daemons addresses of these families only. */
-  async usePodNetwork(families: readonly (4 | 6)[]): Promise<void> {
+  /** Gives the pods of the next daemons addresses of these families only, and links of this MTU. */
+  async usePodNetwork(families: readonly (4 | 6)[], mtu?: number): Promise<void> {
     const folder = join(this.dataDir, "cni", "net.d");
     const conflist = defaultConflist({
       dataDir: this.dataDir,
       families: families.length === 2 ? "dual" : families[0] === 4 ? "ipv4" : "ipv6",
     });
+    const [bridge, ...others] = Array.isArray(conflist["plugins"]) ? conflist["plugins"] : [];
+    const plugins = [mtu === undefined ? bridge : Object.assign({}, bridge, { mtu }), ...others];
     await mkdir(folder, { recursive: true });
-    await writeFile(join(folder, "10-patchbay.conflist"), JSON.stringify(conflist));
+    await writeFile(join(folder, "10-patchbay.conflist"), JSON.stringify({ ...conflist, plugins }));
   }
 
   /** Another machine beside this host, with a server on port 8099 that tells who calls it. */
@@ -195,6 +207,66 @@ export class TestHost {
     return Number((await readFile(join(this.dataDir, "patchbay.pid"), "utf8")).split("\n")[0]);
   }
 
+  /** Kills the daemon as a crash would, and waits until it is gone. */
+  async killDaemon(): Promise<void> {
+    const pid = await this.daemonPid();
+    process.kill(pid, "SIGKILL");
+    await eventually("the end of the daemon", () => Promise.resolve(!isProcess(pid)));
+  }
+
+  /** Where the guest of a VMI is, from its pod's annotations; waits until it is started. */
+  guest(name: string): Promise<TestGuest> {
+    return eventually(`the guest of ${name}`, async () => {
+      const paths = ["uid", "annotations.patchbay\\.io/netns", "annotations.patchbay\\.io/qemu-pid"];
+      const text = await this.kubectl([
+        "get",
+        "pod",
+        "-l",
+        `vm.kubevirt.io/name=${name}`,
+        "-o",
+        `jsonpath={${paths.map((path) => `.items[0].metadata.${path}`).join('}{"\\n"}{')}}`,
+      ]);
+      const [podUid = "", netns = "", pid = ""] = text.stdout.split("\n");
+      if (text.code !== 0 || pid === "") return undefined;
+      return { podUid, netns, qemuPid: Number(pid), folder: join(this.dataDir, "guests", podUid) };
+    });
+  }
+
+  /** The page that a guest serves on port 80; waits for it. */
+  page(address: string): Promise<string> {
+    return eventually(`the page of ${address}`, async () => {
+      const answer = await this.probe("http", address, "80");
+      return answer["status"] === 200 && String(answer["body"]);
+    });
+  }
+
+  /** `act`, and where it fails, all that the daemon and the guests have to say, on stderr. */
+  explained<T>(act: (t: T) => Promise<void>): (t: T) => Promise<void> {
+    return async (t) => {
+      try {
+        await act(t);
+      } catch (thrown) {
+        process.stderr.write(`${await this.#story()}\n`);
+        throw thrown;
+      }
+    };
+  }
+
+  async #story(): Promise<string> {
+    const vmi = `{range .items[*]}{.metadata.name} {.status.phase}{"\\n"}{range .status.conditions[*]}  {.type}={.status} {.reason} {.message}{"\\n"}{end}{end}`;
+    const event = `{range .items[*]}{.lastTimestamp} {.involvedObject.name} {.reason} {.message}{"\\n"}{end}`;
+    const said = await Promise.all([
+      this.kubectl(["get", "vmi", "-o", `jsonpath=${vmi}`]),
+      this.kubectl(["get", "events", "-o", `jsonpath=${event}`]),
+    ]);
+    const guests = await readdir(join(this.dataDir, "guests")).catch(() => []);
+    const files = ["daemon.log", ...guests.map((uid) => `guests/${uid}/console.log`)];
+    const tails = await Promise.all(
+      files.map(async (file) => `--- ${file}\n${await tail(join(this.dataDir, file), 30)}`),
+    );
+    return [...said.map(({ stdout, stderr }) => stdout + stderr), ...tails].join("\n");
+  }
+
   #spawn(argv: readonly string[], stdio: ("pipe" | "ignore")[], netns = this.netns): ChildProcess {
     return spawn("nsenter", [`--net=${netns}`, "--", ...argv], {
       stdio,
@@ -216,6 +288,16 @@ export async function eventually<T>(
     if (Date.now() > deadline) throw new Error(`gave up waiting for ${what}`);
     await delay(200);
   }
+}
+
+async function tail(file: string, lines: number): Promise<string> {
+  const text = await readFile(file, "utf8").catch((error: unknown) => String(error));
+  return text.trimEnd().split("\n").slice(-lines).join("\n");
+}
+
+/** False for one that ended and was not yet waited for, too. */
+export function isProcess(pid: number): boolean {
+  return startTimeOf(pid) !== undefined;
 }
 
 async function collect(stream: NodeJS.ReadableStream | null): Promise<string> {

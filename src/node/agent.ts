@@ -8,7 +8,7 @@ import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { type Fault, isFault, toFault } from "../model/fault.ts";
 import { LAUNCHER_LABEL, LAUNCHER_LABEL_VALUE } from "../model/pods/launcher-pod.ts";
-import { adopt, bringUp, type LivePod, mend, type NodeParts, takeDown } from "./pod-lifecycle.ts";
+import { adopt, bringUp, endOf, type LivePod, mend, type NodeParts, takeDown } from "./pod-lifecycle.ts";
 import type { PodRecord } from "./records.ts";
 import { type GuestEnd, guestEnd, type Reporter } from "./report.ts";
 
@@ -53,6 +53,8 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
   const closing = new AbortController();
   const live = new Map<string, LivePod>();
   const ended = new Map<string, GuestEnd>();
+  /** Steps that taking a pod over took, until the VMI is told. */
+  const repaired = new Map<string, number>();
   const making = new Map<string, AbortController>();
 
   const queue = makeReconcileQueue(reconcile, {
@@ -71,8 +73,25 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
     for (const pod of byUid.values()) if (ownerOf(pod) === vmi.metadata.uid) queue.add(pod.metadata.uid);
   };
 
+  // Until both are known whole, an absent pod or VMI says nothing.
+  const everyPod = (): void => {
+    for (const podUid of byUid.keys()) queue.add(podUid);
+    for (const record of parts.records.all()) queue.add(record.podUid);
+  };
+  const failed =
+    (what: string) =>
+    (error: unknown, waitMs: number): void =>
+      log.warn({ error: describe(error), waitMs }, `the ${what} cannot be watched`);
+  const vmis: Cache<Vmi> = inform<Vmi>(
+    client,
+    vmiResource,
+    {},
+    { add: podOfVmi, synced: everyPod, failed: failed("VMIs") },
+    closing.signal,
+  );
+  let pods: Cache<LauncherPod> | undefined;
   const adopted = adoptAll().then(() => {
-    inform<LauncherPod>(
+    pods = inform<LauncherPod>(
       client,
       podResource,
       { fieldSelector: `spec.nodeName=${nodeName}`, labelSelector: `${LAUNCHER_LABEL}=${LAUNCHER_LABEL_VALUE}` },
@@ -83,16 +102,12 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
           byUid.delete(pod.metadata.uid);
           queue.add(pod.metadata.uid);
         },
-        // What has a record and no pod any more is given back.
-        synced: () => {
-          for (const record of parts.records.all()) queue.add(record.podUid);
-        },
-        failed: (error, waitMs) => log.warn({ error: describe(error), waitMs }, "the pods cannot be watched"),
+        synced: everyPod,
+        failed: failed("pods"),
       },
       closing.signal,
     );
   });
-  const vmis: Cache<Vmi> = inform<Vmi>(client, vmiResource, {}, { add: podOfVmi }, closing.signal);
 
   /** First of all, and without the API: guests are served again within a second. */
   async function adoptAll(): Promise<void> {
@@ -112,10 +127,14 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
   /** The guest of a record that an earlier daemon left; undefined where it had none yet, or where it is gone. */
   async function takeOver(record: PodRecord | undefined): Promise<LivePod | undefined> {
     if (record?.stage !== "guest") return undefined;
-    const taken = await adopt(parts, record);
-    if (taken === undefined) ended.set(record.podUid, GONE_MEANWHILE);
-    else follow(record.podUid, taken);
-    return taken;
+    const adoption = await adopt(parts, record);
+    if (adoption.found === "alive") {
+      follow(record.podUid, adoption.pod);
+      if (adoption.steps > 0) repaired.set(record.podUid, adoption.steps);
+      return adoption.pod;
+    }
+    ended.set(record.podUid, adoption.found === "ended" ? guestEnd(adoption.exit) : GONE_MEANWHILE);
+    return undefined;
   }
 
   function follow(podUid: string, pod: LivePod): void {
@@ -127,6 +146,7 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
   }
 
   async function reconcile(podUid: string): Promise<void> {
+    if (pods?.synced !== true || !vmis.synced) return;
     const pod = byUid.get(podUid);
     if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return giveBack(podUid, pod);
     const vmi = vmiOf(pod);
@@ -173,8 +193,15 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
     }
   }
 
-  async function keep(vmi: Vmi, pod: LauncherPod, { record }: LivePod): Promise<void> {
-    const steps = mend(record);
+  async function keep(vmi: Vmi, pod: LauncherPod, { record, guest }: LivePod): Promise<void> {
+    let steps = repaired.get(record.podUid) ?? 0;
+    try {
+      steps += mend(record);
+    } catch (thrown) {
+      if ((await endOf(guest)) === undefined) throw thrown;
+      return;
+    }
+    repaired.delete(record.podUid);
     if (steps > 0) {
       log.warn({ podUid: record.podUid, steps }, "the pod's network was changed by somebody else and is mended");
       report.mended(vmi, steps);
@@ -192,6 +219,7 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
     if (record !== undefined) await takeDown(parts, record, live.get(podUid), graceSeconds);
     live.delete(podUid);
     ended.delete(podUid);
+    repaired.delete(podUid);
   }
 
   function vmiOf(pod: LauncherPod): Vmi | undefined {

@@ -60,6 +60,8 @@ export async function goneWithin(id: ProcessId, timeoutMs: number): Promise<bool
 /** A QEMU found in the process list. */
 export interface FoundQemu extends ProcessId {
   readonly uuid: string;
+  /** Where it runs: the guest's folder. */
+  readonly folder: string;
   readonly arguments: readonly string[];
 }
 
@@ -75,9 +77,10 @@ export function findQemus(user: QemuUser): FoundQemu[] {
       if (fs.statSync(`/proc/${pid}`).uid !== user.uid) return [];
       const args = fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
       const uuid = args[args.indexOf("-uuid") + 1];
+      const folder = fs.readlinkSync(`/proc/${pid}/cwd`);
       const startTime = startTimeOf(pid);
       if (!args.includes("-uuid") || uuid === undefined || startTime === undefined) return [];
-      return [{ pid, startTime, uuid, arguments: args }];
+      return [{ pid, startTime, uuid, folder, arguments: args }];
     } catch {
       return [];
     }

@@ -6,7 +6,16 @@ import { within } from "../linux/netns.ts";
 import { kvmUser } from "./accelerator.ts";
 import { type GuestSpec, guestFiles, qemuCommandLine, startsPaused } from "./command-line.ts";
 import { lastWords } from "./guest-log.ts";
-import { findQemuUser, goneWithin, isRunning, kill, type QemuUser, startTimeOf } from "./process.ts";
+import {
+  findQemus,
+  findQemuUser,
+  goneWithin,
+  isRunning,
+  kill,
+  type ProcessId,
+  type QemuUser,
+  startTimeOf,
+} from "./process.ts";
 import { qemuPath } from "./qemu-facts.ts";
 import { connectQmp, type Qmp } from "./qmp.ts";
 import { isRecord } from "./qmp-codec.ts";
@@ -53,6 +62,11 @@ export interface GuestRunner {
    * @throws Fault PB5057 where even that does not end it
    */
   destroy(record: GuestRecord): Promise<void>;
+  /**
+   * Likewise whatever runs in a guest's folder: for the guest of which there is no record, because the daemon died between
+   * its start and the record.
+   */
+  destroyIn(runDir: string): Promise<void>;
 }
 
 const READY_DEADLINE_MS = 15_000;
@@ -61,7 +75,7 @@ const KILL_DEADLINE_MS = 5_000;
 
 /** The runner of a machine without Kubernetes: QEMU is started here, as a child that outlives its parent. */
 export function localRunner(): GuestRunner {
-  return { start, find, destroy };
+  return { start, find, destroy, destroyIn };
 }
 
 async function start(
@@ -146,8 +160,26 @@ async function find(record: GuestRecord): Promise<RunningGuest | undefined> {
 }
 
 async function destroy(record: GuestRecord): Promise<void> {
-  kill(record);
-  if (!(await goneWithin(record, KILL_DEADLINE_MS))) throw unkillable(record);
+  await end(record, record.runDir);
+}
+
+async function destroyIn(runDir: string): Promise<void> {
+  const here = fs.existsSync(runDir) ? fs.realpathSync(runDir) : runDir;
+  let user: QemuUser;
+  try {
+    user = findQemuUser();
+  } catch (thrown) {
+    // Without that user nothing was ever started.
+    if (isFault(thrown, "PB5054")) return;
+    throw thrown;
+  }
+  const found = findQemus(user).filter(({ folder }) => folder === here);
+  await Promise.all(found.map((qemu) => end(qemu, runDir)));
+}
+
+async function end(id: ProcessId, runDir: string): Promise<void> {
+  kill(id);
+  if (!(await goneWithin(id, KILL_DEADLINE_MS))) throw unkillable(id, runDir);
 }
 
 function exitOf(child: ChildProcess): Promise<ChildExit> {
@@ -210,9 +242,10 @@ async function notStarted(exit: Promise<ChildExit>, place: GuestPlace, logStart:
   }
   const words = lastWords(place.logFile, logStart);
   const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
-  return new Fault("PB5056", `QEMU ended ${how} before it was ready${words === "" ? "." : `: ${words}`}`, {
-    cure: `Its output is in ${place.logFile}.`,
-    place: place.runDir,
+  return new Fault("PB5056", `QEMU ended ${how} before it was ready${words === "" ? "." : `: ${words}.`}`, {
+    cure: words.includes("set up guest memory")
+      ? "Ask for less memory in domain.memory.guest or domain.resources.requests.memory."
+      : "Correct what QEMU names in the VMI, or on this machine; it is tried again.",
     data: { code, signal },
   });
 }

@@ -131,7 +131,7 @@ export function runningGuest(
       kill(record);
       const killed = await endedWithin(KILL_MS);
       if (killed !== undefined) return killed;
-      throw unkillable(record);
+      throw unkillable(record, record.runDir);
     },
     async setLink(nic, up) {
       await qmp.execute("set_link", { name: nicId(nic), up });
@@ -153,10 +153,10 @@ export async function queryStatus(qmp: Qmp): Promise<string> {
 }
 
 /** For a QEMU that SIGKILL does not end. */
-export function unkillable(record: GuestRecord): Fault {
-  return new Fault("PB5057", `QEMU (process ${record.pid}) does not end, not even by SIGKILL.`, {
+export function unkillable({ pid }: ProcessId, runDir: string): Fault {
+  return new Fault("PB5057", `QEMU (process ${pid}) does not end, not even by SIGKILL.`, {
     cure: "A device of the machine may be stuck; see dmesg.",
-    place: record.runDir,
+    place: runDir,
   });
 }
 
