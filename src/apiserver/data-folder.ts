@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import {
   chmodSync,
   closeSync,
+  existsSync,
   fsyncSync,
   lstatSync,
   mkdirSync,
@@ -21,7 +22,7 @@ import { Fault } from "../model/fault.ts";
  */
 export function ownFolder(path: string, log: Logger): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    if (!existsSync(path)) mkdirSync(path, { recursive: true, mode: 0o700 });
     const found = lstatSync(path);
     if (!found.isDirectory()) {
       throw new Fault("PB6001", `${path} is ${found.isSymbolicLink() ? "a symbolic link" : "no folder"}`, {

@@ -9,9 +9,15 @@ import { renderFinding, renderSummary } from "../model/manifest/render.ts";
 import { checkDocument } from "../model/manifest/shape-findings.ts";
 import { type ManifestText, readAll } from "./manifest-files.ts";
 
-/** The documents of some files, when nothing in them is an error; else the findings are printed and there are none. */
+/** The documents of some files, when nothing in them is an error; else the findings are printed and there are none. PB1000 where the files hold nothing. */
 export function soundDocuments(texts: readonly ManifestText[]): readonly ManifestDocument[] | undefined {
   const read = readAll(texts);
+  if (read.every(({ documents, findings }) => documents.length === 0 && findings.length === 0)) {
+    const place = texts.map(({ file }) => file).join(", ");
+    throw new Fault("PB1000", `There is no manifest in ${place === "" ? "the folders named" : place}.`, {
+      cure: "Name files that hold at least one resource.",
+    });
+  }
   const documents = read.flatMap((manifests) => manifests.documents);
   const findings = [
     ...read.flatMap((manifests) => manifests.findings),

@@ -43,17 +43,34 @@ export function claimDataFolder(paths: DataPaths): void {
     });
   }
   rmSync(paths.pidFile, { force: true });
+  let fd: number;
   try {
-    const fd = openSync(paths.pidFile, "wx", 0o644);
-    writeSync(fd, `${process.pid}\n${startTimeOf(process.pid)}\n`);
-    closeSync(fd);
+    fd = openSync(paths.pidFile, "wx", 0o644);
   } catch (cause) {
+    if (!(cause instanceof Error && "code" in cause && cause.code === "EEXIST")) throw notWritten(paths.pidFile, cause);
     throw new Fault("PB6110", `Another daemon is starting on ${paths.root}.`, {
       place: paths.pidFile,
       cure: "Wait for it, or give another folder with --data-dir.",
       cause,
     });
   }
+  try {
+    writeSync(fd, `${process.pid}\n${startTimeOf(process.pid)}\n`);
+  } catch (cause) {
+    rmSync(paths.pidFile, { force: true });
+    throw notWritten(paths.pidFile, cause);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The fault of a file in the data folder that the daemon cannot do without. */
+export function notWritten(file: string, cause: unknown): Fault {
+  return new Fault("PB6001", `${file} cannot be written: ${cause instanceof Error ? cause.message : String(cause)}.`, {
+    place: file,
+    cure: "Look at the free space of its disk (df) and the folder's rights.",
+    cause,
+  });
 }
 
 export function leaveDataFolder(paths: DataPaths): void {

@@ -38,13 +38,18 @@ function readText(source: string | number, name: string): string {
   }
 }
 
+const WHY: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file or folder",
+  ENOTDIR: "a part of its path is no folder",
+  EACCES: "this user may not read it",
+  EISDIR: "it is a folder",
+  EIO: "its disk fails to read it",
+};
+
 function unreadable(name: string, thrown: unknown): Fault {
   if (thrown instanceof Fault) return thrown;
-  const why =
-    thrown instanceof Error && "code" in thrown && thrown.code === "ENOENT"
-      ? "there is no such file or folder"
-      : String(thrown);
-  return new Fault("PB1000", `${name} cannot be read: ${why}.`, {
+  const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
+  return new Fault("PB1000", `${name} cannot be read: ${WHY[code] ?? String(thrown)}.`, {
     place: name,
     cure: "Name a file, a folder, or - for stdin.",
     cause: thrown,

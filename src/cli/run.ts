@@ -19,6 +19,11 @@ const POLL_MS = 100;
 /** Brings a daemon up if none is, applies the files, waits for the guests, and says how to reach them. */
 export async function run(options: RunOptions): Promise<number> {
   const paths = dataPaths(options.dataDir);
+  const timeoutMs = Number(options.timeout) * 1000;
+  if (!(timeoutMs > 0)) {
+    process.stderr.write(`patchbay: --timeout ${options.timeout} is no time limit: give seconds, more than 0.\n`);
+    return 2;
+  }
   const documents = soundDocuments(manifestTexts(options.filename));
   if (documents === undefined) return 1;
   await ensureDaemon(paths, options);
@@ -28,7 +33,7 @@ export async function run(options: RunOptions): Promise<number> {
       process.stderr.write(`applied ${object.kind} ${object.metadata.namespace ?? ""}/${object.metadata.name}\n`);
       if (object.kind !== "VirtualMachineInstance") continue;
       const { namespace = "default", name } = object.metadata;
-      const vmi = await becomesReady(client, { namespace, name }, Number(options.timeout) * 1000);
+      const vmi = await becomesReady(client, { namespace, name }, timeoutMs);
       process.stdout.write(`${howToReach(vmi, paths)}\n`);
     }
     return 0;

@@ -1,13 +1,16 @@
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
+import { closeSync, openSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { pino } from "pino";
+import { type Logger, pino } from "pino";
+import { ownFolder } from "../apiserver/data-folder.ts";
 import { makeKubeClient } from "../client/client.ts";
 import { loadKubeconfig } from "../client/kubeconfig.ts";
+import { guestFiles } from "../host/guest/command-line.ts";
 import { requireNeeds } from "../host/setup/check.ts";
 import { Fault, isFault } from "../model/fault.ts";
 import { startDaemon } from "./daemon.ts";
-import { claimDataFolder, leaveDataFolder, livingDaemon } from "./daemon-process.ts";
+import { claimDataFolder, leaveDataFolder, livingDaemon, notWritten } from "./daemon-process.ts";
 import { type DataPaths, dataPaths } from "./paths.ts";
 
 /** Options of `patchbay up`. */
@@ -26,24 +29,20 @@ export interface UpOptions {
 const READY_MS = 60_000;
 const POLL_MS = 50;
 const MOST_CNI_SECONDS = 600;
+/** As long as a pod's is. */
+const SOME_UID = "00000000-0000-4000-8000-000000000000";
 /** The daemon's last lines, where it did not come up. */
 const LAST_LINES = 5;
 
 /** Runs the daemon, in front until a signal, or behind with `--detach`. */
 export async function up(options: UpOptions): Promise<number> {
   const paths = dataPaths(options.dataDir);
-  if (process.getuid?.() !== 0) {
-    throw new Fault("PB6113", "patchbay up needs root: it makes network namespaces and runs CNI plugins.", {
-      cure: "Run it with sudo. `patchbay validate` and `patchbay plan` need no root.",
-    });
-  }
   const wrong = wrongUsage(options);
   if (wrong !== undefined) {
     process.stderr.write(`patchbay: ${wrong}\n`);
     return 2;
   }
   requireNeeds("up");
-  mkdirSync(paths.root, { recursive: true, mode: 0o700 });
   return options.detach === true ? behind(paths, options) : inFront(paths, options);
 }
 
@@ -60,8 +59,9 @@ function wrongUsage({ port, cniTimeout }: UpOptions): string | undefined {
 }
 
 async function inFront(paths: DataPaths, options: UpOptions): Promise<number> {
-  claimDataFolder(paths);
   const log = pino({ level: process.env["PATCHBAY_LOG_LEVEL"] ?? "info" }, process.stdout);
+  prepareFolder(paths, log);
+  claimDataFolder(paths);
   try {
     const stop = new Promise<string>((resolve) => {
       for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve(signal));
@@ -94,9 +94,37 @@ async function behind(paths: DataPaths, options: UpOptions): Promise<number> {
   return 0;
 }
 
+/**
+ * Makes the data folder where there is none. Nothing is made in one that cannot serve: PB6113 without root, PB5060
+ * where its path is too long, PB6001 where it is another user's or no folder.
+ */
+function prepareFolder(paths: DataPaths, log: Logger): void {
+  if (process.getuid?.() !== 0) {
+    throw new Fault("PB6113", "The daemon needs root: it makes network namespaces and runs CNI plugins.", {
+      cure: "Run the command with sudo. `patchbay validate` and `patchbay plan` need no root.",
+    });
+  }
+  try {
+    guestFiles(join(paths.guests, SOME_UID));
+  } catch (cause) {
+    if (!isFault(cause, "PB5060")) throw cause;
+    throw new Fault(
+      "PB5060",
+      `The path of the data folder ${paths.root} is too long for the sockets of guests in it.`,
+      {
+        place: paths.root,
+        cure: "Name a folder with a shorter path: --data-dir.",
+        cause,
+      },
+    );
+  }
+  ownFolder(paths.root, log);
+}
+
 /** Starts the daemon as a process of its own and returns when it is ready. PB6111 where it is not. */
 export async function startBehind(paths: DataPaths, options: UpOptions): Promise<void> {
-  const log = openSync(paths.log, "a", 0o600);
+  prepareFolder(paths, pino({ level: "warn" }, process.stderr));
+  const log = openLog(paths.log);
   const begin = statSync(paths.log).size;
   const child = spawn(process.execPath, [...process.execArgv, process.argv[1] ?? "", ...upArguments(options)], {
     detached: true,
@@ -118,6 +146,14 @@ export async function startBehind(paths: DataPaths, options: UpOptions): Promise
       place: paths.log,
       cure: `The whole log is ${paths.log}.`,
     });
+  }
+}
+
+function openLog(path: string): number {
+  try {
+    return openSync(path, "a", 0o600);
+  } catch (cause) {
+    throw notWritten(path, cause);
   }
 }
 

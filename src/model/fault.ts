@@ -46,7 +46,8 @@ export function toFault(thrown: unknown, code: Code): Fault {
   return new Fault(code, thrown instanceof Error ? thrown.message : String(thrown), { cause: thrown });
 }
 
-/** The sentence and the cure as one text, as conditions and terminals show it. */
-export function sentence(fault: Fault): string {
-  return fault.cure === undefined ? fault.message : `${fault.message} ${fault.cure}`;
+/** The sentence, the place where the sentence does not name it, and the cure as one text, as conditions show it. */
+export function sentence({ message, place, cure }: Fault): string {
+  const where = place === undefined || message.includes(place) ? "" : ` Place: ${place}.`;
+  return `${message}${where}${cure === undefined ? "" : ` ${cure}`}`;
 }

@@ -4,6 +4,8 @@ import { addNetwork, type CniHost, delNetwork, listCached } from "../host/cni/ne
 import { networkStatusOf } from "../host/cni/network-status.ts";
 import { createNetns, deleteNetns, netnsPath } from "../host/linux/netns.ts";
 import { readLinks } from "../host/linux/pod-facts.ts";
+import type { Code } from "../model/codes/codes.ts";
+import { Fault, isFault } from "../model/fault.ts";
 import { PRIMARY_INTERFACE } from "../model/networks/pod-interface.ts";
 import { podResolver } from "../model/networks/resolver.ts";
 import type { PodSource, SandboxRequest } from "./pod-source.ts";
@@ -41,7 +43,7 @@ export function standalonePods(options: StandaloneOptions): PodSource {
   return {
     netnsOf: (podUid) => netnsPath(netnsName(podUid)),
     acquire: async (request, signal, waits) => {
-      const { network } = podNetworkOf(options.confDir);
+      const { file, network } = podNetworkOf(options.confDir);
       try {
         const netns = createNetns(netnsName(request.podUid));
         const added = await addNetwork(
@@ -59,11 +61,19 @@ export function standalonePods(options: StandaloneOptions): PodSource {
       } catch (thrown) {
         // What cannot be undone now is tried again when the pod is released.
         await release(request.podUid).catch(() => undefined);
-        throw thrown;
+        throw isFault(thrown) && OF_CONFIGURATION.includes(thrown.code) ? placed(thrown, file) : thrown;
       }
     },
     release,
   };
+}
+
+/** What a plugin finds wrong with its configuration, which is to be mended there and not in the plugin. */
+const OF_CONFIGURATION: readonly Code[] = ["PB3011", "PB3012", "PB3018", "PB3027"];
+
+function placed(fault: Fault, place: string): Fault {
+  const { code, message, cure, data } = fault;
+  return new Fault(code, message, { place, data, cause: fault, ...(cure === undefined ? {} : { cure }) });
 }
 
 /** What kubelet's runtimes tell the plugins of the pod. */

@@ -162,7 +162,7 @@ export function executionFault(
   stderr: string,
   cause?: unknown,
 ): Fault {
-  const words = stderr === "" ? "" : ` It said: ${stderr}`;
+  const words = stderr === "" ? "" : ` It said: ${stderr.replace(/\.?$/, ".")}`;
   const table: Readonly<Record<Misbehaviour, readonly [Code, string, string]>> = {
     hangs: [
       "PB3008",
@@ -172,7 +172,7 @@ export function executionFault(
     aborted: ["PB3026", "was called off", "Nothing: the caller no longer wants it."],
     died: [
       "PB3010",
-      `ended with ${detail} and no CNI answer`,
+      `ended without a CNI answer: ${detail}`,
       "Run it by hand to see why; it may be of another architecture.",
     ],
     silent: ["PB3009", `answered ${detail}`, "Install a plugin that follows the CNI specification."],

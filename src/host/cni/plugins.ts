@@ -1,4 +1,4 @@
-import { accessSync, constants, readdirSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../../model/fault.ts";
 
@@ -37,15 +37,21 @@ export function findPlugin(type: string, binDirs: readonly string[] = DEFAULT_BI
     });
   }
   const near = PACKAGED.has(type) ? undefined : nearMiss(type, binDirs);
-  throw new Fault("PB3006", `The CNI plugin "${type}" is in none of the folders ${binDirs.join(", ")}.`, {
-    place: binDirs.join(":"),
-    cure: PACKAGED.has(type)
-      ? "Install it with: apt-get install containernetworking-plugins."
-      : near === undefined
-        ? "Put its binary there, or name its folder with --cni-bin-dir."
-        : `Did you mean "${near}"? Else put its binary there, or name its folder with --cni-bin-dir.`,
+  const where =
+    binDirs.length === 1 ? `not in the folder ${binDirs[0]}` : `in none of the folders ${binDirs.join(", ")}`;
+  throw new Fault("PB3006", `The CNI plugin "${type}" is ${where}.`, {
+    cure: cureOf(type, near, binDirs),
     data: { plugin: type, binDirs, ...(near === undefined ? {} : { near }) },
   });
+}
+
+function cureOf(type: string, near: string | undefined, binDirs: readonly string[]): string {
+  const elsewhere = DEFAULT_BIN_DIRS.find((dir) => !binDirs.includes(dir) && existsSync(join(dir, type)));
+  if (elsewhere !== undefined)
+    return `It is in ${elsewhere}: add that folder to --cni-bin-dir, or put the binary there.`;
+  if (PACKAGED.has(type)) return "Install it with: apt-get install containernetworking-plugins.";
+  const meant = near === undefined ? "Put" : `Did you mean "${near}"? Else put`;
+  return `${meant} its binary there, or name its folder with --cni-bin-dir.`;
 }
 
 /** The installed or packaged plugin whose name is at most two edits away. */
