@@ -475,7 +475,7 @@ test("steps executed one by one tell what was done when one fails", async (t) =>
         return true;
       },
     );
-    executeSteps(path, inverse(good, readActual(path, { sysctls: [], tables: [] })));
+    executeSteps(path, inverse(good, readActual(path, { routedLinks: [], sysctls: [], tables: [] })));
     assert.deepEqual(difference(before, dumpNetns(path)), same);
   });
 });

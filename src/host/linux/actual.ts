@@ -20,14 +20,21 @@ export function readActual(netns: string, needs: Needs): Actual {
 
 /** {@link readActual} for the current namespace. */
 export function readActualHere(needs: Needs): Actual {
-  return { links: readActualLinks(), sysctls: readSysctls(needs.sysctls), tables: readTables(needs.tables) };
+  return {
+    links: readActualLinks(needs.routedLinks),
+    sysctls: readSysctls(needs.sysctls),
+    tables: readTables(needs.tables),
+  };
 }
 
-function readActualLinks(): ActualLink[] {
+function readActualLinks(routed: readonly string[]): ActualLink[] {
   return withRouteSocket((fd) => {
+    const links = dumpLinks(fd);
     const addresses = dumpAddresses(fd);
-    const localRoutes = dumpRoutes(fd).filter(({ type, protocol }) => type === RTN_LOCAL && protocol !== RTPROT_KERNEL);
-    return dumpLinks(fd).map(({ index, name, kind, mac, mtu, up }) => ({
+    // Routes are the longest dump, and a link that is not there has none.
+    const routes = links.some(({ name }) => routed.includes(name)) ? dumpRoutes(fd) : [];
+    const localRoutes = routes.filter(({ type, protocol }) => type === RTN_LOCAL && protocol !== RTPROT_KERNEL);
+    return links.map(({ index, name, kind, mac, mtu, up }) => ({
       name,
       kind,
       mac,

@@ -52,7 +52,7 @@ function sideEffects(done: readonly Step[], before: Before): Step[] {
   const changed = new Set(done.flatMap((step) => (step.do === "link.set" ? [step.name] : [])));
   const links = before.actual.links.filter(({ name }) => changed.has(name));
   if (links.length === 0) return sysctls;
-  const there = readActualHere({ sysctls: [], tables: [] }).links;
+  const there = readActualHere({ routedLinks: [...changed], sysctls: [], tables: [] }).links;
   const lost = links.flatMap((link): Step[] => {
     const kept = there.find(({ name }) => name === link.name);
     if (kept === undefined) return [];

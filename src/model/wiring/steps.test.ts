@@ -130,6 +130,7 @@ test("a table that changed is replaced with the counters it has", () => {
 
 test("what must be read is what the wiring names, and every step has a text", () => {
   assert.deepEqual(needsReading(wanted), {
+    routedLinks: ["tap0"],
     sysctls: ["net/ipv4/ip_forward"],
     tables: [{ family: "ip", name: "nat" }],
   });

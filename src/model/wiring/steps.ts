@@ -170,10 +170,13 @@ export function stepText(step: Step): string {
 
 /** What must be read to compare a kernel with `wanted`. */
 export function needsReading(wanted: KernelState): {
+  /** Links whose local routes matter. */
+  readonly routedLinks: readonly string[];
   readonly sysctls: readonly string[];
   readonly tables: readonly { readonly family: string; readonly name: string }[];
 } {
   return {
+    routedLinks: wanted.localRoutes.map((route) => route.link),
     sysctls: wanted.sysctls.map((sysctl) => sysctl.key),
     tables: wanted.tables.map(({ family, name }) => ({ family, name })),
   };
