@@ -6,6 +6,7 @@ import type { TestContext } from "node:test";
 import { lacking } from "../src/host/setup/check.ts";
 import { type Need, needs as table } from "../src/host/setup/needs.ts";
 import { look } from "../src/host/setup/probes.ts";
+import { isKubectlHere, kubectlVersions } from "./kubectls.ts";
 
 /** How the reason of every skip made here begins. */
 export const skipMark = "needs ";
@@ -48,9 +49,11 @@ function npmRegistry(): Missing {
 
 /** The first of apt's sources, asked by apt's own means and so through its proxies. */
 function debianMirror(): Missing {
-  const targets = spawnSync("apt-get", ["indextargets", "--format", "$(SITE)/dists/$(RELEASE)/Release"], {
-    encoding: "utf8",
-  });
+  const targets = spawnSync(
+    "apt-get",
+    ["indextargets", "--no-release-info", "--format", "$(SITE)/dists/$(RELEASE)/Release"],
+    { encoding: "utf8" },
+  );
   const first = targets.status === 0 ? targets.stdout.split("\n")[0]?.trim() : undefined;
   if (first === undefined || first === "") return "apt-get names no source of packages";
   const folder = mkdtempSync(join(tmpdir(), "patchbay-mirror-"));
@@ -88,6 +91,9 @@ const probes = {
   skopeo: named("skopeo"),
   busybox: named("busybox (static)", "cpio"),
   kubectl: named("kubectl"),
+  /** Each version of kubectl that is promised, whichever is in PATH. They come from Debian's mirror, once. */
+  kubectls: (): Missing =>
+    kubectlVersions.every(isKubectlHere) ? undefined : (root() ?? named("apt-get", "dpkg-deb")() ?? debianMirror()),
   /** Building the test guest: its tools. Its packages come from Debian's mirror, once. */
   guestImage: (): Missing => root() ?? fromTable((need) => need.neededBy.includes("image build-guest")),
   /** Everything that `patchbay up` needs. */

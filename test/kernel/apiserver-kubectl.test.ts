@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { accessSync, constants, mkdirSync, writeFileSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { kubectlBinary, kubectlVersions } from "../kubectls.ts";
 import { needs } from "../needs.ts";
 import {
   configMaps,
@@ -14,25 +15,6 @@ import {
   widget,
   widgets,
 } from "./apiserver-sample.ts";
-
-/**
- * The kubectls to test with: the one in PATH, and those that PATCHBAY_TEST_KUBECTL names (paths with `:` between).
- */
-function kubectls(): readonly string[] {
-  const folders = (process.env["PATH"] ?? "").split(delimiter);
-  const inPath = folders.map((folder) => join(folder, "kubectl")).find(isExecutable);
-  const named = (process.env["PATCHBAY_TEST_KUBECTL"] ?? "").split(delimiter).filter((path) => path !== "");
-  return [...new Set([...(inPath === undefined ? [] : [inPath]), ...named])];
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 interface Run {
   readonly code: number | null;
@@ -60,10 +42,8 @@ spec:
   - {name: two, image: "two:1"}
 `;
 
-const found = kubectls();
-
-for (const binary of found.length === 0 ? ["kubectl"] : found) {
-  describe(`kubectl (${binary})`, () => {
+for (const version of kubectlVersions) {
+  describe(`kubectl ${version}`, () => {
     const { folder, remove } = makeFolder();
     const children = new Set<ChildProcess>();
     let sample: Sample;
@@ -87,8 +67,8 @@ for (const binary of found.length === 0 ? ["kubectl"] : found) {
     });
 
     /** Runs it to its end; the server lives in this process, so the call must not block. */
-    function kubectl(args: readonly string[], input = ""): Promise<Run> {
-      const child = spawn(binary, args, { env: environment(), stdio: ["pipe", "pipe", "pipe"] });
+    async function kubectl(args: readonly string[], input = ""): Promise<Run> {
+      const child = spawn(await kubectlBinary(version), args, { env: environment(), stdio: ["pipe", "pipe", "pipe"] });
       children.add(child);
       const out: Buffer[] = [];
       const err: Buffer[] = [];
@@ -96,7 +76,7 @@ for (const binary of found.length === 0 ? ["kubectl"] : found) {
       child.stderr.on("data", (chunk: Buffer) => err.push(chunk));
       child.stdin.on("error", () => undefined);
       child.stdin.end(input);
-      return new Promise((resolve, reject) => {
+      return new Promise<Run>((resolve, reject) => {
         child.on("error", reject);
         child.on("close", (code) => {
           children.delete(child);
@@ -115,7 +95,9 @@ for (const binary of found.length === 0 ? ["kubectl"] : found) {
     const apply = (text: string, ...more: string[]) => ok(["apply", "-f", "-", ...more], text);
 
     test("knows the server and its resources", async (t) => {
-      if (!needs(t, "kubectl")) return;
+      if (!needs(t, "kubectls")) return;
+      const shown = await ok(["version", "-o", "json"]);
+      assert.equal(/"gitVersion": "v(\d+\.\d+)/.exec(shown)?.[1], version);
       assert.match(await ok(["version"]), /Server Version: .*v1\.32\.0\+patchbay/);
       assert.equal(await ok(["get", "--raw", "/readyz"]), "ok");
       assert.match(await ok(["api-resources"]), /widgets +wd +example\.io\/v1 +true +Widget/);
@@ -124,7 +106,7 @@ for (const binary of found.length === 0 ? ["kubectl"] : found) {
     });
 
     test("applies, and applies changes of every kind of patch", async (t) => {
-      if (!needs(t, "kubectl")) return;
+      if (!needs(t, "kubectls")) return;
       assert.equal(await apply(manifest), "widget.example.io/w1 created\nconfigmap/c1 created\npod/p1 created\n");
       assert.match(await apply(manifest), /widget.example.io\/w1 unchanged\nconfigmap\/c1 (?:unchanged|configured)\n/);
       const changed = manifest
@@ -142,7 +124,7 @@ for (const binary of found.length === 0 ? ["kubectl"] : found) {
     });
 
     test("shows objects in every form", async (t) => {
-      if (!needs(t, "kubectl")) return;
+      if (!needs(t, "kubectls")) return;
       assert.match(await ok(["get", "wd"]), /^NAME +SIZE +AGE\nw1 +large +\d+s\n$/);
       assert.match(await ok(["get", "wd", "-o", "wide"]), /^NAME +SIZE +COLOUR +AGE\nw1 +large +blue +\d+s\n$/);
       assert.match(await ok(["get", "wd,cm", "-A"]), /default +widget\.example\.io\/w1 .*\n\nNAMESPACE +NAME +AGE\n/);
@@ -163,7 +145,7 @@ for (const binary of found.length === 0 ? ["kubectl"] : found) {
     });
 
     test("describes with events", async (t) => {
-      if (!needs(t, "kubectl")) return;
+      if (!needs(t, "kubectls")) return;
       const { metadata } = await sample.client.get(widgets, { namespace: "default", name: "w1" });
       const now = new Date().toISOString().replace(/\.\d+Z/, "Z");
       await sample.client.create(events, {
@@ -194,7 +176,7 @@ for (const binary of found.length === 0 ? ["kubectl"] : found) {
     });
 
     test("patches, labels, annotates, edits and replaces", async (t) => {
-      if (!needs(t, "kubectl")) return;
+      if (!needs(t, "kubectls")) return;
       await ok(["patch", "wd", "w1", "--type=merge", "-p", '{"spec":{"size":"small"}}']);
       await ok(["patch", "wd", "w1", "--type=json", "-p", '[{"op":"add","path":"/spec/parts","value":["a"]}]']);
       await ok(["patch", "po", "p1", "-p", '{"spec":{"containers":[{"name":"one","image":"one:3"}]}}']);
@@ -214,7 +196,7 @@ for (const binary of found.length === 0 ? ["kubectl"] : found) {
     });
 
     test("diffs and dry-runs without changing anything", async (t) => {
-      if (!needs(t, "kubectl")) return;
+      if (!needs(t, "kubectls")) return;
       const changed = manifest.replace("large", "tiny");
       const { code, out } = await kubectl(["diff", "-f", "-"], changed);
       assert.equal(code, 1);
@@ -226,7 +208,7 @@ for (const binary of found.length === 0 ? ["kubectl"] : found) {
     });
 
     test("creates by its own commands", async (t) => {
-      if (!needs(t, "kubectl")) return;
+      if (!needs(t, "kubectls")) return;
       await ok(["create", "ns", "mine"]);
       await ok(["create", "cm", "own", "-n", "mine", "--from-literal=a=b"]);
       await ok(["create", "secret", "generic", "own", "-n", "mine", "--from-literal=user=root"]);
@@ -237,7 +219,7 @@ for (const binary of found.length === 0 ? ["kubectl"] : found) {
     });
 
     test("reports unknown fields with their path", async (t) => {
-      if (!needs(t, "kubectl")) return;
+      if (!needs(t, "kubectls")) return;
       const odd = manifest.split("---")[0]?.replace("w1", "w2").replace("colour", "colur") ?? "";
       const { err } = await kubectl(["apply", "-f", "-"], odd);
       assert.match(err, /unknown field "spec\.colur" \(did you mean "colour"\?\)/);
@@ -245,11 +227,11 @@ for (const binary of found.length === 0 ? ["kubectl"] : found) {
     });
 
     test("waits for conditions and for deletion, and watches", async (t) => {
-      if (!needs(t, "kubectl")) return;
+      if (!needs(t, "kubectls")) return;
       await sample.client.create(widgets, widget("awaited"));
       const at = { namespace: "default", name: "awaited" };
       const watched: Buffer[] = [];
-      const watch = spawn(binary, ["get", "wd", "awaited", "-w"], { env: environment() });
+      const watch = spawn(await kubectlBinary(version), ["get", "wd", "awaited", "-w"], { env: environment() });
       children.add(watch);
       watch.stdout.on("data", (chunk: Buffer) => watched.push(chunk));
       const lines = () => Buffer.concat(watched).toString().trim().split("\n");
@@ -272,7 +254,7 @@ for (const binary of found.length === 0 ? ["kubectl"] : found) {
     });
 
     test("deletes with each cascade", async (t) => {
-      if (!needs(t, "kubectl")) return;
+      if (!needs(t, "kubectls")) return;
       for (const cascade of ["background", "foreground", "orphan"]) {
         const name = `by-${cascade}`;
         const made = await sample.client.create(widgets, widget(name));
@@ -294,7 +276,3 @@ for (const binary of found.length === 0 ? ["kubectl"] : found) {
     });
   });
 }
-
-test("a kubectl that is named is there", () => {
-  for (const binary of found) assert.equal(spawnSync(binary, ["version", "--client"]).status, 0, binary);
-});
