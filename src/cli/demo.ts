@@ -12,9 +12,9 @@ import { podResource } from "../model/api/references.ts";
 import type { Stored } from "../model/api/stored.ts";
 import { Fault } from "../model/fault.ts";
 import { type Vmi, withApi } from "./api-access.ts";
-import { apply, soundDocuments } from "./apply.ts";
+import { apply } from "./apply.ts";
 import { down } from "./down.ts";
-import { manifestTexts } from "./manifest-files.ts";
+import { judgeManifests } from "./judged-manifests.ts";
 import { dataPaths } from "./paths.ts";
 import { becomesReady } from "./run.ts";
 import { setup } from "./setup.ts";
@@ -59,7 +59,7 @@ async function show(dataDir: string, options: UpOptions, began: number): Promise
   await startBehind(paths, options);
   await withApi(paths, async (client) => {
     say("patchbay run -f examples/masquerade.yaml");
-    const [document] = soundDocuments(manifestTexts([EXAMPLE])) ?? [];
+    const [document] = judgeManifests([EXAMPLE], undefined).documents;
     if (document === undefined) throw new Fault("PB1000", `${EXAMPLE} has no manifest.`, { place: EXAMPLE });
     const { namespace = "default", name } = (await apply(client, document)).metadata;
     const vmi = await becomesReady(client, { namespace, name }, READY_MS);

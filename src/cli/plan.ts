@@ -1,15 +1,14 @@
-import { readFileSync } from "node:fs";
-import { parse } from "yaml";
+import type { KubeObject } from "../model/api/resource.ts";
 import type { Stored } from "../model/api/stored.ts";
+import type { VirtualMachine } from "../model/api/vm.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { Fault } from "../model/fault.ts";
+import type { ManifestDocument } from "../model/manifest/read.ts";
 import { hostNameOf } from "../model/pods/launcher-pod.ts";
-import { withDefaults } from "../model/rules/defaults.ts";
-import { settingsOf } from "../model/rules/settings.ts";
+import { admitVmi } from "../model/rules/admit.ts";
 import { type Plan, planVmi } from "../model/wiring/plan.ts";
 import { typicalFacts } from "../model/wiring/typical-facts.ts";
-import { soundDocuments } from "./apply.ts";
-import { manifestTexts } from "./manifest-files.ts";
+import { isSound, judgeManifests, printFindings } from "./judged-manifests.ts";
 
 /** Options of `patchbay plan`. */
 export interface PlanOptions {
@@ -18,37 +17,36 @@ export interface PlanOptions {
   readonly output?: "text" | "json";
 }
 
-/** Prints what would be built for each VMI of the files; does nothing, needs no root and no daemon. */
+/** Prints what would be built for each VMI and VM of the files; does nothing, needs no root and no daemon. */
 export function plan(options: PlanOptions): number {
-  const documents = soundDocuments(manifestTexts(options.filename));
-  if (documents === undefined) return 1;
-  const settings = settingsOf(options.config === undefined ? {} : configurationIn(options.config));
-  const plans = documents
-    .filter(({ value }) => value["kind"] === "VirtualMachineInstance")
-    .map(({ value }): Plan => {
-      const vmi = value as unknown as Stored<VirtualMachineInstance>;
-      const defaulted = withDefaults(vmi.spec, settings);
-      if (!defaulted.done)
-        throw new Fault(
-          defaulted.problem.code,
-          defaulted.problem.message,
-          defaulted.problem.cure === undefined ? {} : { cure: defaulted.problem.cure },
-        );
-      const { namespace = "default", name } = vmi.metadata;
-      return planVmi({ namespace, name, hostName: hostNameOf(vmi), spec: defaulted.spec }, typicalFacts);
-    });
-  const [only, ...more] = plans;
-  if (options.output === "json")
+  const judged = judgeManifests(options.filename, options.config);
+  printFindings(judged, process.stderr);
+  if (!isSound(judged)) return 1;
+  const plans = judged.documents.flatMap(({ value }) => planned(instanceOf(value), judged.configuration));
+  if (options.output === "json") {
+    const [only, ...more] = plans;
     process.stdout.write(`${JSON.stringify(more.length === 0 ? only : plans, undefined, 2)}\n`);
-  else process.stdout.write(plans.map(inWords).join("\n"));
+  } else process.stdout.write(plans.map(inWords).join("\n"));
   return 0;
 }
 
-function configurationIn(file: string): unknown {
-  const value: unknown = parse(readFileSync(file, "utf8"));
-  if (typeof value !== "object" || value === null || !("spec" in value)) return {};
-  const { spec } = value;
-  return typeof spec === "object" && spec !== null && "configuration" in spec ? spec.configuration : {};
+/** The instance that a document is, or that its VirtualMachine's template makes. */
+function instanceOf(value: ManifestDocument["value"]): KubeObject | undefined {
+  const object = value as KubeObject;
+  if (object.kind === "VirtualMachineInstance") return object;
+  if (object.kind !== "VirtualMachine") return undefined;
+  const { template } = (value as unknown as VirtualMachine).spec;
+  const { metadata } = object;
+  return { apiVersion: object.apiVersion, kind: "VirtualMachineInstance", metadata, spec: template.spec };
+}
+
+function planned(instance: KubeObject | undefined, configuration: unknown): readonly Plan[] {
+  if (instance === undefined) return [];
+  const answer = admitVmi(instance, configuration);
+  if (!answer.allowed) throw new Fault("PB1000", answer.message, { place: instance.metadata.name });
+  const vmi = answer.object as unknown as Stored<VirtualMachineInstance>;
+  const { namespace = "default", name } = instance.metadata;
+  return [planVmi({ namespace, name, hostName: hostNameOf(vmi), spec: vmi.spec }, typicalFacts)];
 }
 
 function inWords({ vmi, pod, nics }: Plan): string {

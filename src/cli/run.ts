@@ -2,9 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { KubeClient } from "../client/client.ts";
 import { Fault } from "../model/fault.ts";
 import { getVmi, type Vmi, withApi } from "./api-access.ts";
-import { apply, soundDocuments } from "./apply.ts";
+import { apply } from "./apply.ts";
 import { livingDaemon } from "./daemon-process.ts";
-import { manifestTexts } from "./manifest-files.ts";
+import { isSound, judgeManifests, printFindings } from "./judged-manifests.ts";
 import { type DataPaths, dataPaths } from "./paths.ts";
 import { exportLine, startBehind, type UpOptions } from "./up.ts";
 
@@ -24,11 +24,12 @@ export async function run(options: RunOptions): Promise<number> {
     process.stderr.write(`patchbay: --timeout ${options.timeout} is no time limit: give seconds, more than 0.\n`);
     return 2;
   }
-  const documents = soundDocuments(manifestTexts(options.filename));
-  if (documents === undefined) return 1;
+  const judged = judgeManifests(options.filename, undefined);
+  printFindings(judged, process.stderr);
+  if (!isSound(judged)) return 1;
   await ensureDaemon(paths, options);
   return withApi(paths, async (client) => {
-    for (const document of documents) {
+    for (const document of judged.documents) {
       const object = await apply(client, document);
       process.stderr.write(`applied ${object.kind} ${object.metadata.namespace ?? ""}/${object.metadata.name}\n`);
       if (object.kind !== "VirtualMachineInstance") continue;

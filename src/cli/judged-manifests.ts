@@ -1,0 +1,66 @@
+import { Fault } from "../model/fault.ts";
+import { checkManifest } from "../model/manifest/check.ts";
+import { configurationAmong } from "../model/manifest/configuration.ts";
+import { byPlace, type Finding } from "../model/manifest/finding.ts";
+import type { ManifestDocument } from "../model/manifest/read.ts";
+import { renderFinding, renderSummary } from "../model/manifest/render.ts";
+import { type ManifestText, manifestTexts, readAll } from "./manifest-files.ts";
+
+/** Manifests with all that is to say about them. */
+export interface JudgedManifests {
+  readonly documents: readonly ManifestDocument[];
+  /** `spec.configuration` that they were judged by; the one among the documents where none was named. */
+  readonly configuration: unknown;
+  /** In the order of files, lines and columns. */
+  readonly findings: readonly Finding[];
+  readonly texts: readonly ManifestText[];
+}
+
+/**
+ * Reads and judges files, folders and stdin (`-`). Throws PB1000 where one cannot be read, or none holds a manifest.
+ */
+export function judgeManifests(files: readonly string[], config: string | undefined): JudgedManifests {
+  const texts = manifestTexts(files);
+  const read = readAll(texts);
+  if (read.every(({ documents, findings }) => documents.length === 0 && findings.length === 0)) {
+    throw new Fault(
+      "PB1000",
+      `There is no manifest in ${texts.map(({ file }) => file).join(", ") || "the folders named"}.`,
+      {
+        cure: "Name files that hold at least one resource.",
+      },
+    );
+  }
+  const documents = read.flatMap((manifests) => manifests.documents);
+  const configTexts = config === undefined ? [] : manifestTexts([config]);
+  const configRead = readAll(configTexts);
+  const configDocuments = configRead.flatMap((manifests) => manifests.documents);
+  const { configuration, findings } = configurationAmong(config === undefined ? documents : configDocuments);
+  return {
+    documents,
+    configuration,
+    texts: [...texts, ...configTexts],
+    findings: [
+      ...[...read, ...configRead].flatMap((manifests) => manifests.findings),
+      ...findings,
+      ...[...documents, ...configDocuments].flatMap((document) => checkManifest(document, configuration)),
+    ].toSorted(byPlace),
+  };
+}
+
+/** True when nothing that was found forbids to go on. */
+export function isSound({ findings }: JudgedManifests): boolean {
+  return !findings.some(({ severity }) => severity === "error");
+}
+
+/** Prints findings with their source lines, coloured on a terminal; nothing where there are none. */
+export function printFindings({ findings, texts }: JudgedManifests, to: NodeJS.WriteStream): void {
+  if (findings.length === 0) return;
+  const colour = to.isTTY === true && process.env["NO_COLOR"] === undefined;
+  const sources = new Map(texts.map(({ file, text }) => [file, text]));
+  for (const finding of findings) {
+    const source = sources.get(finding.file);
+    to.write(`${renderFinding(finding, { colour, ...(source === undefined ? {} : { source }) })}\n`);
+  }
+  to.write(`${renderSummary(findings)}\n`);
+}
