@@ -9,7 +9,7 @@ import {
   openSync,
   renameSync,
   rmSync,
-  writeSync,
+  writeFileSync,
 } from "node:fs";
 import { dirname } from "node:path";
 import type { Logger } from "pino";
@@ -64,7 +64,7 @@ export function writePrivateFile(path: string, content: string): void {
   try {
     const file = openSync(temporary, "wx", 0o600);
     try {
-      writeSync(file, content);
+      writeFileSync(file, content);
       fsyncSync(file);
     } finally {
       closeSync(file);

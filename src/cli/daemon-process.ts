@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Fault } from "../model/fault.ts";
 import type { DataPaths } from "./paths.ts";
 
@@ -55,7 +55,7 @@ export function claimDataFolder(paths: DataPaths): void {
     });
   }
   try {
-    writeSync(fd, `${process.pid}\n${startTimeOf(process.pid)}\n`);
+    writeFileSync(fd, `${process.pid}\n${startTimeOf(process.pid)}\n`);
   } catch (cause) {
     rmSync(paths.pidFile, { force: true });
     throw notWritten(paths.pidFile, cause);

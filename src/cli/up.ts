@@ -8,6 +8,7 @@ import { makeKubeClient } from "../client/client.ts";
 import { loadKubeconfig } from "../client/kubeconfig.ts";
 import { guestFiles } from "../host/guest/command-line.ts";
 import { requireNeeds } from "../host/setup/check.ts";
+import { type Code, codes } from "../model/codes/codes.ts";
 import { Fault, isFault } from "../model/fault.ts";
 import { startDaemon } from "./daemon.ts";
 import { claimDataFolder, leaveDataFolder, livingDaemon, notWritten } from "./daemon-process.ts";
@@ -140,13 +141,31 @@ export async function startBehind(paths: DataPaths, options: UpOptions): Promise
   while (!(await answers(paths, child.pid))) {
     const over = await Promise.race([exited.then(() => true), sleep(POLL_MS, false)]);
     if (!over && performance.now() < deadline) continue;
-    const lines = readFileSync(paths.log, "utf8").slice(begin).trim().split("\n").slice(-LAST_LINES).join("\n");
+    const said = readFileSync(paths.log).subarray(begin).toString("utf8").trim();
+    const own = over ? ownFault(said) : undefined;
+    if (own !== undefined) throw own;
+    const lines = said.split("\n").slice(-LAST_LINES).join("\n");
     const how = over ? "ended before it was ready" : `is not ready after ${READY_MS / 1000} s`;
     throw new Fault("PB6111", `The daemon ${how}:\n${lines}`, {
       place: paths.log,
       cure: `The whole log is ${paths.log}.`,
     });
   }
+}
+
+/** The fault that the daemon itself ended with, read back from its log as `patchbay` writes it. */
+function ownFault(log: string): Fault | undefined {
+  const [, code = "", message = "", place, cure] =
+    /(?:^|\n)patchbay: (PB\d{4}): ([^\n]*)(?:\n {2}at ([^\n]*))?(?:\n {2}([\s\S]*))?$/.exec(log) ?? [];
+  if (!isCode(code)) return undefined;
+  return new Fault(code, message, {
+    ...(place === undefined ? {} : { place }),
+    ...(cure === undefined ? {} : { cure: cure.replaceAll("\n  ", "\n") }),
+  });
+}
+
+function isCode(text: string): text is Code {
+  return Object.hasOwn(codes, text);
 }
 
 function openLog(path: string): number {

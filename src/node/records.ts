@@ -7,7 +7,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  writeSync,
+  writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import type { GuestRecord } from "../host/guest/running-guest.ts";
@@ -47,6 +47,7 @@ export interface PodRecord {
 export interface PodRecords {
   all(): readonly PodRecord[];
   get(podUid: string): PodRecord | undefined;
+  /** Throws PB6107 where the disk refuses; then the earlier record stands. */
   put(record: PodRecord): void;
   remove(podUid: string): void;
 }
@@ -115,12 +116,25 @@ const DRAFT = ".new";
 
 function writeWhole(file: string, text: string): void {
   const draft = `${file}${DRAFT}`;
-  const fd = openSync(draft, "w", 0o600);
   try {
-    writeSync(fd, text);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
+    const fd = openSync(draft, "w", 0o600);
+    try {
+      writeFileSync(fd, text);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(draft, file);
+  } catch (cause) {
+    rmSync(draft, { force: true });
+    throw new Fault("PB6107", `The record ${file} cannot be written: ${reasonOf(cause)}.`, {
+      place: file,
+      cure: "Free space on its disk (df shows which), and see that the folder may be written.",
+      cause,
+    });
   }
-  renameSync(draft, file);
+}
+
+function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }

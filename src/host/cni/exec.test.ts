@@ -149,14 +149,14 @@ test("a child that a plugin leaves behind does not hold its answer up", async ()
 
 test("output that is no JSON, no object, or without end", async () => {
   const { message } = await fails(call("text", "#!/bin/sh\necho hello; echo why >&2\n"), "PB3009");
-  assert.match(message, /answered what is no CNI result: "hello"\. It said: why$/);
+  assert.match(message, /answered what is no CNI result: "hello"\. It said: why\.$/);
   await fails(call("number", "#!/bin/sh\necho 7\n"), "PB3009");
   await fails(call("flood", "#!/bin/sh\nexec cat /dev/zero\n"), "PB3009");
 });
 
 test("a plugin that ends without an answer", async () => {
   const { message } = await fails(call("exit1", "#!/bin/sh\necho 'no such\nthing' >&2\nexit 1\n"), "PB3010");
-  assert.match(message, /ended with exit code 1 and no CNI answer\. It said: no such thing$/);
+  assert.match(message, /ended without a CNI answer: exit code 1\. It said: no such thing\.$/);
   const killed = await fails(call("killed", "#!/bin/sh\nkill -SEGV $$\n"), "PB3010");
   assert.match(killed.message, /killed by SIGSEGV/);
 });

@@ -49,13 +49,13 @@ function programFault(program: string, args: readonly string[], error: Error, st
   }
   const words = stderr.trim().split("\n").slice(-4).join(" ") || error.message;
   if (/no space left on device|disk quota exceeded|ENOSPC/i.test(words)) return noRoom(words, error);
-  return new Fault("PB5005", `${program} failed: ${words}`, { place: program, data, cause: error });
+  return new Fault("PB5005", `${program} failed: ${words}.`, { place: program, data, cause: error });
 }
 
 /** The fault of a full disk. */
 export function noRoom(where: string, cause?: unknown): Fault {
-  return new Fault("PB5007", `There is no space left on the disk: ${where}`, {
-    cure: "Free some space (`patchbay image ls` shows what images take, `patchbay image rm` removes one), then try again.",
+  return new Fault("PB5007", `There is no space left on the disk: ${where}.`, {
+    cure: "Free some space (`patchbay image ls` shows what images take, `patchbay image rm` removes one), or enlarge the disk.",
     cause,
   });
 }

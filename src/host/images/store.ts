@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { chmod, link, lstat, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Fault } from "../../model/fault.ts";
+import { Fault, isFault } from "../../model/fault.ts";
 import { importBlobs, once, putManifest } from "./archive.ts";
 import { openBlobs } from "./blobs.ts";
 import { exclusively } from "./exclusive.ts";
@@ -159,10 +159,11 @@ export async function openImageStore(folder: string): Promise<ImageStore> {
       return images.sort((a, b) => (a.name < b.name ? -1 : 1));
     },
 
-    async resolve(name) {
-      const entry = await entryOf(name);
-      return entry === undefined ? undefined : imageOf(entry);
-    },
+    resolve: (name) =>
+      naming(name, async () => {
+        const entry = await entryOf(name);
+        return entry === undefined ? undefined : imageOf(entry);
+      }),
 
     tag: (name, other) =>
       changing(async () => publish(parseTagged(other), { ...(await existing(name)), annotations: {} })),
@@ -206,48 +207,51 @@ export async function openImageStore(folder: string): Promise<ImageStore> {
         return publish(reference, await putManifest(blobs, { config: stored, layers: [layer] }));
       }),
 
-    async extract(name, path) {
-      const entry = await existing(name);
-      const target = join(filesOf(entry.digest), fileNameOf(plain(path)));
-      if ((await lstat(target).catch(() => undefined))?.isFile() === true) return target;
-      const manifest = await manifestOf(entry.digest, entry.size);
-      const file = locate(await treeOf(entry, manifest), name, path);
-      const partial = join(scratch, randomUUID());
-      try {
-        const handle = await open(partial, "wx", 0o600);
-        let size = 0;
+    extract: (name, path) =>
+      naming(name, async () => {
+        const entry = await existing(name);
+        const target = join(filesOf(entry.digest), fileNameOf(plain(path)));
+        if ((await lstat(target).catch(() => undefined))?.isFile() === true) return target;
+        const manifest = await manifestOf(entry.digest, entry.size);
+        const file = locate(await treeOf(entry, manifest), name, path);
+        const partial = join(scratch, randomUUID());
         try {
-          await readFileOf(blobs, manifest, file, async (data) => {
-            size += data.length;
-            await handle.writeFile(data);
-          });
-          if (size !== file.size) throw broken(`its file /${plain(path)} has ${size} bytes instead of ${file.size}`);
-          await handle.chmod(0o444);
-          await handle.sync();
+          const handle = await open(partial, "wx", 0o600);
+          let size = 0;
+          try {
+            await readFileOf(blobs, manifest, file, async (data) => {
+              size += data.length;
+              await handle.writeFile(data);
+            });
+            if (size !== file.size) throw broken(`its file /${plain(path)} has ${size} bytes instead of ${file.size}`);
+            await handle.chmod(0o444);
+            await handle.sync();
+          } finally {
+            await handle.close();
+          }
+          await rename(partial, target);
+          return target;
+        } catch (thrown) {
+          if (isNoSpace(thrown)) throw noRoom(extracted, thrown);
+          throw thrown;
         } finally {
-          await handle.close();
+          await rm(partial, { force: true });
         }
-        await rename(partial, target);
-        return target;
-      } catch (thrown) {
-        if (isNoSpace(thrown)) throw noRoom(extracted, thrown);
-        throw thrown;
-      } finally {
-        await rm(partial, { force: true });
-      }
-    },
+      }),
 
-    async files(name, folder) {
-      const entry = await existing(name);
-      const tree = await treeOf(entry, await manifestOf(entry.digest, entry.size));
-      const prefix = `${plain(folder)}/`;
-      return [...tree]
-        .filter(
-          ([path, node]) => node.kind === "file" && path.startsWith(prefix) && !path.slice(prefix.length).includes("/"),
-        )
-        .map(([path]) => path.slice(prefix.length))
-        .sort();
-    },
+    files: (name, folder) =>
+      naming(name, async () => {
+        const entry = await existing(name);
+        const tree = await treeOf(entry, await manifestOf(entry.digest, entry.size));
+        const prefix = `${plain(folder)}/`;
+        return [...tree]
+          .filter(
+            ([path, node]) =>
+              node.kind === "file" && path.startsWith(prefix) && !path.slice(prefix.length).includes("/"),
+          )
+          .map(([path]) => path.slice(prefix.length))
+          .sort();
+      }),
   };
 }
 
@@ -257,8 +261,26 @@ export function noImage(name: string): Fault {
   const cure =
     reference.repository === "patchbay/guest"
       ? "Run `patchbay image build-guest`, which makes it."
-      : `Bring it with \`patchbay image pull ${name}\`, or from a file with \`patchbay image import ${name} ARCHIVE\`.`;
+      : `Bring it: \`skopeo copy docker://${name} oci-archive:FILE\`, then \`patchbay image import ${name} FILE\`.`;
   return new Fault("PB5001", `The image ${name} is not in the store.`, { cure, place: name, data: { image: name } });
+}
+
+/** Work on an image; where the store's copy of it is broken, the fault names it and how to bring it anew. */
+async function naming<T>(name: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    if (!isFault(thrown, "PB5002") || thrown.place !== undefined) throw thrown;
+    const anew =
+      parseReference(name).repository === "patchbay/guest"
+        ? "patchbay image build-guest"
+        : `patchbay image import ${name} FILE`;
+    throw new Fault(thrown.code, thrown.message, {
+      place: name,
+      cure: `Remove it with \`patchbay image rm ${name}\` and bring it anew with \`${anew}\`.`,
+      cause: thrown,
+    });
+  }
 }
 
 /** A name that can be given to an image: one without a digest. */
