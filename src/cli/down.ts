@@ -8,7 +8,7 @@ import { isApiError } from "../model/api/status.ts";
 import { Fault } from "../model/fault.ts";
 import { type Vmi, withApi } from "./api-access.ts";
 import { startDaemon } from "./daemon.ts";
-import { claimDataFolder, isLiving, leaveDataFolder, livingDaemon } from "./daemon-process.ts";
+import { claimDataFolder, livingDaemon } from "./daemon-process.ts";
 import { type DataPaths, dataPaths } from "./paths.ts";
 
 /** Options of `patchbay down`. */
@@ -28,12 +28,12 @@ export async function down({ dataDir, vms }: DownOptions): Promise<number> {
   if (vms === true) await (living === undefined ? withoutDaemon(paths) : withApi(paths, deleteAll));
   const daemon = livingDaemon(paths);
   if (daemon !== undefined) {
-    process.kill(daemon.pid, "SIGTERM");
+    process.kill(daemon, "SIGTERM");
     const deadline = performance.now() + STOP_MS;
-    while (isLiving(daemon)) {
+    while (livingDaemon(paths) === daemon) {
       if (performance.now() > deadline) {
-        throw new Fault("PB6106", `The daemon (process ${daemon.pid}) does not stop.`, {
-          cure: `kill -9 ${daemon.pid}`,
+        throw new Fault("PB6106", `The daemon (process ${daemon}) does not stop.`, {
+          cure: `kill -9 ${daemon}`,
         });
       }
       await sleep(POLL_MS);
@@ -47,7 +47,7 @@ export async function down({ dataDir, vms }: DownOptions): Promise<number> {
 /** What a daemon that is gone has left can only be undone by one: it is started for that. */
 async function withoutDaemon(paths: DataPaths): Promise<void> {
   if (!existsSync(paths.kubeconfig)) return;
-  claimDataFolder(paths);
+  const folder = await claimDataFolder(paths);
   try {
     const daemon = await startDaemon({ paths, port: 0, log: pino({ level: "silent" }) });
     try {
@@ -56,7 +56,7 @@ async function withoutDaemon(paths: DataPaths): Promise<void> {
       await daemon.close();
     }
   } finally {
-    leaveDataFolder(paths);
+    folder.release();
   }
 }
 

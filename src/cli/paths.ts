@@ -5,6 +5,8 @@ export interface DataPaths {
   readonly root: string;
   readonly kubeconfig: string;
   readonly pidFile: string;
+  /** Held by the daemon as long as it lives. */
+  readonly lock: string;
   readonly log: string;
   readonly pods: string;
   readonly guests: string;
@@ -21,6 +23,7 @@ export function dataPaths(dataDir: string): DataPaths {
     root,
     kubeconfig: join(root, "kubeconfig"),
     pidFile: join(root, "patchbay.pid"),
+    lock: join(root, "patchbay.lock"),
     log: join(root, "daemon.log"),
     pods: join(root, "pods"),
     guests: join(root, "guests"),

@@ -11,7 +11,7 @@ import { requireNeeds } from "../host/setup/check.ts";
 import { type Code, codes } from "../model/codes/codes.ts";
 import { Fault, isFault } from "../model/fault.ts";
 import { startDaemon } from "./daemon.ts";
-import { claimDataFolder, leaveDataFolder, livingDaemon, notWritten } from "./daemon-process.ts";
+import { claimDataFolder, livingDaemon, writing } from "./daemon-process.ts";
 import { type DataPaths, dataPaths } from "./paths.ts";
 
 /** Options of `patchbay up`. */
@@ -62,7 +62,7 @@ function wrongUsage({ port, cniTimeout }: UpOptions): string | undefined {
 async function inFront(paths: DataPaths, options: UpOptions): Promise<number> {
   const log = pino({ level: process.env["PATCHBAY_LOG_LEVEL"] ?? "info" }, process.stdout);
   prepareFolder(paths, log);
-  claimDataFolder(paths);
+  const folder = await claimDataFolder(paths);
   try {
     const stop = new Promise<string>((resolve) => {
       for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve(signal));
@@ -83,14 +83,14 @@ async function inFront(paths: DataPaths, options: UpOptions): Promise<number> {
     await daemon.close();
     return 0;
   } finally {
-    leaveDataFolder(paths);
+    folder.release();
   }
 }
 
 async function behind(paths: DataPaths, options: UpOptions): Promise<number> {
   const living = livingDaemon(paths);
   if (living === undefined) await startBehind(paths, options);
-  else process.stderr.write(`patchbay: a daemon runs already on ${paths.root} (process ${living.pid})\n`);
+  else process.stderr.write(`patchbay: a daemon runs already on ${paths.root} (process ${living})\n`);
   process.stdout.write(`${exportLine(paths)}\n`);
   return 0;
 }
@@ -169,16 +169,12 @@ function isCode(text: string): text is Code {
 }
 
 function openLog(path: string): number {
-  try {
-    return openSync(path, "a", 0o600);
-  } catch (cause) {
-    throw notWritten(path, cause);
-  }
+  return writing(path, () => openSync(path, "a", 0o600));
 }
 
 /** True when the daemon of this very process number says that it is ready. */
 async function answers(paths: DataPaths, pid: number | undefined): Promise<boolean> {
-  if (livingDaemon(paths)?.pid !== pid) return false;
+  if (livingDaemon(paths) !== pid) return false;
   try {
     const client = makeKubeClient(loadKubeconfig(paths.kubeconfig));
     try {
