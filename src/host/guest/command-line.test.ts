@@ -140,6 +140,23 @@ test("disks on every bus; the first one boots where nothing is ordered", () => {
   assert.deepEqual(bootable, ["-device scsi-hd,id=disk-scsi,drive=node-scsi,bootindex=1,bus=scsi0.0"]);
 });
 
+test("a disk whose name is longer than QEMU takes for a block node gets one that fits", () => {
+  const name = `${"d".repeat(62)}e`;
+  const disks: GuestDisk[] = ["boot", name].map((each) => ({
+    name: each,
+    path: `${each}.qcow2`,
+    format: "qcow2",
+    bus: "virtio",
+    readOnly: false,
+  }));
+  const args = lines(qemuCommandLine(spec([], disks), new Map()));
+  assert.ok(args.some((line) => line.startsWith("-blockdev driver=file,node-name=file1,filename=d")));
+  assert.ok(args.some((line) => line.startsWith("-blockdev driver=qcow2,node-name=node1,file=file1,")));
+  assert.ok(args.some((line) => line.startsWith(`-device virtio-blk-pci,id=disk-${name},drive=node1,`)));
+  const nodes = args.flatMap((line) => /node-name=([^,]*)/.exec(line)?.[1] ?? []);
+  assert.ok(nodes.length === 4 && nodes.every((node) => node.length <= 31));
+});
+
 test("a guest whose link is down at first starts paused", () => {
   const down = spec([nic("default", { linkUp: false })]);
   assert.equal(startsPaused(down), true);

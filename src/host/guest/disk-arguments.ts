@@ -3,6 +3,9 @@ import type { PciPlace } from "../../model/guest/pci.ts";
 import type { GuestDisk, GuestSpec } from "./command-line.ts";
 import { at, option, type Properties } from "./qemu-options.ts";
 
+/** Longest name of a block node: QEMU's BlockDriverState.node_name without its terminating zero. */
+const MAX_NODE_NAME = 31;
+
 /** The arguments for one disk, the `index`th of the guest's; `bootindex` where it is booted from. */
 export function diskArguments(
   spec: GuestSpec,
@@ -11,8 +14,8 @@ export function diskArguments(
   bootindex: number | undefined,
 ): string[][] {
   const id = diskId(disk.name);
-  const file = `file-${disk.name}`;
-  const node = `node-${disk.name}`;
+  const file = nodeName("file", disk, index);
+  const node = nodeName("node", disk, index);
   const readOnly = disk.readOnly || disk.cdrom === true;
   const common = { id, drive: node, bootindex, serial: disk.serial };
   const place = spec.hardware.devices.find((device) => device.id === id)?.place;
@@ -27,6 +30,12 @@ export function diskArguments(
     ],
     ...diskDevice(disk, sataPort(spec, index), common, place),
   ];
+}
+
+/** The name of a block node after its disk where QEMU takes one of that length, else after the disk's number. */
+function nodeName(kind: "file" | "node", disk: GuestDisk, index: number): string {
+  const name = `${kind}-${disk.name}`;
+  return name.length <= MAX_NODE_NAME ? name : `${kind}${index}`;
 }
 
 function diskDevice(disk: GuestDisk, port: number, common: Properties, place: PciPlace | undefined): string[][] {
