@@ -19,14 +19,7 @@ import {
 import { qemuPath } from "./qemu-facts.ts";
 import { connectQmp, type Qmp } from "./qmp.ts";
 import { isRecord } from "./qmp-codec.ts";
-import {
-  type ChildExit,
-  type GuestRecord,
-  queryStatus,
-  type RunningGuest,
-  runningGuest,
-  unkillable,
-} from "./running-guest.ts";
+import { type ChildExit, type GuestRecord, type RunningGuest, runningGuest, unkillable } from "./running-guest.ts";
 
 /** Where a guest runs. */
 export interface GuestPlace {
@@ -149,7 +142,7 @@ async function find(record: GuestRecord): Promise<RunningGuest | undefined> {
     const answer = await qmp.execute("query-uuid");
     const uuid = isRecord(answer) ? answer["UUID"] : undefined;
     if (typeof uuid === "string" && uuid.toLowerCase() === record.uuid.toLowerCase()) {
-      return runningGuest(record, qmp, undefined, 0, await queryStatus(qmp));
+      return runningGuest(record, qmp, undefined, 0);
     }
   } catch (thrown) {
     qmp.close();

@@ -68,7 +68,6 @@ export function runningGuest(
   qmp: Qmp,
   exit: Promise<ChildExit> | undefined,
   logStart: number,
-  status = "running",
 ): RunningGuest {
   let shutdown: string | undefined;
   let asked = false;
@@ -111,7 +110,12 @@ export function runningGuest(
     }
   };
 
-  if (status === "shutdown") ended("guest-shutdown");
+  // Asked only now that events are heard: a guest that ends in between is told by one of the two.
+  void unlessGone(
+    queryStatus(qmp).then((status) => {
+      if (status === "shutdown") ended("guest-shutdown");
+    }),
+  );
 
   return {
     record,
@@ -136,9 +140,7 @@ export function runningGuest(
     async setLink(nic, up) {
       await qmp.execute("set_link", { name: nicId(nic), up });
     },
-    status() {
-      return queryStatus(qmp);
-    },
+    status: () => queryStatus(qmp),
     release() {
       released = true;
       qmp.close();
@@ -146,8 +148,7 @@ export function runningGuest(
   };
 }
 
-/** QEMU's run state. */
-export async function queryStatus(qmp: Qmp): Promise<string> {
+async function queryStatus(qmp: Qmp): Promise<string> {
   const answer = await qmp.execute("query-status");
   return isRecord(answer) && typeof answer["status"] === "string" ? answer["status"] : "unknown";
 }
