@@ -1,18 +1,7 @@
-import { randomBytes } from "node:crypto";
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  fsyncSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, closeSync, existsSync, fsyncSync, lstatSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Logger } from "pino";
+import { writeWhole } from "../host/whole-file.ts";
 import { Fault } from "../model/fault.ts";
 
 /**
@@ -55,26 +44,20 @@ export function ownFolder(path: string, log: Logger): void {
 }
 
 /**
- * Writes a file for its owner only (0600): a reader sees the old content or the new one, also after a crash.
+ * Writes a file for its owner only (0600), whole; it is on the disk when this returns.
  *
  * @throws Fault PB6001
  */
 export function writePrivateFile(path: string, content: string): void {
-  const temporary = `${path}.${randomBytes(6).toString("hex")}`;
   try {
-    const file = openSync(temporary, "wx", 0o600);
-    try {
-      writeFileSync(file, content);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    renameSync(temporary, path);
+    writeWhole(path, content);
     const folder = openSync(dirname(path), "r");
-    fsyncSync(folder);
-    closeSync(folder);
+    try {
+      fsyncSync(folder);
+    } finally {
+      closeSync(folder);
+    }
   } catch (thrown) {
-    rmSync(temporary, { force: true });
     throw new Fault("PB6001", `the file ${path} cannot be written: ${reasonOf(thrown)}`, {
       place: path,
       cure: "Look at the disk's free space and the folder's rights.",

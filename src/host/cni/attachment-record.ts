@@ -1,19 +1,10 @@
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Fault } from "../../model/fault.ts";
 import type { CniNetwork, CniPlugin } from "../../model/networks/cni-config.ts";
 import { normaliseVersion } from "../../model/networks/cni-config.ts";
 import { isJsonObject, type JsonObject, readJson } from "../../model/networks/cni-json.ts";
+import { writeWhole } from "../whole-file.ts";
 
 /**
  * What is kept on disk of one ADD, so that its DEL works after a restart.
@@ -50,24 +41,15 @@ export function recordPath(cacheDir: string, containerId: string, ifName: string
 
 /** Writes a record so that after a crash either the old or the new one is there. @throws Fault PB3022. */
 export function writeRecord(cacheDir: string, record: AttachmentRecord): void {
-  writeWhole(recordPath(cacheDir, record.containerId, record.ifName), `${JSON.stringify(record)}\n`);
+  writeCniFile(recordPath(cacheDir, record.containerId, record.ifName), `${JSON.stringify(record)}\n`);
 }
 
-/** Replaces a file by rename, synced, mode 0600. @throws Fault PB3022. */
-export function writeWhole(path: string, text: string): void {
-  const temporary = `${path}.new`;
+/** Writes a file whole, and the folders above it where they are missing. @throws Fault PB3022. */
+export function writeCniFile(path: string, text: string): void {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    const fd = openSync(temporary, "w", 0o600);
-    try {
-      writeFileSync(fd, text);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(temporary, path);
+    writeWhole(path, text);
   } catch (cause) {
-    rmSync(temporary, { force: true });
     throw new Fault("PB3022", `${path} cannot be written: ${reason(cause)}.`, {
       place: path,
       cure: "Free space on its disk, and see that the folder may be written.",

@@ -7,7 +7,7 @@ import { formatMac } from "../../model/addresses/mac.ts";
 import { Fault } from "../../model/fault.ts";
 import type { JsonObject } from "../../model/networks/cni-json.ts";
 import { DEFAULT_VM_IPV6_NETWORK_CIDR, DEFAULT_VM_NETWORK_CIDR } from "../../model/networks/pod-interface.ts";
-import { listRecords, writeWhole } from "./attachment-record.ts";
+import { listRecords, writeCniFile } from "./attachment-record.ts";
 import { readNetwork } from "./conf-dir.ts";
 import { masqueradePlugin } from "./masquerade-plugin.ts";
 
@@ -90,7 +90,7 @@ export function defaultConflist(options: DefaultNetworkOptions): JsonObject {
  */
 export function ensureDefaultNetwork(options: DefaultNetworkOptions): string {
   const file = join(defaultConfDir(options.dataDir), FILE);
-  if (!existsSync(file)) writeWhole(file, `${JSON.stringify(defaultConflist(options), null, 2)}\n`);
+  if (!existsSync(file)) writeCniFile(file, `${JSON.stringify(defaultConflist(options), null, 2)}\n`);
   return file;
 }
 

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import * as fs from "node:fs";
+import { writeWhole } from "../whole-file.ts";
 import { EXIT_PORT, INIT_REACHED, probeInitrd } from "./probe-init.ts";
 import { findQemuUser, type QemuUser } from "./process.ts";
 import { qemuFacts, qemuPath } from "./qemu-facts.ts";
@@ -37,8 +38,7 @@ export async function probeAccelerator(dataDir: string, kernel: string | undefin
   const kept = readKept(cache, key);
   if (kept !== undefined) return kept;
   const found = await probe(dataDir, kernel);
-  fs.writeFileSync(`${cache}.new`, `${JSON.stringify({ key, ...found })}\n`, { mode: 0o600 });
-  fs.renameSync(`${cache}.new`, cache);
+  writeWhole(cache, `${JSON.stringify({ key, ...found })}\n`);
   return found;
 }
 
