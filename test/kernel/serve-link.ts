@@ -20,6 +20,9 @@ export interface ServeLink extends AsyncDisposable {
 export const SERVER_MAC = "02:00:00:00:00:01";
 export const GUEST_MAC = "02:00:00:00:00:02";
 
+/** No interface of the test's own namespace has it: nothing may look the index of a pod's device up there. */
+const FAR_INDEX = "4242";
+
 let number = 0;
 
 /** A veth pair, `tap0` at the server's end with the addresses of a masquerade pod, `eth0` at the guest's, both up. */
@@ -33,6 +36,8 @@ export function makeLink(): ServeLink {
     "link",
     "add",
     "tap0",
+    "index",
+    FAR_INDEX,
     "address",
     SERVER_MAC,
     "mtu",

@@ -63,31 +63,32 @@ export function dhcp4Socket(netns: string, device: string): number {
   );
 }
 
+/** An IPv6 socket of one device and that device's index in its namespace. */
+export interface LinkSocket {
+  readonly fd: number;
+  readonly index: number;
+}
+
 /**
  * A UDP socket for what is sent to ff02::1:2 port 547 on one device in a namespace; unicast does not reach it, as
  * RFC 8415 section 18.4 wants it. Its answers leave from the device's link-local address.
  *
- * Not blocking; `dgram.createSocket("udp6").bind({ fd })` takes it over.
+ * Not blocking; read it with {@link receive6}, write it with {@link send6}, close it with `closeSync`.
  *
  * @throws Fault PB4010 where the kernel refuses, PB4012 where there is no such namespace.
  */
-export function dhcp6Socket(netns: string, device: string): number {
-  return within(netns, () =>
-    opened(AF_INET6, SOCK_DGRAM, 0, device, (fd) => {
-      flag(fd, SOL_SOCKET, SO_REUSEADDR, 1, device);
-      flag(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1, device);
-      bindToDevice(fd, device);
-      const index = indexOf(device);
-      join(fd, ALL_DHCP_SERVERS, index, device);
-      checked("bind", `UDP port 547 on ${device}`, bind(fd, address6(ALL_DHCP_SERVERS, index, 547), 28));
-    }),
-  );
-}
-
-/** A raw ICMPv6 socket and the index of its device. */
-export interface RouterSocket {
-  readonly fd: number;
-  readonly index: number;
+export function dhcp6Socket(netns: string, device: string): LinkSocket {
+  return within(netns, () => {
+    const index = indexOf(device);
+    const fd = opened(AF_INET6, SOCK_DGRAM, 0, device, (made) => {
+      flag(made, SOL_SOCKET, SO_REUSEADDR, 1, device);
+      flag(made, IPPROTO_IPV6, IPV6_V6ONLY, 1, device);
+      bindToDevice(made, device);
+      join(made, ALL_DHCP_SERVERS, index, device);
+      checked("bind", `UDP port 547 on ${device}`, bind(made, address6(ALL_DHCP_SERVERS, index, 547), 28));
+    });
+    return { fd, index };
+  });
 }
 
 /**
@@ -99,7 +100,7 @@ export interface RouterSocket {
  * @throws Fault PB4010 where the kernel refuses (EADDRNOTAVAIL: the device has no such address, or it is tentative),
  * PB4012 where there is no such namespace.
  */
-export function routerSocket(netns: string, device: string, linkLocal: string): RouterSocket {
+export function routerSocket(netns: string, device: string, linkLocal: string): LinkSocket {
   return within(netns, () => {
     const index = indexOf(device);
     const fd = opened(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6, device, (raw) => {
@@ -119,7 +120,7 @@ export function routerSocket(netns: string, device: string, linkLocal: string): 
   });
 }
 
-/** One packet that a raw socket received. */
+/** One packet that an IPv6 socket received. */
 export interface Received {
   readonly bytes: Uint8Array;
   /** Canonical text, without zone. */
@@ -137,15 +138,18 @@ export function receive6(fd: number): Received | undefined {
   const errno = count < 0 ? lastErrno() : 0;
   if (count >= 0) return { bytes: packet.slice(0, count), source: formatIp(source.subarray(8, 24)) };
   if (errnoName(errno) === "EAGAIN" || errnoName(errno) === "EINTR") return undefined;
-  throw callFault("recvfrom", "an ICMPv6 socket", errno);
+  throw callFault("recvfrom", "an IPv6 socket", errno);
 }
 
-/** Sends to an address on the link of the device with that index; the kernel fills in the checksum. @throws Fault PB4010 */
-export function send6(to: RouterSocket, bytes: Uint8Array, destination: string): void {
+/**
+ * Sends to an address on the link of the device with that index; the kernel fills in the checksum. A raw socket has no
+ * port. @throws Fault PB4010
+ */
+export function send6(to: LinkSocket, bytes: Uint8Array, destination: string, port = 0): void {
   checked(
     "sendto",
     destination,
-    sendto(to.fd, bytes, bytes.length, MSG_DONTWAIT, address6(destination, to.index, 0), 28),
+    sendto(to.fd, bytes, bytes.length, MSG_DONTWAIT, address6(destination, to.index, port), 28),
   );
 }
 

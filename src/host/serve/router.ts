@@ -4,13 +4,10 @@ import { encodeNd } from "../../model/packets/icmp6.ts";
 import type { ServeNote } from "../../model/serve/note.ts";
 import { ALL_NODES, advertisement, answerSolicitation, nextAdvertisement } from "../../model/serve/router.ts";
 import type { RouterAdvertisementService } from "../../model/wiring/wiring.ts";
-import { type RouterSocket, receive6, send6 } from "../linux/sockets.ts";
+import { type LinkSocket, receive6, send6 } from "../linux/sockets.ts";
 import { Allowance } from "./allowance.ts";
 import { watchReadable } from "./readiness.ts";
-import { TOO_MANY } from "./udp-server.ts";
-
-/** Packets read at one go: what is left wakes the main thread again, after the other guests had their turn. */
-const BATCH = 32;
+import { BATCH, TOO_MANY } from "./udp-server.ts";
 
 /** A running sender of router advertisements. */
 export interface Router {
@@ -25,7 +22,7 @@ export interface Router {
  */
 export function serveRouter(
   service: RouterAdvertisementService,
-  socket: RouterSocket,
+  socket: LinkSocket,
   note: (note: ServeNote) => void,
 ): Router {
   const allowance = new Allowance();

@@ -7,9 +7,10 @@ import { answerDhcp6, checkDhcp6, type Dhcp6State } from "../../model/serve/dhcp
 import type { ServeNote } from "../../model/serve/note.ts";
 import { checkRouter } from "../../model/serve/router.ts";
 import type { Dhcp4Service, Dhcp6Service, NicServices, RouterAdvertisementService } from "../../model/wiring/wiring.ts";
-import { dhcp4Socket, dhcp6Socket, routerSocket } from "../linux/sockets.ts";
+import { dhcp4Socket, dhcp6Socket, type LinkSocket, routerSocket } from "../linux/sockets.ts";
 import { serveRouter } from "./router.ts";
-import { serveUdp } from "./udp-server.ts";
+import { serveUdp4 } from "./udp-server.ts";
+import { serveUdp6 } from "./udp6-server.ts";
 
 /** Which server speaks. */
 export type ServiceName = "dhcp4" | "dhcp6" | "ra";
@@ -75,7 +76,7 @@ export async function startServices(options: ServeOptions): Promise<RunningServi
   for (const nic of options.services) {
     try {
       if (nic.dhcp4 !== undefined) parts.push(await startDhcp4(options, nic, nic.dhcp4));
-      if (nic.dhcp6 !== undefined) parts.push(await startDhcp6(options, nic, nic.dhcp6));
+      if (nic.dhcp6 !== undefined) parts.push(startDhcp6(options, nic, nic.dhcp6));
       if (nic.ra !== undefined) parts.push(startRouter(options, nic, nic.ra));
     } catch (cause) {
       await close();
@@ -114,9 +115,8 @@ function reporter(options: ServeOptions, nic: NicServices, service: ServiceName)
 
 async function startDhcp4(options: ServeOptions, nic: NicServices, service: Dhcp4Service): Promise<Part> {
   const initial: Dhcp4State = {};
-  const server = await serveUdp({
+  const server = await serveUdp4({
     fd: dhcp4Socket(options.netns, nic.device),
-    type: "udp4",
     initial,
     answer: (state, bytes) => answerDhcp4(service, state, bytes),
     note: reporter(options, nic, "dhcp4"),
@@ -132,15 +132,17 @@ async function startDhcp4(options: ServeOptions, nic: NicServices, service: Dhcp
   };
 }
 
-async function startDhcp6(options: ServeOptions, nic: NicServices, service: Dhcp6Service): Promise<Part> {
+function startDhcp6(options: ServeOptions, nic: NicServices, service: Dhcp6Service): Part {
   const initial: Dhcp6State = {};
-  const server = await serveUdp({
-    fd: dhcp6Socket(options.netns, nic.device),
-    type: "udp6",
-    initial,
-    answer: (state, bytes, source) => answerDhcp6(service, state, bytes, source),
-    note: reporter(options, nic, "dhcp6"),
-  });
+  const socket = dhcp6Socket(options.netns, nic.device);
+  const server = closedOnFailure(socket, () =>
+    serveUdp6({
+      socket,
+      initial,
+      answer: (state, bytes, source) => answerDhcp6(service, state, bytes, source),
+      note: reporter(options, nic, "dhcp6"),
+    }),
+  );
   return {
     close: server.close,
     leases() {
@@ -153,9 +155,14 @@ async function startDhcp6(options: ServeOptions, nic: NicServices, service: Dhcp
 
 function startRouter(options: ServeOptions, nic: NicServices, service: RouterAdvertisementService): Part {
   const socket = routerSocket(options.netns, nic.device, service.linkLocal);
+  const router = closedOnFailure(socket, () => serveRouter(service, socket, reporter(options, nic, "ra")));
+  return { close: router.close, leases: () => [] };
+}
+
+/** What takes a socket over; where that fails, the socket is closed. */
+function closedOnFailure<T>(socket: LinkSocket, start: () => T): T {
   try {
-    const router = serveRouter(service, socket, reporter(options, nic, "ra"));
-    return { close: router.close, leases: () => [] };
+    return start();
   } catch (thrown) {
     closeSync(socket.fd);
     throw thrown;

@@ -9,31 +9,29 @@ export interface UdpServer<State> {
   close(): Promise<void>;
 }
 
-/** What a UDP server is made of: an open bound socket, which it takes over, and a pure decision. */
-export interface UdpServerOptions<State> {
+/** What a server of IPv4 datagrams is made of: an open bound socket, which it takes over, and a pure decision. */
+export interface Udp4ServerOptions<State> {
   readonly fd: number;
-  readonly type: "udp4" | "udp6";
   readonly initial: State;
-  /** `source` is the sender's address without zone: libuv names zones after the host's interfaces. */
-  answer(state: State, bytes: Uint8Array, source: string): Answer<State>;
+  answer(state: State, bytes: Uint8Array): Answer<State>;
   note(note: ServeNote): void;
 }
 
-/** Serves datagrams until it is closed. What fails later (a datagram that cannot be sent) becomes a note. */
-export function serveUdp<State>(options: UdpServerOptions<State>): Promise<UdpServer<State>> {
-  const { type, fd, note } = options;
-  const socket = createSocket({ type });
+/** Serves IPv4 datagrams until it is closed. What fails later (a datagram that cannot be sent) becomes a note. */
+export function serveUdp4<State>(options: Udp4ServerOptions<State>): Promise<UdpServer<State>> {
+  const { fd, note } = options;
+  const socket = createSocket({ type: "udp4" });
   const allowance = new Allowance();
   let state = options.initial;
   let closed = false;
   const failed = (what: string, error: Error): void => {
     if (!closed) note({ kind: "failed", message: `${what}: ${error.message}.` });
   };
-  socket.on("message", (bytes, { address }) => {
+  socket.on("message", (bytes) => {
     const verdict = allowance.take(performance.now());
     if (verdict === "tell") note(TOO_MANY);
     if (verdict !== "yes") return;
-    const answer = options.answer(state, bytes, address.replace(/%.*$/, ""));
+    const answer = options.answer(state, bytes);
     state = answer.state;
     for (const said of answer.notes) note(said);
     if (answer.reply === undefined) return;
@@ -66,6 +64,9 @@ export function serveUdp<State>(options: UdpServerOptions<State>): Promise<UdpSe
     socket.bind({ fd, exclusive: true });
   });
 }
+
+/** Packets read at one go: what is left wakes the main thread again, after the other guests had their turn. */
+export const BATCH = 32;
 
 /** Said once for each time that a guest sends more than is read. */
 export const TOO_MANY: ServeNote = {
