@@ -78,7 +78,7 @@ export function makeReporter(client: KubeClient, events: EventRecorder, node: No
       if (vmi.status?.conditions?.some(({ reason }) => reason === "PB3008") === true) return;
       const message = sentence(fault);
       await vmiStatus(vmi, claim({ type: "Ready", status: "False", reason: fault.code, message }));
-      events.event(vmi, "Warning", fault.code, message);
+      events.event(vmi, "Normal", fault.code, message);
     },
     async failing(vmi, fault) {
       const message = sentence(fault);

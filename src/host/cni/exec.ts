@@ -9,7 +9,7 @@ import { executionFault, pluginFault, slowPlugin } from "./plugin-fault.ts";
 export const PLUGIN_TIME_LIMIT_MS = 10_000;
 
 /** A plugin that has not answered after this long is told of, so that nobody waits in silence. */
-const SLOW_MS = 750;
+const SLOW_MS = 600;
 
 const STDOUT_LIMIT = 1 << 20;
 const STDERR_LIMIT = 4096;

@@ -1,0 +1,224 @@
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { ImageStore } from "../src/host/images/store.ts";
+import { BLANK_IMAGE, blankManifest, makeBlankImage } from "./blank-guest.ts";
+import type { TestHost } from "./daemon.ts";
+import { type FailingNetwork, failingNetwork } from "./failing-network.ts";
+import { guestManifest } from "./manifests.ts";
+import { smallDisk } from "./small-disk.ts";
+
+/** What the lab's daemon gives a CNI plugin, in seconds. */
+const CNI_TIMEOUT = "2";
+
+/** A daemon whose machine can be broken and mended. */
+export interface Lab {
+  readonly host: TestHost;
+  readonly network: FailingNetwork;
+  readonly images: ImageStore;
+}
+
+export interface Breakage {
+  /** Takes the cause away. */
+  readonly mend: () => Promise<unknown>;
+  /** Takes away what the test had made for it, once the VMI is gone. */
+  readonly clear?: () => Promise<unknown>;
+}
+
+/** One way in which a VMI cannot start. */
+export interface CannotStart {
+  readonly what: string;
+  /** The reason of `Synchronized=False` and of the event. */
+  readonly code: string;
+  /** What the sentence must have: the place, and the cure. */
+  readonly says: readonly RegExp[];
+  readonly manifest?: (name: string) => string;
+  /** Makes it so that a VMI cannot start. */
+  readonly breaks?: (lab: Lab) => Promise<Breakage>;
+  /** True where the VMI comes up by itself once the cause is mended. */
+  readonly recovers?: boolean;
+}
+
+const plugin =
+  (name: string) =>
+  async ({ network }: Lab): Promise<Breakage> => {
+    await network.endingWith(name);
+    return { mend: network.sound };
+  };
+
+/** The ways that are known. */
+export const waysNotToStart: readonly CannotStart[] = [
+  {
+    what: "an image that a containerDisk names is missing",
+    code: "PB5001",
+    says: [/"?late:1"? is not in the store/, /patchbay image import late:1 FILE/],
+    manifest: (name) => blankManifest({ name, image: "late:1" }),
+    breaks: ({ images }) => Promise.resolve({ mend: () => images.tag(BLANK_IMAGE, "late:1") }),
+    recovers: true,
+  },
+  {
+    what: "an image that kernelBoot names is missing",
+    code: "PB5001",
+    says: [/patchbay\/guest:latest is not in the store/, /patchbay image build-guest/],
+    manifest: (name) => guestManifest({ name }),
+  },
+  {
+    what: "an image in the store is damaged",
+    code: "PB5002",
+    says: [/was changed in the store/, /frail:1/, /patchbay image rm frail:1/],
+    manifest: (name) => blankManifest({ name, image: "frail:1" }),
+    breaks: damagedImage,
+    recovers: true,
+  },
+  {
+    what: "a CNI plugin's binary is missing",
+    code: "PB3006",
+    says: [/"bridge" is not in the folder \S+\/lab\/bin/, /--cni-bin-dir|apt-get install/],
+    breaks: async ({ network }) => {
+      await network.plugin("bridge", false);
+      return { mend: () => network.plugin("bridge", true) };
+    },
+    recovers: true,
+  },
+  {
+    what: "there is no CNI configuration",
+    code: "PB3001",
+    says: [/\S+\/lab\/net\.d has no CNI configuration/, /--cni-conf-dir/],
+    breaks: async ({ network }) => {
+      await network.none();
+      return { mend: network.sound };
+    },
+    recovers: true,
+  },
+  {
+    what: "the CNI configuration is no JSON",
+    code: "PB3003",
+    says: [/10-patchbay\.conflist:2:1/, /not valid JSON/, /Mend the JSON/],
+    breaks: async ({ network }) => {
+      await network.text('{"cniVersion": "1.0.0",\n');
+      return { mend: network.sound };
+    },
+  },
+  {
+    what: "the CNI configuration has no plugins",
+    code: "PB3004",
+    says: [/10-patchbay\.conflist/, /Give "plugins" a list/],
+    breaks: async ({ network }) => {
+      await network.text('{"cniVersion": "1.0.0", "name": "lab", "plugins": []}');
+      return { mend: network.sound };
+    },
+  },
+  {
+    what: "a CNI plugin answers an error",
+    code: "PB3012",
+    says: [/"refuses"/, /vlan 4095 is reserved/, /Place: \S+10-patchbay\.conflist/, /Mend the fields/],
+    breaks: plugin("refuses"),
+    recovers: true,
+  },
+  {
+    what: "a CNI plugin crashes",
+    code: "PB3010",
+    says: [/killed by SIGSEGV/, /It said: out of cheese\./, /Place: \S+\/lab\/bin\/dies/],
+    breaks: plugin("dies"),
+  },
+  {
+    what: "a CNI plugin answers what is no result",
+    code: "PB3009",
+    says: [/"hello"/, /Place: \S+\/lab\/bin\/babbles/, /Install a plugin/],
+    breaks: plugin("babbles"),
+  },
+  {
+    what: "a CNI plugin hangs",
+    code: "PB3008",
+    says: [/"hangs"/, /did not answer within 2 s and was killed/, /--cni-timeout/],
+    breaks: plugin("hangs"),
+    recovers: true,
+  },
+  {
+    what: "the pod network has no free address",
+    code: "PB3018",
+    says: [/no free address/, /Place: \S+10-patchbay\.conflist/, /give it a larger subnet/],
+    breaks: async ({ host, network }) => {
+      await network.tiny();
+      await host.kubectlOk(["apply", "-f", "-"], blankManifest({ name: "taker" }));
+      await host.kubectlOk(["wait", "--for=condition=Ready", "vmi/taker", "--timeout=60s"]);
+      return { mend: () => host.kubectlOk(["delete", "vmi", "taker"]) };
+    },
+    recovers: true,
+  },
+  {
+    what: "the disk of the pods' records is full",
+    code: "PB6107",
+    says: [/pods\/\S+\.json cannot be written: ENOSPC/, /Free space/],
+    breaks: ({ host }) => full(join(host.dataDir, "pods")),
+    recovers: true,
+  },
+  {
+    what: "the disk of the guests' disks is full",
+    code: "PB5007",
+    says: [/no space left on the disk: \S+\/guests/, /Free some space/],
+    breaks: ({ host }) => full(join(host.dataDir, "guests")),
+    recovers: true,
+  },
+  {
+    what: "the disk of CNI's records is full",
+    code: "PB3022",
+    says: [/cni\/results\/\S+ cannot be written: ENOSPC/, /Free space/],
+    breaks: ({ host }) => full(join(host.dataDir, "cni", "results")),
+    recovers: true,
+  },
+  {
+    what: "QEMU has no such machine type",
+    code: "PB5050",
+    says: [/pc-q35-99\.9/, /Place: spec\.domain\.machine\.type/, /use q35 or one of/],
+    manifest: (name) => blankManifest({ name, domain: { machine: { type: "pc-q35-99.9" } } }),
+  },
+  {
+    what: "the guest asks for more memory than there is",
+    code: "PB5056",
+    says: [/cannot set up guest memory/, /Ask for less memory in domain\.memory\.guest/],
+    manifest: (name) => blankManifest({ name, memory: "64Ti" }),
+  },
+  {
+    what: "no node takes the VMI",
+    code: "PB6104",
+    says: [/labels disk=ssd/, /Correct spec\.nodeSelector, label a node/],
+    manifest: (name) => blankManifest({ name, spec: { nodeSelector: { disk: "ssd" } } }),
+  },
+];
+
+/** Brings the daemon of a host up, sound. */
+export async function makeLab(host: TestHost): Promise<Lab> {
+  const network = await failingNetwork(host);
+  const images = await makeBlankImage(join(host.dataDir, "images"));
+  await host.up([...network.upArguments, "--cni-timeout", CNI_TIMEOUT]);
+  return { host, network, images };
+}
+
+async function damagedImage({ host, images }: Lab): Promise<Breakage> {
+  const blobs = join(host.dataDir, "images", "blobs", "sha256");
+  const before = new Set(await readdir(blobs));
+  const source = join(host.dataDir, "frail.img");
+  await writeFile(source, Buffer.alloc(1 << 20, 7));
+  const make = (): Promise<unknown> => images.create("frail:1", [{ path: "disk/frail.img", source }]);
+  await make();
+  const whole = new Map<string, Buffer>();
+  for (const name of (await readdir(blobs)).filter((blob) => !before.has(blob))) {
+    whole.set(name, await readFile(join(blobs, name)));
+    const damaged = Buffer.from(whole.get(name) ?? []);
+    damaged.fill(0x21, 40, 41);
+    await writeFile(join(blobs, name), damaged);
+  }
+  await rm(source);
+  return {
+    mend: async () => {
+      for (const [name, bytes] of whole) await writeFile(join(blobs, name), bytes);
+    },
+  };
+}
+
+/** A small disk in the place of a folder, full to the last byte. */
+async function full(folder: string): Promise<Breakage> {
+  const disk = await smallDisk(folder, 4 << 20);
+  await disk.fill();
+  return { mend: disk.free, clear: disk.unmount };
+}
