@@ -94,6 +94,7 @@ function addManifestCommands(program: Command, ended: (code: number) => void): v
   upOptions(program.command("run").description("apply manifests, wait for the guests, and say how to reach them"))
     .requiredOption(...files)
     .option("--timeout <seconds>", "how long to wait for each VM", "120")
+    .addOption(outputOption())
     .action(async (_options, command: Command) =>
       ended(await (await import("./run.ts")).run(command.optsWithGlobals())),
     );

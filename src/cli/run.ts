@@ -12,6 +12,22 @@ import { exportLine, startBehind, type UpOptions } from "./up.ts";
 export interface RunOptions extends UpOptions {
   readonly filename: readonly string[];
   readonly timeout: string;
+  readonly output?: "text" | "json";
+}
+
+/** How to reach a guest: an element of `patchbay run -o json`. */
+interface Reach {
+  readonly namespace: string;
+  readonly name: string;
+  readonly nodeName: string | null;
+  readonly interfaces: readonly {
+    readonly name: string;
+    readonly mac: string;
+    readonly ipAddresses: readonly string[];
+  }[];
+  /** Ports that are let in; empty: every one. */
+  readonly ports: readonly { readonly port: number; readonly protocol: string }[];
+  readonly kubeconfig: string;
 }
 
 const POLL_MS = 100;
@@ -29,14 +45,18 @@ export async function run(options: RunOptions): Promise<number> {
   if (!isSound(judged)) return 1;
   await ensureDaemon(paths, options);
   return withApi(paths, async (client) => {
+    const reached: Reach[] = [];
     for (const document of judged.documents) {
       const object = await apply(client, document);
       process.stderr.write(`applied ${object.kind} ${object.metadata.namespace ?? ""}/${object.metadata.name}\n`);
       if (object.kind !== "VirtualMachineInstance") continue;
       const { namespace = "default", name } = object.metadata;
       const vmi = await becomesReady(client, { namespace, name }, timeoutMs);
-      process.stdout.write(`${howToReach(vmi, paths)}\n`);
+      const reach = reachOf(vmi, paths);
+      reached.push(reach);
+      if (options.output !== "json") process.stdout.write(`${inWords(reach, paths)}\n`);
     }
+    if (options.output === "json") process.stdout.write(`${JSON.stringify(reached, undefined, 2)}\n`);
     return 0;
   });
 }
@@ -77,17 +97,29 @@ export async function becomesReady(
   }
 }
 
-function howToReach(vmi: Vmi, paths: DataPaths): string {
+function reachOf(vmi: Vmi, paths: DataPaths): Reach {
   const { namespace, name } = vmi.metadata;
-  const interfaces = (vmi.status?.interfaces ?? []).map(
-    ({ name: nic, mac, ipAddresses = [] }) => `  ${nic}: ${ipAddresses.join(", ") || "no address"} (${mac})`,
-  );
-  const ports = (vmi.spec.domain.devices.interfaces ?? []).flatMap((iface) => iface.ports ?? []);
-  const listed =
-    ports.length === 0 ? "every port" : ports.map(({ port, protocol = "TCP" }) => `${port}/${protocol}`).join(", ");
+  return {
+    namespace,
+    name,
+    nodeName: vmi.status?.nodeName ?? null,
+    interfaces: (vmi.status?.interfaces ?? []).map((nic) => ({
+      name: nic.name ?? "",
+      mac: nic.mac ?? "",
+      ipAddresses: nic.ipAddresses ?? [],
+    })),
+    ports: (vmi.spec.domain.devices.interfaces ?? [])
+      .flatMap((iface) => iface.ports ?? [])
+      .map(({ port, protocol = "TCP" }) => ({ port, protocol })),
+    kubeconfig: paths.kubeconfig,
+  };
+}
+
+function inWords({ namespace, name, nodeName, interfaces, ports }: Reach, paths: DataPaths): string {
+  const listed = ports.map(({ port, protocol }) => `${port}/${protocol}`).join(", ") || "every port";
   return [
-    `${namespace}/${name} runs on ${vmi.status?.nodeName ?? "this node"}; let in: ${listed}`,
-    ...interfaces,
+    `${namespace}/${name} runs on ${nodeName ?? "this node"}; let in: ${listed}`,
+    ...interfaces.map((nic) => `  ${nic.name}: ${nic.ipAddresses.join(", ") || "no address"} (${nic.mac})`),
     `  console: patchbay console ${namespace}/${name} --data-dir ${paths.root}`,
     `  ${exportLine(paths)}`,
   ].join("\n");

@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { AdmissionRequest, AdmissionResponse } from "../model/api/admission.ts";
+import type { KubeObject } from "../model/api/resource.ts";
+import { makeAdmission } from "./admission.ts";
+
+function admitted(
+  object: KubeObject,
+  more: Partial<AdmissionRequest> = {},
+  configuration: unknown = {},
+): Promise<AdmissionResponse> {
+  const [group = "", version = ""] = object.apiVersion.includes("/")
+    ? object.apiVersion.split("/")
+    : ["", object.apiVersion];
+  const plural = `${object.kind.toLowerCase()}s`;
+  return makeAdmission(() => configuration)({
+    operation: "CREATE",
+    group,
+    version,
+    kind: object.kind,
+    plural,
+    object,
+    user: "u",
+    dryRun: false,
+    ...more,
+  });
+}
+
+const vmi: KubeObject = {
+  apiVersion: "kubevirt.io/v1",
+  kind: "VirtualMachineInstance",
+  metadata: { name: "a", namespace: "default" },
+  spec: { domain: { devices: {}, resources: { requests: { memory: "64Mi" } } } },
+};
+
+test("a VMI gets its default NIC and the controller's finalizer", async () => {
+  const answer = await admitted(vmi, {}, { network: { defaultNetworkInterface: "masquerade" } });
+  assert.ok(answer.allowed);
+  assert.deepEqual(answer.object.metadata.finalizers, ["foregroundDeleteVirtualMachine"]);
+  assert.deepEqual((answer.object["spec"] as { networks: unknown }).networks, [{ name: "default", pod: {} }]);
+});
+
+test("a VMI that breaks a rule is refused with the cause's field", async () => {
+  const answer = await admitted({ ...vmi, spec: { ...(vmi["spec"] as object), networks: [{ name: "x", pod: {} }] } });
+  assert.ok(!answer.allowed);
+  assert.ok(answer.causes.some(({ field }) => field === "spec.networks[0].name"));
+});
+
+test("the spec of a VMI stays, its labels may change, and one on its way out is not judged", async () => {
+  const change = { ...vmi, spec: { domain: { devices: {}, resources: { requests: { memory: "65Mi" } } } } };
+  assert.equal((await admitted(change, { operation: "UPDATE", oldObject: vmi })).allowed, false);
+  const labelled = { ...vmi, metadata: { ...vmi.metadata, labels: { a: "b" } } };
+  assert.equal((await admitted(labelled, { operation: "UPDATE", oldObject: vmi })).allowed, true);
+  const leaving = { ...change, metadata: { ...vmi.metadata, deletionTimestamp: "2026-01-01T00:00:00Z" } };
+  assert.equal((await admitted(leaving, { operation: "UPDATE", oldObject: vmi })).allowed, true);
+});
+
+test("a Secret's stringData is stored in data, over what is there", async () => {
+  const secret: KubeObject = {
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name: "s", namespace: "default" },
+    data: { a: "MQ==", b: "Mg==" },
+    stringData: { b: "x" },
+  };
+  const answer = await admitted(secret);
+  assert.ok(answer.allowed);
+  assert.deepEqual(answer.object["data"], { a: "MQ==", b: "eA==" });
+  assert.equal(answer.object["stringData"], undefined);
+});
+
+test("a VirtualMachine is stored with the warning that it is not started", async () => {
+  const answer = await admitted({
+    ...vmi,
+    kind: "VirtualMachine",
+    spec: { running: false, template: { spec: vmi["spec"] } },
+  });
+  assert.ok(answer.allowed, JSON.stringify(answer));
+  assert.match(answer.warnings.join(), /starts none/);
+});
