@@ -106,9 +106,11 @@ export interface KubeClient {
 }
 
 const PAGE = 500;
+const ANSWER_MS = 30_000;
 
-export function makeKubeClient(cluster: Cluster): KubeClient {
-  const transport = makeTransport(cluster);
+/** A client of one API server, which is given `answerMs` to begin an answer, and to end a watch whose time is over. */
+export function makeKubeClient(cluster: Cluster, answerMs: number = ANSWER_MS): KubeClient {
+  const transport = makeTransport(cluster, answerMs);
 
   async function write<T>(call: Call, query: WriteQuery): Promise<T> {
     const { value, warnings } = await transport.call(call);
@@ -133,6 +135,15 @@ export function makeKubeClient(cluster: Cluster): KubeClient {
     return write<T>({ method: "PATCH", path, body, contentType: PATCH_TYPES[type] }, query);
   }
 
+  /** The server ends a watch when its time is over: where it does not, the connection has died without a word. */
+  function endOverdue(response: IncomingMessage, timeoutSeconds: number | undefined): NodeJS.Timeout | undefined {
+    if (timeoutSeconds === undefined) return undefined;
+    return setTimeout(
+      () => response.destroy(new Error(`its time of ${timeoutSeconds} s is over, and the server is silent`)),
+      timeoutSeconds * 1_000 + answerMs,
+    );
+  }
+
   async function* watch<T>(resource: ResourceRef, query: WatchQuery): AsyncIterable<WatchEvent<T>> {
     const path =
       collectionPath(resource, query.namespace) +
@@ -152,13 +163,19 @@ export function makeKubeClient(cluster: Cluster): KubeClient {
       if (query.signal?.aborted === true) return;
       throw thrown;
     }
+    const overdue = endOverdue(response, query.timeoutSeconds);
     try {
       for await (const line of readLines(response)) yield readEvent<T>(line);
     } catch (thrown) {
       if (query.signal?.aborted === true) return;
       if (thrown instanceof Fault) throw thrown;
-      throw new Fault("PB6012", `the watch of ${resource.plural} broke off: ${String(thrown)}`, { cause: thrown });
+      const why = thrown instanceof Error ? thrown.message : String(thrown);
+      throw new Fault("PB6012", `the watch of ${resource.plural} broke off: ${why}`, {
+        place: cluster.server,
+        cause: thrown,
+      });
     } finally {
+      clearTimeout(overdue);
       response.destroy();
     }
   }

@@ -28,10 +28,8 @@ export interface Transport {
   close(): void;
 }
 
-/** A call that is answered by nothing for so long is given up; watches have no such limit. */
-const ANSWER_MS = 30_000;
-
-export function makeTransport(cluster: Cluster): Transport {
+/** `answerMs`: a call that is answered by nothing for so long is given up. */
+export function makeTransport(cluster: Cluster, answerMs: number): Transport {
   const base = new URL(cluster.server);
   const secure = base.protocol === "https:";
   const agent = secure
@@ -43,7 +41,7 @@ export function makeTransport(cluster: Cluster): Transport {
       })
     : new PlainAgent({ keepAlive: true });
 
-  function send(call: Call, limited: boolean): Promise<IncomingMessage> {
+  function send(call: Call): Promise<IncomingMessage> {
     const text = call.body === undefined ? undefined : JSON.stringify(call.body);
     return new Promise((resolve, reject) => {
       const request = (secure ? secureRequest : plainRequest)({
@@ -64,9 +62,7 @@ export function makeTransport(cluster: Cluster): Transport {
         },
         ...(call.signal === undefined ? {} : { signal: call.signal }),
       });
-      if (limited) {
-        request.setTimeout(ANSWER_MS, () => request.destroy(new Error(`no answer within ${ANSWER_MS / 1_000} s`)));
-      }
+      request.setTimeout(answerMs, () => request.destroy(new Error(`no answer within ${answerMs / 1_000} s`)));
       request.on("response", resolve);
       request.on("error", (error) => reject(call.signal?.aborted === true ? call.signal.reason : unreachable(error)));
       request.end(text);
@@ -92,8 +88,8 @@ export function makeTransport(cluster: Cluster): Transport {
     return Buffer.concat(chunks).toString("utf8");
   }
 
-  async function openChecked(call: Call, limited: boolean): Promise<IncomingMessage> {
-    const response = await send(call, limited);
+  async function openChecked(call: Call): Promise<IncomingMessage> {
+    const response = await send(call);
     const code = response.statusCode ?? 0;
     if (code >= 200 && code < 300) return response;
     throw refusal(code, await readText(response), call);
@@ -101,13 +97,18 @@ export function makeTransport(cluster: Cluster): Transport {
 
   return {
     async call(call) {
-      const response = await openChecked(call, true);
+      const response = await openChecked(call);
       const text = await readText(response);
       const warnings = readWarnings(response.headers["warning"]);
       if (!(response.headers["content-type"] ?? "").includes("json")) return { value: text, warnings };
       return { value: text === "" ? undefined : parseAnswer(text, call), warnings };
     },
-    open: (call) => openChecked(call, false),
+    async open(call) {
+      const response = await openChecked(call);
+      // From here on silence is no failure.
+      response.setTimeout(0);
+      return response;
+    },
     close: () => agent.destroy(),
   };
 }
