@@ -16,6 +16,7 @@ export interface Collector {
 const USER = "system:serviceaccount:kube-system:generic-garbage-collector";
 const OPTIONS: WriteOptions = { user: USER, dryRun: false, fieldValidation: "Ignore" };
 const EVENT_MS = 3_600_000;
+const PAGE = 500;
 const EXPIRY_EVERY_MS = 60_000;
 const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 30_000;
@@ -193,25 +194,29 @@ export function startCollector(machinery: Machinery): Collector {
     }
   }
 
+  /** What is stored of a kind, page by page. */
+  function* storedOf({ group, plural }: ResourceDefinition): Generator<StoredObject> {
+    let after: { namespace: string; name: string } | undefined;
+    for (;;) {
+      const page = store.list({ group, plural, limit: PAGE, ...(after === undefined ? {} : { after }) });
+      yield* page;
+      const last = page.at(-1);
+      if (last === undefined || page.length < PAGE) return;
+      after = { namespace: last.namespace, name: last.name };
+    }
+  }
+
   function catchUp(): void {
     for (const { uid } of store.dependents(undefined)) look(uid);
     for (const definition of catalog.definitions) {
-      const { group, plural } = definition;
-      let after: { namespace: string; name: string } | undefined;
-      for (;;) {
-        const page = store.list({ group, plural, limit: 500, ...(after === undefined ? {} : { after }) });
-        for (const { uid, body } of page) if (body.includes('"deletionTimestamp"')) look(uid);
-        const last = page.at(-1);
-        if (last === undefined) break;
-        after = { namespace: last.namespace, name: last.name };
-      }
+      for (const { uid, body } of storedOf(definition)) if (body.includes('"deletionTimestamp"')) look(uid);
     }
   }
 
   async function expireEvents(): Promise<void> {
     const before = machinery.now() - EVENT_MS;
     for (const definition of catalog.definitions.filter(({ plural }) => plural === "events")) {
-      for (const stored of store.list({ group: definition.group, plural: definition.plural, limit: 10_000 })) {
+      for (const stored of storedOf(definition)) {
         if (lastSeen(asKubeObject(parseStored(stored.body))) < before) await erase(definition, stored);
       }
     }

@@ -35,7 +35,7 @@ interface Exchange {
   readonly form: Representation;
 }
 
-/** Watches without a timeout of their own end after half an hour to an hour, as kube-apiserver's do. */
+/** Watches without a timeout of their own (0 is none) end after half an hour to an hour, as kube-apiserver's do. */
 const WATCH_SECONDS = 1_800;
 const DELETE_TOGETHER = 64;
 
@@ -189,7 +189,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
         from,
         markInitialEnd: initial === "true" && form.as === "object",
         bookmarks: flagParameter(query, "allowWatchBookmarks") && form.as === "object",
-        timeoutSeconds: wholeParameter(query, "timeoutSeconds") ?? WATCH_SECONDS + randomInt(WATCH_SECONDS),
+        timeoutSeconds: wholeParameter(query, "timeoutSeconds") || WATCH_SECONDS + randomInt(WATCH_SECONDS),
         represent,
       },
       response,

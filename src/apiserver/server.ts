@@ -91,6 +91,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       }
     });
     const port = await listen(server, options.port, host);
+    // Such as too many open files: the connections that are there go on.
+    server.on("error", (error) => log.error({ err: error }, "the API cannot take a connection"));
     const url = `https://${host}:${port}`;
     try {
       writePrivateFile(join(dataDir, "kubeconfig"), kubeconfig(url, credentials));
@@ -130,7 +132,7 @@ function isAuthenticated(request: IncomingMessage, token: string): boolean {
 
 function listen(server: Server, port: number, host: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
+    const refuse = (error: NodeJS.ErrnoException): void => {
       const busy = error.code === "EADDRINUSE";
       const why = busy ? "another program listens there" : error.message;
       reject(
@@ -142,9 +144,10 @@ function listen(server: Server, port: number, host: string): Promise<number> {
           cause: error,
         }),
       );
-    });
+    };
+    server.once("error", refuse);
     server.listen(port, host, () => {
-      server.removeAllListeners("error");
+      server.off("error", refuse);
       const address: AddressInfo | string | null = server.address();
       resolve(typeof address === "object" && address !== null ? address.port : port);
     });

@@ -39,11 +39,15 @@ export interface WatchHub {
 const BUFFER_LIMIT = 512 * 1024;
 const HISTORY_PAGE = 100;
 const BOOKMARK_MS = 60_000;
+/** Beyond it, Node's timers run at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** A client that takes nothing for so long while events wait is cut off. */
 const STALL_MS = 60_000;
 
 interface Watcher {
   readonly topic: string;
+  /** Begins to write; the watcher must be known to the hub by then, for it may end at once. */
+  start(): void;
   hear(changes: readonly Change[]): void;
   end(): void;
 }
@@ -66,13 +70,14 @@ export function makeWatchHub(catalog: Catalog, store: Store): WatchHub {
       if (options.from !== undefined && options.from > 0 && options.from < store.compacted()) {
         throw expired(`too old resource version: ${options.from} (${store.compacted()})`);
       }
-      const watcher = startWatcher({ catalog, store, lines, definition, options, response }, () => {
+      const watcher = makeWatcher({ catalog, store, lines, definition, options, response }, () => {
         all.delete(watcher);
         byTopic.get(watcher.topic)?.delete(watcher);
       });
       all.add(watcher);
       const peers = byTopic.get(watcher.topic) ?? new Set();
       byTopic.set(watcher.topic, peers.add(watcher));
+      watcher.start();
     },
     close() {
       unsubscribe();
@@ -115,7 +120,7 @@ interface WatchContext {
   readonly response: ServerResponse;
 }
 
-function startWatcher(context: WatchContext, gone: () => void): Watcher {
+function makeWatcher(context: WatchContext, gone: () => void): Watcher {
   const { catalog, store, definition, options, response } = context;
   const { group, plural } = definition;
   let cursor = options.from ?? 0;
@@ -194,18 +199,6 @@ function startWatcher(context: WatchContext, gone: () => void): Watcher {
     gone();
   }
 
-  const deadline = setTimeout(() => {
-    if (options.bookmarks && live) bookmark();
-    end();
-  }, options.timeoutSeconds * 1_000);
-  const beat = setInterval(() => {
-    if (!live) return;
-    cursor = store.revision();
-    if (options.bookmarks) bookmark();
-  }, BOOKMARK_MS);
-  response.on("close", stop);
-  response.on("error", stop);
-
   if (options.from === undefined || options.from === 0) {
     const { namespace, selection } = options;
     const listed = readList(catalog, store, definition, {
@@ -219,11 +212,28 @@ function startWatcher(context: WatchContext, gone: () => void): Watcher {
       initial.push(bookmarkLine(definition, listed.resourceVersion, { "k8s.io/initial-events-end": "true" }));
     }
   }
-  response.flushHeaders();
-  pump();
+
+  const deadline = setTimeout(
+    () => {
+      if (options.bookmarks && live) bookmark();
+      end();
+    },
+    Math.min(options.timeoutSeconds * 1_000, LONGEST_TIMER_MS),
+  );
+  const beat = setInterval(() => {
+    if (!live) return;
+    cursor = store.revision();
+    if (options.bookmarks) bookmark();
+  }, BOOKMARK_MS);
+  response.on("close", stop);
+  response.on("error", stop);
 
   return {
     topic: topicOf(definition),
+    start() {
+      response.flushHeaders();
+      pump();
+    },
     hear(changes) {
       if (!live || ended) return;
       for (const change of changes) deliver(change);

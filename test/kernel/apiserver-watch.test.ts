@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -141,6 +143,35 @@ describe("a watch", () => {
     );
     assert.equal(events[1]?.object.metadata.annotations?.["k8s.io/initial-events-end"], "true");
   });
+});
+
+describe("a watch's time", () => {
+  for (const [what, timeoutSeconds] of [
+    ["of 0 s is none of its own", 0],
+    ["may be longer than a timer of Node's", 999_999_999],
+  ] as const) {
+    test(what, async () => {
+      const { resourceVersion } = await sample.client.list(configMaps);
+      const path = `/api/v1/namespaces/default/configmaps?watch=1&resourceVersion=${resourceVersion}&timeoutSeconds=${timeoutSeconds}`;
+      const headers = { authorization: `Bearer ${readFileSync(join(folder, "pki/token"), "utf8").trim()}` };
+      const watch = request(`${sample.server.url}${path}`, { ca: sample.server.caPem, headers }).end();
+      try {
+        const [response]: IncomingMessage[] = await once(watch, "response");
+        assert.ok(response !== undefined);
+        // It would be over before the second of these.
+        for (const round of [1, 2])
+          await sample.client.create(configMaps, configMap(`timed-${timeoutSeconds}-${round}`));
+        let heard = "";
+        for await (const chunk of response) {
+          heard += String(chunk);
+          if (heard.split("\n").length > 2) break;
+        }
+        assert.equal(heard.split("\n").length, 3);
+      } finally {
+        watch.destroy();
+      }
+    });
+  }
 });
 
 describe("an informer", () => {
