@@ -8,10 +8,12 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer, request } from "node:http";
 import { connect } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 
 type Answer = Readonly<Record<string, unknown>> & { readonly ok: boolean };
 
 const [, , verb, host = "", port = "0", extra = ""] = process.argv;
+const BYTES_PER_MS = (Number(process.env["PROBE_MIB_PER_SECOND"] ?? "Infinity") * 2 ** 20) / 1000;
 const DEADLINE_MS = Number(process.env["PROBE_DEADLINE_MS"] ?? "5000");
 
 const verbs: Readonly<Record<string, () => Promise<Answer>>> = {
@@ -74,7 +76,10 @@ async function udpEcho(address: string, udpPort: number): Promise<Answer> {
   }
 }
 
-/** Sends `bytes` to an echo port on one connection and compares the hash of what comes back; progress on stderr. */
+/**
+ * Sends `bytes` to an echo port on one connection, PROBE_MIB_PER_SECOND at most, and compares the hash of what comes back;
+ * progress on stderr.
+ */
 async function transfer(address: string, tcpPort: number, bytes: number): Promise<Answer> {
   const socket = connect({ host: address, port: tcpPort });
   await once(socket, "connect");
@@ -94,7 +99,10 @@ async function transfer(address: string, tcpPort: number, bytes: number): Promis
     );
     socket.on("close", () => resolve({ ok: false, received, error: "closed" }));
   });
+  const began = performance.now();
   for (let left = bytes; left > 0; ) {
+    const early = (bytes - left) / BYTES_PER_MS - (performance.now() - began);
+    if (early > 0) await delay(early);
     const block = randomBytes(Math.min(left, 65_536));
     sent.update(block);
     left -= block.length;

@@ -151,7 +151,8 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
     if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return giveBack(podUid, pod);
     const vmi = vmiOf(pod);
     try {
-      const there = live.get(podUid) ?? (await takeOver(parts.records.get(podUid)));
+      const taken = live.has(podUid) || ended.has(podUid);
+      const there = taken ? live.get(podUid) : await takeOver(parts.records.get(podUid));
       const end = ended.get(podUid);
       if (end !== undefined) {
         await report.ended(vmi, pod, end);

@@ -57,7 +57,7 @@ async function killed(quiet: Quiet): Promise<void> {
   assert.equal(own, pod, "QEMU is in its pod's namespace");
   assert.notEqual(own, hosts, "and not in the host's");
 
-  const now = await tracesOf(host);
+  const now: Readonly<Record<string, readonly string[]>> = await tracesOf(host);
   for (const [kind, lines] of Object.entries(quiet.before)) {
     assert.notDeepEqual(now[kind], lines, `a VMI that runs shows among the ${kind}`);
   }

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import type { TestHost } from "../daemon.ts";
 
 /** Everything that VMIs leave on a machine while they live, and may not leave afterwards; each a kind and its lines. */
-export type Traces = Readonly<Record<string, readonly string[]>>;
+export type Traces = Readonly<
+  Record<"links" | "addresses" | "routes" | "rules" | "files" | "processes", readonly string[]>
+>;
 
 /** Files of the daemon itself, of SQLite, and what host-local keeps to go round its range. */
 const OWN_FILES = /^(daemon\.log|patchbay\.pid|kubeconfig|.*\.db(-wal|-shm|-journal)?|cache\/.*)$/;
