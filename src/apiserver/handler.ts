@@ -2,12 +2,12 @@ import { randomInt } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ResourceDefinition } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
+import { isJsonObject, type JsonObject } from "../model/json.ts";
 import { warningsOf } from "./admit.ts";
 import { answerError, answerJson, answerText, internalError } from "./answers.ts";
 import { apiVersionOf } from "./catalog.ts";
 import { deleteObject } from "./deletes.ts";
 import { serveDocument } from "./documents.ts";
-import { isObject, type JsonObject } from "./json.ts";
 import type { Machinery } from "./machinery.ts";
 import { namesRevision, readPatch } from "./patches.ts";
 import { flagParameter, parameter, readDeleteOptions, readWriteOptions, wholeParameter } from "./query.ts";
@@ -296,11 +296,11 @@ async function required(request: IncomingMessage): Promise<unknown> {
 
 function optional(body: unknown): JsonObject {
   if (body === undefined || body === null) return {};
-  if (!isObject(body)) throw badRequest("the body must be a DeleteOptions object");
+  if (!isJsonObject(body)) throw badRequest("the body must be a DeleteOptions object");
   return body;
 }
 
 function parsedName(body: string): unknown {
   const { metadata } = parseStored(body);
-  return isObject(metadata) ? metadata["name"] : undefined;
+  return isJsonObject(metadata) ? metadata["name"] : undefined;
 }

@@ -1,5 +1,6 @@
 import { ApiError, failure } from "../model/api/status.ts";
-import { isObject, type JsonObject, sameJson } from "./json.ts";
+import { isJsonObject, type JsonObject } from "../model/json.ts";
+import { sameJson } from "./json.ts";
 import { badRequest } from "./refusals.ts";
 
 const LARGEST_PATCH = 10_000;
@@ -13,15 +14,15 @@ export function applyJsonPatch(document: unknown, patch: unknown): unknown {
   if (!Array.isArray(patch)) throw badRequest("a JSON patch must be a list of operations");
   if (patch.length > LARGEST_PATCH) throw badRequest(`a JSON patch may have at most ${LARGEST_PATCH} operations`);
   return patch.reduce((current: unknown, operation: unknown, index) => {
-    if (!isObject(operation)) throw badRequest(`operation ${index} of the JSON patch is no object`);
+    if (!isJsonObject(operation)) throw badRequest(`operation ${index} of the JSON patch is no object`);
     return applyOperation(current, operation, index);
   }, document);
 }
 
 /** Applies a JSON merge patch (RFC 7386). */
 export function applyMergePatch(target: unknown, patch: unknown): unknown {
-  if (!isObject(patch)) return patch;
-  const merged = new Map<string, unknown>(isObject(target) ? Object.entries(target) : []);
+  if (!isJsonObject(patch)) return patch;
+  const merged = new Map<string, unknown>(isJsonObject(target) ? Object.entries(target) : []);
   for (const [key, value] of Object.entries(patch)) {
     if (value === null) merged.delete(key);
     else merged.set(key, applyMergePatch(merged.get(key), value));
@@ -78,7 +79,7 @@ function edit(node: unknown, path: readonly string[], place: string, change: Edi
     if (change.kind === "add") return node.toSpliced(at, 0, change.value);
     return change.kind === "replace" ? node.with(at, change.value) : node.toSpliced(at, 1);
   }
-  if (!isObject(node)) throw unfit(`${place}: there is nothing at ${step}`);
+  if (!isJsonObject(node)) throw unfit(`${place}: there is nothing at ${step}`);
   const fields = new Map(Object.entries(node));
   if (rest.length === 0 && change.kind === "add") return Object.fromEntries(fields.set(step, change.value));
   if (!fields.has(step)) throw unfit(`${place}: there is no field ${step}`);
@@ -92,7 +93,7 @@ function read(document: unknown, path: readonly string[], place: string): unknow
   let node = document;
   for (const step of path) {
     if (Array.isArray(node) && /^(?:0|[1-9]\d*)$/.test(step) && Number(step) < node.length) node = node[Number(step)];
-    else if (isObject(node) && Object.hasOwn(node, step)) node = node[step];
+    else if (isJsonObject(node) && Object.hasOwn(node, step)) node = node[step];
     else throw unfit(`${place}: there is nothing at ${textOf(path)}`);
   }
   return node;

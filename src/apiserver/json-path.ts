@@ -1,4 +1,4 @@
-import { isObject } from "./json.ts";
+import { isJsonObject } from "../model/json.ts";
 
 type Step =
   | { readonly kind: "field"; readonly name: string }
@@ -50,11 +50,11 @@ function walk(nodes: readonly unknown[], steps: readonly Step[]): readonly unkno
 function take(node: unknown, step: Step): readonly unknown[] {
   switch (step.kind) {
     case "field":
-      return isObject(node) && Object.hasOwn(node, step.name) ? [node[step.name]] : [];
+      return isJsonObject(node) && Object.hasOwn(node, step.name) ? [node[step.name]] : [];
     case "index":
       return Array.isArray(node) && node.at(step.at) !== undefined ? [node.at(step.at)] : [];
     case "all":
-      return Array.isArray(node) ? node : isObject(node) ? Object.values(node) : [];
+      return Array.isArray(node) ? node : isJsonObject(node) ? Object.values(node) : [];
     case "filter":
       return Array.isArray(node)
         ? node.filter((element) => walk([element], step.path).some((value) => String(value) === step.value))

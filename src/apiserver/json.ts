@@ -1,21 +1,4 @@
-/** A JSON object that came from outside. */
-export type JsonObject = Readonly<Record<string, unknown>>;
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** The object at `key`, or an empty one. */
-export function objectAt(object: JsonObject, key: string): JsonObject {
-  const value = object[key];
-  return isObject(value) ? value : {};
-}
-
-/** The text at `key`, where it is one that is not empty. */
-export function textAt(object: JsonObject, key: string): string | undefined {
-  const value = object[key];
-  return typeof value === "string" && value !== "" ? value : undefined;
-}
+import { isJsonObject, type JsonObject } from "../model/json.ts";
 
 /** A copy with `changes` made; undefined takes a key out. */
 export function withFields(object: JsonObject, changes: JsonObject): JsonObject {
@@ -30,7 +13,7 @@ export function sameJson(left: unknown, right: unknown): boolean {
       Array.isArray(right) && left.length === right.length && left.every((item, index) => sameJson(item, right[index]))
     );
   }
-  if (!isObject(left) || !isObject(right)) return false;
+  if (!isJsonObject(left) || !isJsonObject(right)) return false;
   const keys = Object.keys(left);
   return (
     keys.length === Object.keys(right).length &&
@@ -50,7 +33,7 @@ export function hazardOf(value: unknown, limit: number): string | undefined {
     for (const item of level) {
       if (Array.isArray(item)) {
         for (const element of item) below.push(element);
-      } else if (isObject(item)) {
+      } else if (isJsonObject(item)) {
         for (const [key, field] of Object.entries(item)) {
           if (key === "__proto__") return "it has a field named __proto__";
           below.push(field);

@@ -1,6 +1,6 @@
 import type { KubeObject, ResourceDefinition } from "../model/api/resource.ts";
+import { objectAt, textAt } from "../model/json.ts";
 import type { Catalog } from "./catalog.ts";
-import { objectAt, textAt } from "./json.ts";
 import { forbidden, notFound } from "./refusals.ts";
 import { parseStored } from "./serving.ts";
 import type { ObjectKey, StoredObject } from "./store.ts";

@@ -1,8 +1,9 @@
 import { randomInt } from "node:crypto";
 import type { StatusCause } from "../model/api/admission.ts";
 import type { KubeObject, ObjectMeta, OwnerReference, ResourceDefinition } from "../model/api/resource.ts";
+import { isJsonObject, type JsonObject, objectAt, textAt } from "../model/json.ts";
 import { apiVersionOf } from "./catalog.ts";
-import { isObject, type JsonObject, objectAt, textAt, withFields } from "./json.ts";
+import { withFields } from "./json.ts";
 import { badRequest, invalid } from "./refusals.ts";
 import { isLabelKey, isLabelValue } from "./selectors.ts";
 
@@ -23,7 +24,7 @@ export function readObject(
   namespace: string,
   name: string | undefined,
 ): KubeObject {
-  if (!isObject(body)) throw badRequest(`the body must be a ${definition.kind}`);
+  if (!isJsonObject(body)) throw badRequest(`the body must be a ${definition.kind}`);
   const apiVersion = body["apiVersion"] ?? apiVersionOf(definition);
   const kind = body["kind"] ?? definition.kind;
   if (kind !== definition.kind || apiVersion !== apiVersionOf(definition)) {
@@ -31,7 +32,7 @@ export function readObject(
       `the body is a ${String(kind)} of ${String(apiVersion)}; this path takes ${definition.kind} of ${apiVersionOf(definition)}`,
     );
   }
-  if (body["metadata"] !== undefined && !isObject(body["metadata"])) throw badRequest("metadata must be an object");
+  if (body["metadata"] !== undefined && !isJsonObject(body["metadata"])) throw badRequest("metadata must be an object");
   const given = objectAt(withoutNulls(body), "metadata");
   const statedNamespace = textAt(given, "namespace");
   if (statedNamespace !== undefined && statedNamespace !== namespace && definition.namespaced) {
@@ -64,10 +65,10 @@ export function asKubeObject(value: unknown): KubeObject {
 
 function isKubeObject(value: unknown): value is KubeObject {
   return (
-    isObject(value) &&
+    isJsonObject(value) &&
     typeof value["apiVersion"] === "string" &&
     typeof value["kind"] === "string" &&
-    isObject(value["metadata"]) &&
+    isJsonObject(value["metadata"]) &&
     typeof value["metadata"]["name"] === "string"
   );
 }
@@ -154,7 +155,7 @@ function metadataCauses(definition: ResourceDefinition, metadata: JsonObject, na
 }
 
 function isOwnerReference(value: unknown): value is OwnerReference {
-  return isObject(value) && ["apiVersion", "kind", "name", "uid"].every((key) => textAt(value, key) !== undefined);
+  return isJsonObject(value) && ["apiVersion", "kind", "name", "uid"].every((key) => textAt(value, key) !== undefined);
 }
 
 function textEntries(
@@ -164,7 +165,7 @@ function textEntries(
 ): [string, string][] {
   const value = metadata[field];
   if (value === undefined) return [];
-  if (!isObject(value)) {
+  if (!isJsonObject(value)) {
     wrong(field, value, "must be an object of strings");
     return [];
   }
@@ -187,5 +188,5 @@ function withoutNulls(object: JsonObject): JsonObject {
 
 function cleaned(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(cleaned);
-  return isObject(value) ? withoutNulls(value) : value;
+  return isJsonObject(value) ? withoutNulls(value) : value;
 }

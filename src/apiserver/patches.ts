@@ -1,5 +1,5 @@
 import type { KubeObject, ResourceDefinition } from "../model/api/resource.ts";
-import { isObject, objectAt } from "./json.ts";
+import { isJsonObject, objectAt } from "../model/json.ts";
 import { applyJsonPatch, applyMergePatch } from "./json-patch.ts";
 import { badRequest, unsupportedMediaType } from "./refusals.ts";
 import { applyStrategicMerge, mergesStrategically } from "./strategic-merge.ts";
@@ -33,7 +33,7 @@ export function readPatch(
     );
   }
   if (mediaType === JSON_PATCH) return (current) => applyJsonPatch(current, patch);
-  if (!isObject(patch)) throw badRequest("the patch must be an object");
+  if (!isJsonObject(patch)) throw badRequest("the patch must be an object");
   return mediaType === MERGE_PATCH
     ? (current) => applyMergePatch(current, patch)
     : (current) => applyStrategicMerge(current, patch);
@@ -42,7 +42,7 @@ export function readPatch(
 /** True where the patch says which resourceVersion it is made for. */
 export function namesRevision(patch: unknown): boolean {
   if (Array.isArray(patch)) {
-    return patch.some((operation) => isObject(operation) && operation["path"] === "/metadata/resourceVersion");
+    return patch.some((operation) => isJsonObject(operation) && operation["path"] === "/metadata/resourceVersion");
   }
-  return isObject(patch) && objectAt(patch, "metadata")["resourceVersion"] !== undefined;
+  return isJsonObject(patch) && objectAt(patch, "metadata")["resourceVersion"] !== undefined;
 }

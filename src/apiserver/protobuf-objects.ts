@@ -1,4 +1,4 @@
-import type { JsonObject } from "./json.ts";
+import type { JsonObject } from "../model/json.ts";
 import { readFields, type WireField } from "./protobuf.ts";
 import { badRequest, unsupportedMediaType } from "./refusals.ts";
 

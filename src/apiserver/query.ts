@@ -1,6 +1,5 @@
+import { type JsonObject, objectAt, textAt } from "../model/json.ts";
 import type { DeleteOptions, PropagationPolicy } from "./deletes.ts";
-import type { JsonObject } from "./json.ts";
-import { objectAt, textAt } from "./json.ts";
 import type { FieldValidation, WriteOptions } from "./machinery.ts";
 import { badRequest } from "./refusals.ts";
 

@@ -1,6 +1,6 @@
 import type { ResourceDefinition } from "../model/api/resource.ts";
+import { isJsonObject, objectAt, textAt } from "../model/json.ts";
 import type { Catalog } from "./catalog.ts";
-import { isObject, objectAt, textAt } from "./json.ts";
 import { badRequest, expired, notFound, tooLargeResourceVersion } from "./refusals.ts";
 import type { Selection } from "./selectors.ts";
 import { keyFor, parseStored, servedBody } from "./serving.ts";
@@ -122,7 +122,7 @@ function writeToken({ revision, after }: Token): string {
 function readToken(text: string): Token {
   try {
     const value: unknown = JSON.parse(Buffer.from(text, "base64url").toString());
-    if (isObject(value) && typeof value["rv"] === "number") {
+    if (isJsonObject(value) && typeof value["rv"] === "number") {
       return {
         revision: value["rv"],
         after: { namespace: textAt(value, "ns") ?? "", name: textAt(value, "name") ?? "" },

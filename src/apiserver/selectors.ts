@@ -1,4 +1,4 @@
-import { type JsonObject, objectAt } from "./json.ts";
+import { type JsonObject, objectAt } from "../model/json.ts";
 import { badRequest } from "./refusals.ts";
 
 /** Judges a parsed object. */

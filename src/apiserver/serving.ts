@@ -1,12 +1,13 @@
 import type { ResourceDefinition } from "../model/api/resource.ts";
+import { isJsonObject, type JsonObject } from "../model/json.ts";
 import { apiVersionOf, type Catalog } from "./catalog.ts";
-import { isObject, type JsonObject, withFields } from "./json.ts";
+import { withFields } from "./json.ts";
 import type { ObjectKey } from "./store.ts";
 
 /** The object in a text of the store. */
 export function parseStored(body: string): JsonObject {
   const value: unknown = JSON.parse(body);
-  if (!isObject(value)) throw new Error("the store holds a text that is no object");
+  if (!isJsonObject(value)) throw new Error("the store holds a text that is no object");
   return value;
 }
 

@@ -1,4 +1,5 @@
-import { isObject, type JsonObject, sameJson } from "./json.ts";
+import { isJsonObject, type JsonObject } from "../model/json.ts";
+import { sameJson } from "./json.ts";
 import { badRequest } from "./refusals.ts";
 
 /**
@@ -40,8 +41,8 @@ export function mergesStrategically(group: string): boolean {
  * @throws ApiError 400 where a directive cannot be read.
  */
 export function applyStrategicMerge(target: unknown, patch: unknown): unknown {
-  if (!isObject(patch)) return patch;
-  return mergeObjects(isObject(target) ? target : {}, patch);
+  if (!isJsonObject(patch)) return patch;
+  return mergeObjects(isJsonObject(target) ? target : {}, patch);
 }
 
 function mergeObjects(target: JsonObject, patch: JsonObject): JsonObject {
@@ -58,7 +59,7 @@ function mergeObjects(target: JsonObject, patch: JsonObject): JsonObject {
       applyDirective(merged, key, value);
     } else if (value === null) {
       merged.delete(key);
-    } else if (isObject(value)) {
+    } else if (isJsonObject(value)) {
       if (value["$patch"] === "delete") merged.delete(key);
       else merged.set(key, applyStrategicMerge(merged.get(key), value));
     } else if (Array.isArray(value)) {
@@ -102,15 +103,15 @@ function mergeLists(field: string, target: unknown, patch: readonly unknown[]): 
   if (SETS.has(field)) return [...present, ...patch.filter((item) => !present.some((held) => sameJson(held, item)))];
   const key = mergeKey(field, [...patch, ...present]);
   if (key === undefined) return patch;
-  if (patch.some((item) => isObject(item) && item["$patch"] === "replace")) {
-    return patch.filter((item) => !(isObject(item) && item["$patch"] === "replace"));
+  if (patch.some((item) => isJsonObject(item) && item["$patch"] === "replace")) {
+    return patch.filter((item) => !(isJsonObject(item) && item["$patch"] === "replace"));
   }
   const merged = [...present];
   for (const item of patch) {
-    if (!isObject(item) || item[key] === undefined) {
+    if (!isJsonObject(item) || item[key] === undefined) {
       throw badRequest(`an element of ${field} in the patch lacks its merge key ${key}`);
     }
-    const at = merged.findIndex((held) => isObject(held) && sameJson(held[key], item[key]));
+    const at = merged.findIndex((held) => isJsonObject(held) && sameJson(held[key], item[key]));
     if (item["$patch"] === "delete") {
       if (at >= 0) merged.splice(at, 1);
     } else if (at >= 0) {
@@ -124,19 +125,19 @@ function mergeLists(field: string, target: unknown, patch: readonly unknown[]): 
 
 /** The first key of the field that the elements carry; undefined where the list is replaced whole. */
 function mergeKey(field: string, elements: readonly unknown[]): string | undefined {
-  if (!elements.every(isObject)) return undefined;
+  if (!elements.every(isJsonObject)) return undefined;
   return MERGE_KEYS[field]?.find((key) => elements.every((element) => element[key] !== undefined)) ?? undefined;
 }
 
 /** Elements that the order names come in that order; others keep their place at the end. */
 function ordered(field: string, list: readonly unknown[], order: unknown): readonly unknown[] {
   if (!Array.isArray(order)) throw badRequest(`$setElementOrder/${field} must be a list`);
-  const key = mergeKey(field, list.filter(isObject));
+  const key = mergeKey(field, list.filter(isJsonObject));
   const rank = (item: unknown): number => {
     const at = order.findIndex((wanted) =>
       key === undefined
         ? sameJson(wanted, item)
-        : isObject(wanted) && isObject(item) && sameJson(wanted[key], item[key]),
+        : isJsonObject(wanted) && isJsonObject(item) && sameJson(wanted[key], item[key]),
     );
     return at < 0 ? order.length : at;
   };

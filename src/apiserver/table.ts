@@ -1,5 +1,5 @@
 import type { PrinterColumn, ResourceDefinition } from "../model/api/resource.ts";
-import { isObject, type JsonObject, objectAt } from "./json.ts";
+import { isJsonObject, type JsonObject, objectAt } from "../model/json.ts";
 import { compileJsonPath, type JsonPath } from "./json-path.ts";
 
 /** What a row of a Table carries beside its cells (`includeObject` of meta/v1 TableOptions). */
@@ -84,7 +84,7 @@ function cell(column: PrinterColumn, path: JsonPath, object: JsonObject, now: nu
       return age(String(value), now);
     case "string":
       return values
-        .map((each) => (isObject(each) || Array.isArray(each) ? JSON.stringify(each) : String(each)))
+        .map((each) => (isJsonObject(each) || Array.isArray(each) ? JSON.stringify(each) : String(each)))
         .join(",");
   }
 }

@@ -1,8 +1,8 @@
 import type { ServerResponse } from "node:http";
 import type { ResourceDefinition } from "../model/api/resource.ts";
 import { failure } from "../model/api/status.ts";
+import type { JsonObject } from "../model/json.ts";
 import { apiVersionOf, type Catalog } from "./catalog.ts";
-import type { JsonObject } from "./json.ts";
 import { readList } from "./reads.ts";
 import { expired } from "./refusals.ts";
 import type { Selection } from "./selectors.ts";

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { KubeObject } from "../model/api/resource.ts";
 import { ApiError, failure, isStatus } from "../model/api/status.ts";
 import { Fault } from "../model/fault.ts";
+import { isJsonObject } from "../model/json.ts";
 import type { Cluster } from "./kubeconfig.ts";
 import { type Call, makeTransport } from "./transport.ts";
 
@@ -259,14 +260,8 @@ function writeParameters({ dryRun, fieldValidation }: WriteQuery): string {
   return parameters({ dryRun: dryRun === true ? "All" : undefined, fieldValidation, fieldManager: "patchbay" });
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function isObject<T>(value: unknown): value is T {
-  return isFields(value) && isFields(value["metadata"]) && typeof value["kind"] === "string";
+  return isJsonObject(value) && isJsonObject(value["metadata"]) && typeof value["kind"] === "string";
 }
 
 function asObject<T>(value: unknown, call: Call): T {
@@ -280,16 +275,16 @@ interface ListPage<T> extends KubeList<T> {
 
 /** Items of a list carry neither apiVersion nor kind on every server; they are taken from the list's own. */
 function readListPage<T>(value: unknown, path: string): ListPage<T> {
-  const metadata = isFields(value) ? value["metadata"] : undefined;
-  const items = isFields(value) ? (value["items"] ?? []) : undefined;
-  if (!isFields(value) || !isFields(metadata) || !Array.isArray(items)) {
+  const metadata = isJsonObject(value) ? value["metadata"] : undefined;
+  const items = isJsonObject(value) ? (value["items"] ?? []) : undefined;
+  if (!isJsonObject(value) || !isJsonObject(metadata) || !Array.isArray(items)) {
     throw new Fault("PB6012", `the answer to GET ${path} is no list of the API`);
   }
   const kind = String(value["kind"]).replace(/List$/, "");
   const whole: unknown[] = items.map((item: unknown) => ({
     apiVersion: value["apiVersion"],
     kind,
-    ...(isFields(item) ? item : {}),
+    ...(isJsonObject(item) ? item : {}),
   }));
   const token = metadata["continue"];
   return {
@@ -317,7 +312,7 @@ async function* readLines(response: AsyncIterable<unknown>): AsyncIterable<strin
 
 function readEvent<T>(line: string): WatchEvent<T> {
   const event: unknown = JSON.parse(line);
-  if (isFields(event)) {
+  if (isJsonObject(event)) {
     const { type, object } = event;
     if (type === "ERROR") {
       const status = isStatus(object) ? object : failure(500, "InternalError", "the watch ended with an error");

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { parse } from "yaml";
 import { Fault } from "../model/fault.ts";
+import { isJsonObject, type JsonObject, textAt } from "../model/json.ts";
 
 /** How to reach one API server, and what to prove oneself with. PEM texts. */
 export interface Cluster {
@@ -14,8 +15,6 @@ export interface Cluster {
   /** Namespace of the context; `default` where it names none. */
   readonly namespace: string;
 }
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /**
  * Reads the current context of a kubeconfig.
@@ -48,7 +47,7 @@ export function loadKubeconfig(path: string): Cluster {
   };
 }
 
-function readDocument(path: string): Fields {
+function readDocument(path: string): JsonObject {
   const text = readText(path, path);
   let document: unknown;
   try {
@@ -56,27 +55,27 @@ function readDocument(path: string): Fields {
   } catch (thrown) {
     throw unusable(path, thrown instanceof Error ? thrown.message : String(thrown), thrown);
   }
-  if (!isFields(document)) throw unusable(path, "it is no kubeconfig");
+  if (!isJsonObject(document)) throw unusable(path, "it is no kubeconfig");
   return document;
 }
 
-function named(document: Fields, list: string, field: string, name: string, path: string): Fields {
+function named(document: JsonObject, list: string, field: string, name: string, path: string): JsonObject {
   const entries = document[list];
   const entry = Array.isArray(entries)
-    ? entries.find((candidate) => isFields(candidate) && candidate["name"] === name)
+    ? entries.find((candidate) => isJsonObject(candidate) && candidate["name"] === name)
     : undefined;
-  const value: unknown = isFields(entry) ? entry[field] : undefined;
-  if (!isFields(value)) throw unusable(path, `it has no ${field} named "${name}"`);
+  const value: unknown = isJsonObject(entry) ? entry[field] : undefined;
+  if (!isJsonObject(value)) throw unusable(path, `it has no ${field} named "${name}"`);
   return value;
 }
 
-function tokenOf(user: Fields, folder: string, path: string): string | undefined {
+function tokenOf(user: JsonObject, folder: string, path: string): string | undefined {
   const file = textAt(user, "tokenFile");
   return file === undefined ? textAt(user, "token") : readText(resolve(folder, file), path).trim();
 }
 
 /** `NAME-data` in base64, or the file that `NAME` names. */
-function pemAt(fields: Fields, name: string, folder: string, path: string): string | undefined {
+function pemAt(fields: JsonObject, name: string, folder: string, path: string): string | undefined {
   const data = textAt(fields, `${name}-data`);
   if (data !== undefined) return Buffer.from(data, "base64").toString("utf8");
   const file = textAt(fields, name);
@@ -97,15 +96,6 @@ function unusable(path: string, why: string, cause?: unknown): Fault {
     cure: "`patchbay up` writes one to its data folder; it prints the export line.",
     ...(cause === undefined ? {} : { cause }),
   });
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function textAt(fields: Fields, key: string): string | undefined {
-  const value = fields[key];
-  return typeof value === "string" && value !== "" ? value : undefined;
 }
 
 function optional<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {

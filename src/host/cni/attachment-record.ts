@@ -1,9 +1,10 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Fault } from "../../model/fault.ts";
+import { isJsonObject, type JsonObject } from "../../model/json.ts";
 import type { CniNetwork, CniPlugin } from "../../model/networks/cni-config.ts";
 import { normaliseVersion } from "../../model/networks/cni-config.ts";
-import { isJsonObject, type JsonObject, readJson } from "../../model/networks/cni-json.ts";
+import { readJson } from "../../model/networks/cni-json.ts";
 import { writeWhole } from "../whole-file.ts";
 
 /**

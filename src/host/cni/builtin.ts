@@ -1,4 +1,4 @@
-import type { JsonObject } from "../../model/networks/cni-json.ts";
+import type { JsonObject } from "../../model/json.ts";
 import { masqueradePlugin } from "./masquerade-plugin.ts";
 
 /**

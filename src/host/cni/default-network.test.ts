@@ -4,8 +4,8 @@ import fc from "fast-check";
 import { overlaps, parseCidr } from "../../model/addresses/cidr.ts";
 import { parseMac } from "../../model/addresses/mac.ts";
 import { isFault } from "../../model/fault.ts";
+import { isJsonObject } from "../../model/json.ts";
 import { parseCniObject } from "../../model/networks/cni-config.ts";
-import { isJsonObject } from "../../model/networks/cni-json.ts";
 import { bridgeName, type DefaultNetworkOptions, defaultConflist } from "./default-network.ts";
 
 function subnetsOf(options: DefaultNetworkOptions): string[] {

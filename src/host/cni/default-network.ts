@@ -5,7 +5,7 @@ import { type Cidr, formatCidr, hostAddress, networkOf, overlaps, parseCidr } fr
 import { formatIp } from "../../model/addresses/ip.ts";
 import { formatMac } from "../../model/addresses/mac.ts";
 import { Fault } from "../../model/fault.ts";
-import type { JsonObject } from "../../model/networks/cni-json.ts";
+import type { JsonObject } from "../../model/json.ts";
 import { DEFAULT_VM_IPV6_NETWORK_CIDR, DEFAULT_VM_NETWORK_CIDR } from "../../model/networks/pod-interface.ts";
 import { listRecords, writeCniFile } from "./attachment-record.ts";
 import { readNetwork } from "./conf-dir.ts";

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { Fault } from "../../model/fault.ts";
-import { isJsonObject, type JsonObject, readJson } from "../../model/networks/cni-json.ts";
+import { isJsonObject, type JsonObject } from "../../model/json.ts";
+import { readJson } from "../../model/networks/cni-json.ts";
 import { flat, parseCniError } from "../../model/networks/cni-result.ts";
 import { within } from "../linux/netns.ts";
 import { executionFault, pluginFault, slowPlugin } from "./plugin-fault.ts";

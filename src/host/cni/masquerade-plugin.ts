@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { formatCidr, networkOf, parseCidr } from "../../model/addresses/cidr.ts";
 import { Fault } from "../../model/fault.ts";
-import type { JsonObject } from "../../model/networks/cni-json.ts";
+import type { JsonObject } from "../../model/json.ts";
 import { flat } from "../../model/networks/cni-result.ts";
 import { type NftTable, replaceTable } from "../../model/wiring/nft.ts";
 import { within } from "../linux/netns.ts";

@@ -1,7 +1,7 @@
 import { statfsSync } from "node:fs";
 import { Fault, isFault, toFault } from "../../model/fault.ts";
+import { isJsonObject, type JsonObject } from "../../model/json.ts";
 import { atLeast, type CniNetwork, type CniPlugin } from "../../model/networks/cni-config.ts";
-import { isJsonObject, type JsonObject } from "../../model/networks/cni-json.ts";
 import { type CniResult, parseCniResult, renderCniResult } from "../../model/networks/cni-result.ts";
 import {
   type AttachmentRecord,

@@ -2,7 +2,7 @@ import { parseCidr, sizeOf } from "../../model/addresses/cidr.ts";
 import { parseIp } from "../../model/addresses/ip.ts";
 import type { Code } from "../../model/codes/codes.ts";
 import { Fault } from "../../model/fault.ts";
-import { isJsonObject, type JsonObject } from "../../model/networks/cni-json.ts";
+import { isJsonObject, type JsonObject } from "../../model/json.ts";
 import type { CniError } from "../../model/networks/cni-result.ts";
 
 /** What a message needs to know of a call. */

@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import * as fs from "node:fs";
+import { isJsonObject } from "../../model/json.ts";
 import { writeWhole } from "../whole-file.ts";
 import { EXIT_PORT, INIT_REACHED, probeInitrd } from "./probe-init.ts";
 import { findQemuUser, type QemuUser } from "./process.ts";
 import { qemuFacts, qemuPath } from "./qemu-facts.ts";
-import { isRecord } from "./qmp-codec.ts";
 
 /** What guests run on. */
 export interface Accelerator {
@@ -128,7 +128,7 @@ function describe(path: string): string {
 function readKept(path: string, key: string): Accelerator | undefined {
   try {
     const kept: unknown = JSON.parse(fs.readFileSync(path, "utf8"));
-    if (!isRecord(kept) || kept["key"] !== key) return undefined;
+    if (!isJsonObject(kept) || kept["key"] !== key) return undefined;
     const { accel, reason } = kept;
     if (accel !== "kvm" && accel !== "tcg") return undefined;
     return { accel, ...(typeof reason === "string" ? { reason } : {}) };

@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { Fault } from "../../model/fault.ts";
+import { isJsonObject } from "../../model/json.ts";
 import { findProgram } from "../setup/programs.ts";
-import { isRecord, type QmpMessage, qmpDecoder } from "./qmp-codec.ts";
+import { type QmpMessage, qmpDecoder } from "./qmp-codec.ts";
 
 /** What the QEMU of this machine is and offers. */
 export interface QemuFacts {
@@ -67,6 +68,6 @@ function namesIn(messages: readonly QmpMessage[], id: number): string[] {
   const answer = messages.find((message) => message.kind === "return" && message.id === id);
   if (answer?.kind !== "return" || !Array.isArray(answer.value)) return [];
   return answer.value.flatMap((item: unknown) =>
-    isRecord(item) && typeof item["name"] === "string" ? [item["name"]] : [],
+    isJsonObject(item) && typeof item["name"] === "string" ? [item["name"]] : [],
   );
 }

@@ -1,3 +1,5 @@
+import { isJsonObject, type JsonObject } from "../../model/json.ts";
+
 /** One message of QEMU's monitor, QMP (docs/interop/qmp-spec of QEMU). */
 export type QmpMessage =
   | { readonly kind: "greeting"; readonly version: string }
@@ -72,16 +74,16 @@ export function decodeLine(line: string): QmpMessage | undefined {
   } catch {
     return foreign;
   }
-  if (!isRecord(value)) return foreign;
+  if (!isJsonObject(value)) return foreign;
   const id = typeof value["id"] === "number" ? value["id"] : undefined;
-  if (isRecord(value["QMP"])) return { kind: "greeting", version: versionOf(value["QMP"]) };
-  if (isRecord(value["error"])) {
+  if (isJsonObject(value["QMP"])) return { kind: "greeting", version: versionOf(value["QMP"]) };
+  if (isJsonObject(value["error"])) {
     const { class: name, desc } = value["error"];
     return { kind: "error", id, class: textOr(name, "GenericError"), text: textOr(desc, "no reason given") };
   }
   if ("return" in value && id !== undefined) return { kind: "return", id, value: value["return"] };
   if (typeof value["event"] === "string") {
-    const data = isRecord(value["data"]) ? value["data"] : {};
+    const data = isJsonObject(value["data"]) ? value["data"] : {};
     return { kind: "event", event: { name: value["event"], data, time: timeOf(value["timestamp"]) } };
   }
   return foreign;
@@ -96,23 +98,18 @@ export function encodeCommand(
   return `${JSON.stringify({ execute: command, ...(args === undefined ? {} : { arguments: args }), id })}\n`;
 }
 
-/** True for a JSON object. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function textOr(value: unknown, otherwise: string): string {
   return typeof value === "string" ? value : otherwise;
 }
 
-function versionOf(greeting: Record<string, unknown>): string {
-  const version = isRecord(greeting["version"]) ? greeting["version"]["qemu"] : undefined;
-  if (!isRecord(version)) return "";
+function versionOf(greeting: JsonObject): string {
+  const version = isJsonObject(greeting["version"]) ? greeting["version"]["qemu"] : undefined;
+  if (!isJsonObject(version)) return "";
   return ["major", "minor", "micro"].map((part) => String(version[part] ?? 0)).join(".");
 }
 
 function timeOf(timestamp: unknown): number {
-  if (!isRecord(timestamp)) return 0;
+  if (!isJsonObject(timestamp)) return 0;
   const { seconds, microseconds } = timestamp;
   if (typeof seconds !== "number" || typeof microseconds !== "number") return 0;
   return seconds * 1000 + Math.floor(microseconds / 1000);

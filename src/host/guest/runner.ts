@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fault, isFault } from "../../model/fault.ts";
+import { isJsonObject } from "../../model/json.ts";
 import { within } from "../linux/netns.ts";
 import { kvmUser } from "./accelerator.ts";
 import { type GuestSpec, guestFiles, qemuCommandLine, startsPaused } from "./command-line.ts";
@@ -18,7 +19,6 @@ import {
 } from "./process.ts";
 import { qemuPath } from "./qemu-facts.ts";
 import { connectQmp, type Qmp } from "./qmp.ts";
-import { isRecord } from "./qmp-codec.ts";
 import { type ChildExit, type GuestRecord, type RunningGuest, runningGuest, unkillable } from "./running-guest.ts";
 
 /** Where a guest runs. */
@@ -140,7 +140,7 @@ async function find(record: GuestRecord): Promise<RunningGuest | undefined> {
   }
   try {
     const answer = await qmp.execute("query-uuid");
-    const uuid = isRecord(answer) ? answer["UUID"] : undefined;
+    const uuid = isJsonObject(answer) ? answer["UUID"] : undefined;
     if (typeof uuid === "string" && uuid.toLowerCase() === record.uuid.toLowerCase()) {
       return runningGuest(record, qmp, undefined, 0);
     }

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fault, isFault } from "../../model/fault.ts";
 import { nicId } from "../../model/guest/hardware.ts";
+import { isJsonObject } from "../../model/json.ts";
 import { guestFiles } from "./command-line.ts";
 import { keepBounded, lastWords } from "./guest-log.ts";
 import { goneWithin, kill, type ProcessId } from "./process.ts";
 import type { Qmp } from "./qmp.ts";
-import { isRecord } from "./qmp-codec.ts";
 
 /** What must be kept to find a guest again. Plain data. */
 export interface GuestRecord extends ProcessId {
@@ -150,7 +150,7 @@ export function runningGuest(
 
 async function queryStatus(qmp: Qmp): Promise<string> {
   const answer = await qmp.execute("query-status");
-  return isRecord(answer) && typeof answer["status"] === "string" ? answer["status"] : "unknown";
+  return isJsonObject(answer) && typeof answer["status"] === "string" ? answer["status"] : "unknown";
 }
 
 /** For a QEMU that SIGKILL does not end. */

@@ -1,3 +1,4 @@
+import { isJsonObject } from "../json.ts";
 import { type FieldPath, fieldPath } from "./field-path.ts";
 import { nearMiss } from "./near-miss.ts";
 import type { JsonSchema } from "./resource.ts";
@@ -50,7 +51,7 @@ function check(search: Search, schema: JsonSchema, value: unknown, at: FieldPath
 }
 
 function checkObject(search: Search, schema: JsonSchema, value: unknown, at: FieldPath): void {
-  if (!isRecord(value)) {
+  if (!isJsonObject(value)) {
     report(search, at, "type", "an object", value);
     return;
   }
@@ -224,7 +225,7 @@ function placesOf(schema: JsonSchema, base: string, key: string): string[] {
 
 function propertiesOf(schema: JsonSchema): Readonly<Record<string, JsonSchema>> {
   const properties = schema["properties"];
-  return isRecord(properties) ? (properties as Readonly<Record<string, JsonSchema>>) : {};
+  return isJsonObject(properties) ? (properties as Readonly<Record<string, JsonSchema>>) : {};
 }
 
 function wordsOf(value: unknown): string[] {
@@ -232,9 +233,5 @@ function wordsOf(value: unknown): string[] {
 }
 
 function isSchema(value: unknown): value is JsonSchema {
-  return isRecord(value);
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return isJsonObject(value);
 }

@@ -1,5 +1,6 @@
 import { type Document, LineCounter, parseAllDocuments, type Tags, type YAMLError } from "yaml";
 import type { FieldPath } from "../api/field-path.ts";
+import { isJsonObject } from "../json.ts";
 import type { Finding } from "./finding.ts";
 import { numberTags } from "./numbers.ts";
 import { placeOf, type Span, sourceOf } from "./position.ts";
@@ -92,7 +93,7 @@ function readDocuments(text: string, file: string): Manifests {
     if (value instanceof Error) {
       refuse("PB1006", `The document cannot be opened up: ${value.message}.`, "Write it with fewer aliases.");
     } else if (value !== null && value !== undefined) {
-      if (isRecord(value)) documents.push(...openList(document, value, file, place));
+      if (isJsonObject(value)) documents.push(...openList(document, value, file, place));
       else refuse("PB1008", "The document is no object.", 'It should begin with "apiVersion:" and "kind:".');
     }
   }
@@ -114,7 +115,7 @@ function openList(
   });
   const items = value["items"];
   if (value["kind"] !== "List" || !Array.isArray(items)) return [at([], value)];
-  return items.flatMap((item, index) => (isRecord(item) ? [at(["items", index], item)] : []));
+  return items.flatMap((item, index) => (isJsonObject(item) ? [at(["items", index], item)] : []));
 }
 
 /** Tags of YAML 1.1 that Kubernetes' reader does not apply, or applies to other words. */
@@ -162,8 +163,4 @@ function positionOf(lines: LineCounter, span: Span): Position {
   const end = lines.linePos(Math.max(span.start, span.end));
   const length = end.line === start.line ? end.col - start.col : 1;
   return { line: Math.max(1, start.line), column: Math.max(1, start.col), length: Math.max(1, length) };
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

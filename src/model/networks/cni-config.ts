@@ -1,5 +1,6 @@
 import type { Code } from "../codes/codes.ts";
-import { isJsonObject, type JsonObject, readJson } from "./cni-json.ts";
+import { isJsonObject, type JsonObject } from "../json.ts";
+import { readJson } from "./cni-json.ts";
 
 /** The versions of the CNI specification that configurations may name, oldest first. */
 export const CNI_VERSIONS = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;

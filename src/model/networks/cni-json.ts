@@ -1,11 +1,3 @@
-/** A JSON object of foreign origin. */
-export type JsonObject = Readonly<Record<string, unknown>>;
-
-/** True for a JSON object; false for arrays, null and everything else. */
-export function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /** What reading a JSON text gives: its value, or the place (lines and columns from 1) where it ceases to be JSON. */
 export type JsonReading =
   | { readonly value: unknown }

@@ -1,8 +1,8 @@
 import { formatCidr, parseCidr } from "../addresses/cidr.ts";
 import { canonicalIp } from "../addresses/ip.ts";
 import { canonicalMac } from "../addresses/mac.ts";
+import { isJsonObject, type JsonObject } from "../json.ts";
 import { atLeast, type CniVersion, normaliseVersion } from "./cni-config.ts";
-import { isJsonObject, type JsonObject } from "./cni-json.ts";
 
 /** What a plugin (or a chain) made, whatever version of the specification it was said in. Addresses are canonical text. */
 export interface CniResult {
