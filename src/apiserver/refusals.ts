@@ -114,12 +114,12 @@ export function notStored(diskFull: boolean, why: string, place: string): ApiErr
   return diskFull
     ? new ApiError(
         "PB6005",
-        failure(507, "InsufficientStorage", `the disk that holds ${place} is full; nothing was changed`),
+        failure(507, "InsufficientStorage", `the disk that holds ${place} is full; nothing was changed.`),
         "Free some space and try again.",
       )
     : new ApiError(
         "PB6005",
-        failure(500, "InternalError", `the store in ${place} could not be written (${why}); nothing was changed`),
+        failure(500, "InternalError", `the store in ${place} could not be written (${why}); nothing was changed.`),
         "Look at the disk and the kernel's log, then try again.",
       );
 }

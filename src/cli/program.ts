@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
-import { isFault } from "../model/fault.ts";
+import { Fault, isFault } from "../model/fault.ts";
 import type { SetupOptions } from "./setup.ts";
 
 /** Options that every command takes. */
@@ -159,6 +159,18 @@ function describe(thrown: unknown): string {
   return `patchbay: ${thrown.code}: ${thrown.message}${place}${cure}`;
 }
 
+/** A full disk is nobody's defect, wherever it is met. */
+function fullDisk(thrown: unknown): Fault | undefined {
+  const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
+  if (code !== "ENOSPC" && code !== "EDQUOT") return undefined;
+  const path = thrown instanceof Error && "path" in thrown ? String(thrown.path) : undefined;
+  return new Fault("PB6001", `A disk is full: ${thrown instanceof Error ? thrown.message : code}.`, {
+    ...(path === undefined ? {} : { place: path }),
+    cure: "Free space on it (df shows which one is full).",
+    cause: thrown,
+  });
+}
+
 /** Runs one command line; answers the exit code: 0 fine, 1 findings or failure, 2 usage. */
 export async function main(argv: readonly string[]): Promise<number> {
   let code = 0;
@@ -174,7 +186,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return code;
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
-    process.stderr.write(`${describe(thrown)}\n`);
+    process.stderr.write(`${describe(fullDisk(thrown) ?? thrown)}\n`);
     return 1;
   }
 }

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync, statSync } from "node:fs";
+import { closeSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Logger, pino } from "pino";
@@ -126,6 +126,8 @@ function prepareFolder(paths: DataPaths, log: Logger): void {
 export async function startBehind(paths: DataPaths, options: UpOptions): Promise<void> {
   prepareFolder(paths, pino({ level: "warn" }, process.stderr));
   const log = openLog(paths.log);
+  // What cannot be written now would be missed when the daemon fails.
+  writing(paths.log, () => writeFileSync(log, `patchbay up, ${new Date().toISOString()}\n`));
   const begin = statSync(paths.log).size;
   const child = spawn(process.execPath, [...process.execArgv, process.argv[1] ?? "", ...upArguments(options)], {
     detached: true,
