@@ -101,9 +101,14 @@ export class TestHost {
 
   /** A command inside the host's namespace that goes on; killed when the test ends. */
   start(argv: readonly string[]): ChildProcess {
-    const child = this.#spawn(argv, ["ignore", "pipe", "pipe"]);
+    const child = this.#spawn(argv, ["pipe", "pipe", "pipe"]);
     this.#processes.push(child);
     return child;
+  }
+
+  /** `patchbay` that goes on; killed when the test ends. */
+  startPatchbay(args: readonly string[]): ChildProcess {
+    return this.start([join(ROOT, "patchbay"), ...args, "--data-dir", this.dataDir]);
   }
 
   patchbay(
@@ -232,12 +237,18 @@ export class TestHost {
     });
   }
 
-  /** The page that a guest serves on port 80; waits for it. */
-  page(address: string): Promise<string> {
-    return eventually(`the page of ${address}`, async () => {
-      const answer = await this.probe("http", address, "80");
-      return answer["status"] === 200 && String(answer["body"]);
-    });
+  /** The page that a guest serves on port 80; waits for it, and until it shows `wanted`. */
+  async page(address: string, wanted = /^hostname: /m): Promise<string> {
+    let page = "no page";
+    try {
+      return await eventually(`the page of ${address}`, async () => {
+        const answer = await this.probe("http", address, "80");
+        page = String(answer["body"] ?? answer["error"]);
+        return answer["status"] === 200 && wanted.test(page) && page;
+      });
+    } catch {
+      throw new Error(`gave up waiting for ${wanted} on the page of ${address}:\n${page}`);
+    }
   }
 
   /** `act`, and where it fails, all that the daemon and the guests have to say, on stderr. */

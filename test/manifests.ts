@@ -10,6 +10,8 @@ export interface GuestWish {
   readonly memory?: string;
   /** Merged into `spec`. */
   readonly spec?: Readonly<Record<string, unknown>>;
+  /** Merged into `spec.domain`. */
+  readonly domain?: Readonly<Record<string, unknown>>;
   /** Merged into `spec.domain.devices`. */
   readonly devices?: Readonly<Record<string, unknown>>;
 }
@@ -35,6 +37,7 @@ export function guestManifest(wish: GuestWish): string {
           },
         },
         resources: { requests: { memory: wish.memory ?? "192Mi" } },
+        ...wish.domain,
         devices: {
           interfaces: [{ name: "default", masquerade: {}, ...(wish.ports === undefined ? {} : { ports: wish.ports }) }],
           ...disks,
