@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -110,4 +112,23 @@ test("one setup at a time; the turn of a process that is gone is taken over", (t
     takeTurn(file)();
   }
   assert.equal(existsSync(file), false);
+});
+
+test("another process keeps the turn until it ends, however it ends", async (t) => {
+  const file = join(folder(t), "turn");
+  const module = new URL("turn.ts", import.meta.url).href;
+  const script = `const { takeTurn } = await import(${JSON.stringify(module)}); takeTurn(${JSON.stringify(file)}); console.log("taken"); setInterval(() => {}, 1000);`;
+  const other = spawn(process.execPath, ["--input-type=module", "--eval", script], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  t.after(() => other.kill("SIGKILL"));
+  await once(other.stdout, "data");
+  assert.throws(
+    () => takeTurn(file),
+    (thrown) => isFault(thrown, "PB6903") && thrown.message.includes(`process ${other.pid},`),
+  );
+  const ended = once(other, "exit");
+  other.kill("SIGKILL");
+  await ended;
+  takeTurn(file)();
 });

@@ -1,40 +1,44 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, rmSync, statSync, writeSync } from "node:fs";
 import { Fault } from "../../model/fault.ts";
+import { flock } from "../linux/libc.ts";
 
-/** The file that says who is installing. */
-export const turnFile = "/run/patchbay-setup.pid";
+/** The file whose lock a setup holds, and that says who it is. */
+const turnFile = "/run/patchbay-setup.pid";
 
-/** Field 22 of /proc/PID/stat, the start time in clock ticks: with the pid it names one process for ever. */
-function startTime(pid: string): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-  } catch {
-    return undefined;
-  }
-}
+/** flock(2). */
+const LOCK_EX_NB = 2 | 4;
 
 /**
- * Lets one setup at a time change the machine; the answer ends the turn.
+ * Lets one setup at a time change the machine; the answer ends the turn. The kernel ends it with the process, so what a
+ * killed setup left is taken over.
  *
- * The file of a process that is gone is taken over. Throws PB6903 when another setup is at work.
+ * Throws PB6903 when another setup is at work.
  */
 export function takeTurn(file: string = turnFile): () => void {
-  const mine = `${process.pid} ${startTime(String(process.pid)) ?? ""}\n`;
   for (;;) {
-    try {
-      writeFileSync(file, mine, { flag: "wx" });
-      return () => rmSync(file, { force: true });
-    } catch (thrown) {
-      if (!(thrown instanceof Error && "code" in thrown && thrown.code === "EEXIST")) throw thrown;
+    const fd = openSync(file, "a", 0o644);
+    if (flock(fd, LOCK_EX_NB) !== 0) {
+      closeSync(fd);
+      const pid = readFileSync(file, "utf8").trim();
+      throw new Fault(
+        "PB6903",
+        `Another setup${pid === "" ? "" : `, process ${pid},`} is installing on this machine.`,
+        {
+          place: file,
+          cure: "Wait until it has ended, then run setup again.",
+        },
+      );
     }
-    const [pid = "", started = ""] = readFileSync(file, "utf8").trim().split(" ");
-    if (startTime(pid) === started && started !== "") {
-      throw new Fault("PB6903", `Another setup, process ${pid}, is installing on this machine.`, {
-        place: file,
-        cure: "Wait until it has ended, then run setup again.",
-      });
+    // Whoever had the turn removed the file between the opening and the lock: that lock keeps nobody out.
+    if (statSync(file, { throwIfNoEntry: false })?.ino !== fstatSync(fd).ino) {
+      closeSync(fd);
+      continue;
     }
-    rmSync(file, { force: true });
+    ftruncateSync(fd);
+    writeSync(fd, `${process.pid}\n`);
+    return () => {
+      rmSync(file, { force: true });
+      closeSync(fd);
+    };
   }
 }
