@@ -1,7 +1,8 @@
 import type { KubeObject, ResourceDefinition } from "../model/api/resource.ts";
+import { timestampOf } from "../model/api/timestamp.ts";
 import { admit } from "./admit.ts";
 import { sameJson } from "./json.ts";
-import { isDone, put, remove, timestamp } from "./keeping.ts";
+import { isDone, put, remove } from "./keeping.ts";
 import type { Machinery, WriteOptions } from "./machinery.ts";
 import { isNamespaceResource, PERMANENT_NAMESPACES, withPhase } from "./namespaces.ts";
 import { asKubeObject, withMetadata } from "./object-meta.ts";
@@ -94,7 +95,7 @@ function markDeleted(
   const extra = policy === "Foreground" ? [FOREGROUND] : policy === "Orphan" ? [ORPHAN] : [];
   const wanted = uid !== undefined && transaction.owns(uid) ? [...finalizers, ...extra] : finalizers;
   const marked = withMetadata(current, {
-    deletionTimestamp: timestamp(machinery.now()),
+    deletionTimestamp: timestampOf(machinery.now()),
     deletionGracePeriodSeconds: 0,
     generation: generation + 1,
     finalizers: wanted.length === 0 ? undefined : wanted,

@@ -4,11 +4,6 @@ import { ownerUids, withMetadata } from "./object-meta.ts";
 import { storedBody } from "./serving.ts";
 import type { ObjectKey, StoredObject, Transaction } from "./store.ts";
 
-/** RFC 3339 in whole seconds, as the API's timestamps are. */
-export function timestamp(milliseconds: number): string {
-  return `${new Date(milliseconds).toISOString().slice(0, 19)}Z`;
-}
-
 /** True when the deletion of the object waits for nothing. */
 export function isDone(object: KubeObject): boolean {
   return object.metadata.deletionTimestamp !== undefined && (object.metadata.finalizers ?? []).length === 0;

@@ -1,3 +1,4 @@
+import { timestampOf } from "../model/api/timestamp.ts";
 import type { JsonObject } from "../model/json.ts";
 import { readFields, type WireField } from "./protobuf.ts";
 import { badRequest, unsupportedMediaType } from "./refusals.ts";
@@ -41,7 +42,7 @@ const time: Reader = (values) => {
   if (seconds === undefined) return null;
   const milliseconds = Number(BigInt.asIntN(64, asNumber(seconds))) * 1_000;
   if (Math.abs(milliseconds) > 8.64e15) throw new RangeError("a time is out of range");
-  return milliseconds < 0 ? null : `${new Date(milliseconds).toISOString().slice(0, 19)}Z`;
+  return milliseconds < 0 ? null : timestampOf(milliseconds);
 };
 
 const OWNER: Message = {

@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import type { KubeObject, ResourceDefinition } from "../model/api/resource.ts";
+import { timestampOf } from "../model/api/timestamp.ts";
 import { admit } from "./admit.ts";
 import { validateFields } from "./field-validation.ts";
 import { sameJson, withFields } from "./json.ts";
-import { isDone, put, remove, timestamp } from "./keeping.ts";
+import { isDone, put, remove } from "./keeping.ts";
 import type { Machinery, WriteOptions, Written } from "./machinery.ts";
 import { asNewNamespace, isNamespaceResource, requireNamespace } from "./namespaces.ts";
 import { asKubeObject, readObject, withMetadata } from "./object-meta.ts";
@@ -30,7 +31,7 @@ export async function createObject(
   requireNamespace(catalog, store.get, definition, namespace, name);
   const born = {
     uid: randomUUID(),
-    creationTimestamp: timestamp(machinery.now()),
+    creationTimestamp: timestampOf(machinery.now()),
     generation: 1,
     deletionTimestamp: undefined,
     deletionGracePeriodSeconds: undefined,

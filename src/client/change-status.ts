@@ -1,5 +1,6 @@
 import type { KubeObject } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
+import { timestampOf } from "../model/api/timestamp.ts";
 import type { KubeClient, ResourceRef } from "./client.ts";
 
 /** Writers of one status are few; this many lost races in a row mean that something is wrong. */
@@ -39,5 +40,5 @@ export async function changeStatus<S extends object, T extends KubeObject & { re
 
 /** The present as Kubernetes writes it: whole seconds, UTC. */
 export function now(): string {
-  return new Date().toISOString().replace(/\.\d+Z$/, "Z");
+  return timestampOf(Date.now());
 }
