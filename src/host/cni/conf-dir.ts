@@ -3,9 +3,6 @@ import { extname, join } from "node:path";
 import { Fault } from "../../model/fault.ts";
 import { type CniNetwork, type CniProblem, parseCniConfig } from "../../model/networks/cni-config.ts";
 
-/** Where CNI runtimes look for configurations. */
-export const DEFAULT_CONF_DIR = "/etc/cni/net.d";
-
 const EXTENSIONS = [".conflist", ".conf", ".json"];
 
 export interface ConfiguredNetwork {

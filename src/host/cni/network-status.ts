@@ -2,9 +2,6 @@ import type { CniDns } from "../../model/networks/cni-result.ts";
 import type { NetworkStatus } from "../../model/wiring/facts.ts";
 import type { AddedNetwork } from "./network.ts";
 
-/** The annotation of a pod that tells what its networks are. */
-export const NETWORK_STATUS_ANNOTATION = "k8s.v1.cni.cncf.io/network-status";
-
 export interface NetworkStatusOptions {
   /** True for the pod's primary network. */
   readonly default?: boolean;
@@ -36,11 +33,6 @@ export function networkStatusOf(added: AddedNetwork, options: NetworkStatusOptio
     dns: dnsOf(result.dns),
     ...(gateway.length === 0 ? {} : { gateway }),
   };
-}
-
-/** The annotation's text, in CNI order with the default network first, indented as Multus does. */
-export function networkStatusAnnotation(statuses: readonly NetworkStatus[]): string {
-  return `[${statuses.map((status) => JSON.stringify(status, null, 4)).join(",")}]`;
 }
 
 function dnsOf({ nameservers, domain, search, options }: CniDns): Readonly<Record<string, unknown>> {

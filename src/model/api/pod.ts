@@ -51,5 +51,4 @@ export const pod = object(
 );
 
 export type Pod = Static<typeof pod>;
-export type PodSpec = Static<typeof podSpec>;
 export type PodStatus = Static<typeof podStatus>;
