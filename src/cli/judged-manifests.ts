@@ -1,5 +1,6 @@
 import { Fault } from "../model/fault.ts";
 import { checkManifest } from "../model/manifest/check.ts";
+import { completeManifests } from "../model/manifest/completion.ts";
 import { configurationAmong } from "../model/manifest/configuration.ts";
 import { byPlace, type Finding } from "../model/manifest/finding.ts";
 import type { ManifestDocument } from "../model/manifest/read.ts";
@@ -8,6 +9,7 @@ import { type ManifestText, manifestTexts, readAll } from "./manifest-files.ts";
 
 /** Manifests with all that is to say about them. */
 export interface JudgedManifests {
+  /** As they were meant: completed where they left something out. */
   readonly documents: readonly ManifestDocument[];
   /** `spec.configuration` that they were judged by; the one among the documents where none was named. */
   readonly configuration: unknown;
@@ -17,7 +19,7 @@ export interface JudgedManifests {
 }
 
 /**
- * Reads and judges files, folders and stdin (`-`). Throws PB1000 where one cannot be read, or none holds a manifest.
+ * Reads, completes and judges files, folders and stdin (`-`). Throws PB1000 where one cannot be read, or none holds a manifest.
  */
 export function judgeManifests(files: readonly string[], config: string | undefined): JudgedManifests {
   const texts = manifestTexts(files);
@@ -31,19 +33,21 @@ export function judgeManifests(files: readonly string[], config: string | undefi
       },
     );
   }
-  const documents = read.flatMap((manifests) => manifests.documents);
+  const given = completeManifests(read.flatMap((manifests) => manifests.documents));
   const configTexts = config === undefined ? [] : manifestTexts([config]);
   const configRead = readAll(configTexts);
-  const configDocuments = configRead.flatMap((manifests) => manifests.documents);
-  const { configuration, findings } = configurationAmong(config === undefined ? documents : configDocuments);
+  const configGiven = completeManifests(configRead.flatMap((manifests) => manifests.documents));
+  const { configuration, findings } = configurationAmong((config === undefined ? given : configGiven).documents);
   return {
-    documents,
+    documents: given.documents,
     configuration,
     texts: [...texts, ...configTexts],
     findings: [
       ...[...read, ...configRead].flatMap((manifests) => manifests.findings),
+      ...given.findings,
+      ...configGiven.findings,
       ...findings,
-      ...[...documents, ...configDocuments].flatMap((document) => checkManifest(document, configuration)),
+      ...[...given.documents, ...configGiven.documents].flatMap((document) => checkManifest(document, configuration)),
     ].toSorted(byPlace),
   };
 }
@@ -56,7 +60,7 @@ export function isSound({ findings }: JudgedManifests): boolean {
 /** Prints findings with their source lines, coloured on a terminal; nothing where there are none. */
 export function printFindings({ findings, texts }: JudgedManifests, to: NodeJS.WriteStream): void {
   if (findings.length === 0) return;
-  const colour = to.isTTY === true && process.env["NO_COLOR"] === undefined;
+  const colour = to.isTTY === true && (process.env["NO_COLOR"] ?? "") === "";
   const sources = new Map(texts.map(({ file, text }) => [file, text]));
   for (const finding of findings) {
     const source = sources.get(finding.file);

@@ -25,7 +25,7 @@ export function plan(options: PlanOptions): number {
   const plans = judged.documents.flatMap(({ value }) => planned(instanceOf(value), judged.configuration));
   if (options.output === "json") {
     const [only, ...more] = plans;
-    process.stdout.write(`${JSON.stringify(more.length === 0 ? only : plans, undefined, 2)}\n`);
+    process.stdout.write(`${JSON.stringify(only !== undefined && more.length === 0 ? only : plans, undefined, 2)}\n`);
   } else process.stdout.write(plans.map(inWords).join("\n"));
   return 0;
 }

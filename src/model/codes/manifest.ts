@@ -11,4 +11,10 @@ export const manifestCodes = {
   PB1008: "a document does not say what it is",
   PB1009: "a kind of resource is not known",
   PB1010: "an apiVersion is an older one",
+  PB1011: "a document is only part of a VMI",
+  PB1012: "a kind has other capitals",
+  PB1013: "a field stands one level off",
+  PB1014: "a volume has no name",
+  PB1015: "a CNI configuration lacks its name or version",
+  PB1016: "a fragment asks for no memory",
 } as const;

@@ -1,4 +1,5 @@
-import type { FieldPath } from "../api/field-path.ts";
+import { type FieldPath, valueAt } from "../api/field-path.ts";
+import type { ShapeProblem } from "../api/shape.ts";
 import { JUDGED_KINDS, type JudgedKind, judge } from "../rules/judge.ts";
 import type { Problem } from "../rules/problem.ts";
 import { type Finding, findingAt } from "./finding.ts";
@@ -12,7 +13,9 @@ import { checkDocument } from "./shape-findings.ts";
  */
 export function checkManifest(document: ManifestDocument, configuration: unknown): Finding[] {
   const { definition, findings, problems: misfits } = checkDocument(document);
-  if (definition === undefined || !isJudged(definition.kind)) return [...findings];
+  if (definition === undefined) return [...findings];
+  const nameless = namelessFinding(document, misfits);
+  if (!isJudged(definition.kind)) return [...findings, ...nameless];
   const missing = misfits.filter(({ kind }) => kind === "missing").map(({ at }) => at);
   const { problems, advice } = judge(definition.kind, document.value, configuration);
   const broken = problems.filter(
@@ -21,9 +24,24 @@ export function checkManifest(document: ManifestDocument, configuration: unknown
   );
   return [
     ...findings,
+    ...nameless,
     ...broken.map((problem) => ruleFinding(document, problem, "error")),
     ...advice.map((problem) => ruleFinding(document, problem, "warning")),
   ];
+}
+
+/** The API takes an object by its name, or makes one of `generateName`; a schema cannot say so. */
+function namelessFinding(document: ManifestDocument, misfits: readonly ShapeProblem[]): Finding[] {
+  const given = ["name", "generateName"].some((key) => (valueAt(document.value, ["metadata", key]) ?? "") !== "");
+  if (given || misfits.some(({ at }) => at.length === 1 && at[0] === "metadata")) return [];
+  const at = ["metadata", "name"];
+  const statement = {
+    code: "PB1004",
+    severity: "error",
+    message: "metadata.name is missing.",
+    expected: "text",
+  } as const;
+  return [findingAt(document, at, statement)];
 }
 
 /** A rule's finding, with its place in the file. */

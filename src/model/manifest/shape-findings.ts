@@ -25,6 +25,11 @@ export function checkDocument(document: ManifestDocument): CheckedShape {
       severity: "error",
       message: `The document has no ${field}.`,
       expected: "apiVersion and kind, such as kubevirt.io/v1 and VirtualMachineInstance",
+      ...(isCniConfiguration(document.value)
+        ? {
+            hint: "This is a CNI configuration: put it into a file of the CNI configuration folder, or into spec.config of a NetworkAttachmentDefinition.",
+          }
+        : {}),
     } as const;
     return { problems: [], findings: [findingAt(document, [field], statement)] };
   }
@@ -38,6 +43,10 @@ export function checkDocument(document: ManifestDocument): CheckedShape {
     problems,
     findings: [...version, ...problems.map((problem) => shapeFinding(document, problem))],
   };
+}
+
+function isCniConfiguration(value: ManifestDocument["value"]): boolean {
+  return typeof value["cniVersion"] === "string" && (typeof value["type"] === "string" || "plugins" in value);
 }
 
 /** Versions with the same fields as the one that is served. */
@@ -66,10 +75,12 @@ function unknownKind(document: ManifestDocument, apiVersion: string, kind: strin
       hint: `did you mean "${version}"?`,
     });
   }
-  const near = nearMiss(
-    kind,
-    definitions.map((definition) => definition.kind),
-  );
+  const near =
+    definitions.find(({ shortNames }) => shortNames.includes(kind.toLowerCase()))?.kind ??
+    nearMiss(
+      kind,
+      definitions.map((definition) => definition.kind),
+    );
   return findingAt(document, ["kind"], {
     code: "PB1009",
     severity: near === undefined ? "warning" : "error",

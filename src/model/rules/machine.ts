@@ -1,3 +1,4 @@
+import { valueAt } from "../api/field-path.ts";
 import { parseQuantity } from "../guest/quantity.ts";
 import type { Problem, RuleCode } from "./problem.ts";
 import { problemAt, type Subject } from "./subject.ts";
@@ -11,10 +12,7 @@ export function judgeMachine(subject: Subject): Problem[] {
 
 /** What a VMI needs and a template may still lack: memory. */
 export function judgeMemory(subject: Subject): Problem[] {
-  const { memory, resources } = subject.spec.domain;
-  const amounts = [resources?.requests?.["memory"], resources?.limits?.["memory"]];
-  const asked = amounts.some((amount) => amount !== undefined && (parseQuantity(String(amount)) ?? 0n) !== 0n);
-  if (asked || memory?.guest !== undefined || memory?.hugepages !== undefined) return [];
+  if (asksForMemory(subject.spec.domain)) return [];
   return [
     problemAt(subject, ["domain"], {
       code: "PB2401",
@@ -24,6 +22,19 @@ export function judgeMemory(subject: Subject): Problem[] {
       cure: "Set domain.memory.guest or domain.resources.requests.memory.",
     }),
   ];
+}
+
+/** True where a `domain`, which need not be of the right shape, says how much memory its guest wants. */
+export function asksForMemory(domain: unknown): boolean {
+  const amounts = [
+    valueAt(domain, ["resources", "requests", "memory"]),
+    valueAt(domain, ["resources", "limits", "memory"]),
+  ];
+  return (
+    amounts.some((amount) => amount !== undefined && (parseQuantity(String(amount)) ?? 0n) !== 0n) ||
+    valueAt(domain, ["memory", "guest"]) !== undefined ||
+    valueAt(domain, ["memory", "hugepages"]) !== undefined
+  );
 }
 
 function evictionStrategy(subject: Subject): Problem[] {
