@@ -7,9 +7,10 @@ import { batch, request, withRouteSocket } from "../../src/host/linux/netlink-so
 import {
   createNetns,
   deleteNetns,
+  isNetns,
   listNetns,
   NETNS_DIR,
-  netnsExists,
+  netnsPath,
   startThreads,
   within,
 } from "../../src/host/linux/netns.ts";
@@ -59,7 +60,7 @@ test("a namespace made here is one that ip(8) sees, with lo up, and deleting it 
   const name = `${PREFIX}made`;
   const path = createNetns(name);
   assert.equal(path, `${NETNS_DIR}/${name}`);
-  assert.ok(netnsExists(name));
+  assert.ok(isNetns(netnsPath(name)));
   assert.ok(execFileSync("ip", ["netns", "list"], { encoding: "utf8" }).includes(name));
   assert.match(ip(name, "address"), /inet 127\.0\.0\.1\/8[\s\S]*inet6 ::1\/128/);
   assert.throws(
@@ -68,7 +69,7 @@ test("a namespace made here is one that ip(8) sees, with lo up, and deleting it 
   );
   deleteNetns(name);
   deleteNetns(name);
-  assert.ok(!netnsExists(name) && !fs.existsSync(path));
+  assert.ok(!isNetns(netnsPath(name)) && !fs.existsSync(path));
 });
 
 test("a namespace made by ip(8) is entered and deleted here, a stale name as well", async (t) => {
@@ -79,7 +80,7 @@ test("a namespace made by ip(8) is entered and deleted here, a stale name as wel
   deleteNetns(name);
   assert.equal(execFileSync("ip", ["netns", "list"], { encoding: "utf8" }).includes(name), false);
   fs.writeFileSync(`${NETNS_DIR}/${name}`, "");
-  assert.equal(netnsExists(name), false);
+  assert.equal(isNetns(netnsPath(name)), false);
   assert.deepEqual(listNetns(name), [name]);
   deleteNetns(name);
   assert.deepEqual(listNetns(name), []);
@@ -203,7 +204,7 @@ test("below nsenter --net the host namespace is the one that the process started
     assert.equal(started, within(home, here));
     assert.equal(back, started);
     assert.notEqual(inner, started);
-    assert.ok(netnsExists(`${PREFIX}sub`));
+    assert.ok(isNetns(netnsPath(`${PREFIX}sub`)));
     assert.equal(within(`${NETNS_DIR}/${PREFIX}sub`, here), inner);
     deleteNetns(`${PREFIX}sub`);
   });

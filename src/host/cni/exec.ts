@@ -4,6 +4,7 @@ import { isJsonObject, type JsonObject } from "../../model/json.ts";
 import { readJson } from "../../model/networks/cni-json.ts";
 import { flat, parseCniError } from "../../model/networks/cni-result.ts";
 import { within } from "../linux/netns.ts";
+import { searchPath } from "../setup/programs.ts";
 import { executionFault, pluginFault, slowPlugin } from "./plugin-fault.ts";
 
 /** A plugin may take this long; the dhcp plugin's lease, the slowest known, takes about 3 s. */
@@ -166,12 +167,10 @@ function killGroup(child: ChildProcess): void {
 
 function environmentOf(call: PluginCall): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("CNI_"));
-  const path = new Set([...(process.env["PATH"] ?? "").split(":"), ..."/usr/sbin:/usr/bin:/sbin:/bin".split(":")]);
-  path.delete("");
   return {
     ...Object.fromEntries(inherited),
     // Plugins call nft and iptables, which an ordinary PATH does not reach.
-    PATH: [...path].join(":"),
+    PATH: searchPath(),
     CNI_COMMAND: call.command,
     CNI_CONTAINERID: call.containerId,
     CNI_NETNS: call.netns ?? "",

@@ -7,6 +7,7 @@ import { flat } from "../../model/networks/cni-result.ts";
 import { type NftTable, replaceTable } from "../../model/wiring/nft.ts";
 import { within } from "../linux/netns.ts";
 import { runNft } from "../linux/nftables.ts";
+import { searchPath } from "../setup/programs.ts";
 import type { BuiltinPlugin } from "./builtin.ts";
 
 /** What the configuration of `patchbay-masquerade` says. */
@@ -140,7 +141,7 @@ function ip(hostNetns: string | undefined, args: readonly string[], input: strin
     const child = inHost(hostNetns, () =>
       spawn("ip", args, {
         stdio: ["pipe", "ignore", "pipe"],
-        env: { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin:/usr/bin:/bin`, LC_ALL: "C" },
+        env: { ...process.env, PATH: searchPath(), LC_ALL: "C" },
         timeout: 10_000,
         killSignal: "SIGKILL",
       }),

@@ -1,8 +1,8 @@
-import { statfsSync } from "node:fs";
 import { Fault, isFault, toFault } from "../../model/fault.ts";
 import { isJsonObject, type JsonObject } from "../../model/json.ts";
 import { atLeast, type CniNetwork, type CniPlugin } from "../../model/networks/cni-config.ts";
 import { type CniResult, parseCniResult, renderCniResult } from "../../model/networks/cni-result.ts";
+import { isNetns } from "../linux/netns.ts";
 import {
   type AttachmentRecord,
   listRecords,
@@ -320,6 +320,7 @@ async function invoke(
     binary: findPlugin(plugin.type, record.binDirs),
     network: network.name,
     containerId: record.containerId,
+    // A DEL is told of a namespace only where it lives.
     ...(command !== "DEL" || isNetns(netns) ? { netns } : {}),
     ifName: record.ifName,
     args: record.args,
@@ -347,15 +348,4 @@ function understand(answer: JsonObject, plugin: CniPlugin, record: AttachmentRec
     `The CNI plugin "${plugin.type}" (ADD of the network "${record.network.name}") answered a result that is not understood: ${reading.problem}.`,
     { cure: "Install a plugin that follows the CNI specification.", data: { plugin: plugin.type, answer } },
   );
-}
-
-const NSFS_MAGIC = 0x6e736673;
-
-/** A plugin is given the namespace of a DEL only where it lives: the plain file that a reboot leaves is none. */
-function isNetns(path: string): boolean {
-  try {
-    return statfsSync(path).type === NSFS_MAGIC;
-  } catch {
-    return false;
-  }
 }

@@ -234,10 +234,10 @@ export function deleteNetns(name: string): void {
   }
 }
 
-/** True where the name is there and stands for a living namespace. */
-export function netnsExists(name: string): boolean {
+/** True where a living namespace is at the path; the plain file that a reboot leaves of a name is none. */
+export function isNetns(path: string): boolean {
   try {
-    return fs.statfsSync(netnsPath(name)).type === NSFS_MAGIC;
+    return fs.statfsSync(path).type === NSFS_MAGIC;
   } catch {
     return false;
   }

@@ -4,6 +4,7 @@ import { parseMac } from "../../model/addresses/mac.ts";
 import { Fault } from "../../model/fault.ts";
 import { type Attribute, encodePayload, text, u32 } from "./netlink.ts";
 import type { NetlinkRequest } from "./netlink-socket.ts";
+import { RTA } from "./rtnetlink.ts";
 
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
@@ -189,7 +190,12 @@ function localRouteRequest(
   head[5] = RTPROT_STATIC;
   head[6] = parsed.family === 4 ? RT_SCOPE_HOST : 0;
   head[7] = RTN_LOCAL;
-  const attributes = [u32(15, RT_TABLE_LOCAL), { type: 1, value: parsed.address }, u32(4, link), u32(6, METRIC)];
+  const attributes = [
+    u32(RTA.table, RT_TABLE_LOCAL),
+    { type: RTA.destination, value: parsed.address },
+    u32(RTA.link, link),
+    u32(RTA.priority, METRIC),
+  ];
   return { type, flags, payload: encodePayload(head, attributes), about };
 }
 
@@ -218,13 +224,14 @@ function routeRequest(type: number, flags: number, route: RouteRequest, about: s
     head[6] = onLink ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
     head[7] = RTN_UNICAST;
   } else head[6] = RT_SCOPE_NOWHERE; // matches a route of any scope
-  const attributes: Attribute[] = [u32(15, route.table ?? RT_TABLE_MAIN)];
-  if (destination.prefixLength > 0) attributes.push({ type: 1, value: destination.address });
+  const attributes: Attribute[] = [u32(RTA.table, route.table ?? RT_TABLE_MAIN)];
+  if (destination.prefixLength > 0) attributes.push({ type: RTA.destination, value: destination.address });
   if (route.gateway !== undefined)
-    attributes.push({ type: 5, value: octets(route.gateway, destination.family, about) });
-  if (route.source !== undefined) attributes.push({ type: 7, value: octets(route.source, destination.family, about) });
-  if (route.link !== undefined) attributes.push(u32(4, route.link));
-  if (route.metric !== undefined) attributes.push(u32(6, route.metric));
+    attributes.push({ type: RTA.gateway, value: octets(route.gateway, destination.family, about) });
+  if (route.source !== undefined)
+    attributes.push({ type: RTA.source, value: octets(route.source, destination.family, about) });
+  if (route.link !== undefined) attributes.push(u32(RTA.link, route.link));
+  if (route.metric !== undefined) attributes.push(u32(RTA.priority, route.metric));
   return { type, flags, payload: encodePayload(head, attributes), about };
 }
 

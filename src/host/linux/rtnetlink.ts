@@ -77,7 +77,8 @@ const RTEXT_FILTER_SKIP_STATS = 8;
 const IFF_UP = 1;
 const IFF_LOOPBACK = 8;
 const IFA = { address: 1, local: 2, flags: 8 };
-const RTA = { destination: 1, link: 4, gateway: 5, priority: 6, source: 7, multipath: 9, table: 15, via: 18 };
+/** RTA_… numbers of route attributes. */
+export const RTA = { destination: 1, link: 4, gateway: 5, priority: 6, source: 7, multipath: 9, table: 15, via: 18 };
 const NDA = { destination: 1, mac: 2 };
 
 const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -3,6 +3,7 @@ import koffi from "koffi";
 import { formatIp, parseIp6 } from "../../model/addresses/ip.ts";
 import { bind, callFault, checked, errnoName, lastErrno, libc, SOCK_CLOEXEC, setsockopt, socket } from "./libc.ts";
 import { within } from "./netns.ts";
+import { linkIndex } from "./rtnetlink.ts";
 
 // Values of the generic Linux ABI (asm-generic/socket.h, linux/in6.h, linux/icmpv6.h, linux/if_packet.h).
 const AF_INET = 2;
@@ -31,7 +32,6 @@ const MSG_DONTWAIT = 0x40;
 const ALL_DHCP_SERVERS = "ff02::1:2";
 const ALL_ROUTERS = "ff02::2";
 
-const if_nametoindex = libc<[name: string], number>("uint if_nametoindex(const char *name)");
 const sendto = libc<
   [fd: number, data: Uint8Array, length: number, flags: number, address: Uint8Array, addressLength: number],
   number
@@ -75,11 +75,12 @@ export interface LinkSocket {
  *
  * Not blocking; read it with {@link receive6}, write it with {@link send6}, close it with `closeSync`.
  *
- * @throws Fault PB4010 where the kernel refuses, PB4012 where there is no such namespace.
+ * @throws Fault PB4010 where the kernel refuses, PB4015 where there is no such device, PB4012 where there is no such
+ * namespace.
  */
 export function dhcp6Socket(netns: string, device: string): LinkSocket {
   return within(netns, () => {
-    const index = indexOf(device);
+    const index = linkIndex(device);
     const fd = opened(AF_INET6, SOCK_DGRAM, 0, device, (made) => {
       flag(made, SOL_SOCKET, SO_REUSEADDR, 1, device);
       flag(made, IPPROTO_IPV6, IPV6_V6ONLY, 1, device);
@@ -98,11 +99,11 @@ export function dhcp6Socket(netns: string, device: string): LinkSocket {
  * Not blocking; read it with {@link receive6}, write it with {@link send6}, close it with `closeSync`.
  *
  * @throws Fault PB4010 where the kernel refuses (EADDRNOTAVAIL: the device has no such address, or it is tentative),
- * PB4012 where there is no such namespace.
+ * PB4015 where there is no such device, PB4012 where there is no such namespace.
  */
 export function routerSocket(netns: string, device: string, linkLocal: string): LinkSocket {
   return within(netns, () => {
-    const index = indexOf(device);
+    const index = linkIndex(device);
     const fd = opened(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6, device, (raw) => {
       const solicitations = new Uint32Array(8).fill(0xffffffff);
       const word = ROUTER_SOLICITATION >>> 5;
@@ -156,7 +157,8 @@ export function send6(to: LinkSocket, bytes: Uint8Array, destination: string, po
 /**
  * Sends whole Ethernet frames out of devices of a namespace.
  *
- * @throws Fault PB4010 where the kernel refuses, PB4012 where there is no such namespace.
+ * @throws Fault PB4010 where the kernel refuses, PB4015 where there is no such device, PB4012 where there is no such
+ * namespace.
  */
 export function sendFrames(
   netns: string,
@@ -169,7 +171,7 @@ export function sendFrames(
         const address = new Uint8Array(20);
         const view = new DataView(address.buffer);
         view.setUint16(0, AF_PACKET, true);
-        view.setInt32(4, indexOf(device), true);
+        view.setInt32(4, linkIndex(device), true);
         checked("sendto", device, sendto(fd, bytes, bytes.length, 0, address, 20));
       }
     } finally {
@@ -188,14 +190,6 @@ function opened(domain: number, type: number, protocol: number, device: string, 
     closeSync(fd);
     throw thrown;
   }
-}
-
-/** Index of a device in the namespace that the thread is in. */
-function indexOf(device: string): number {
-  const index = if_nametoindex(device);
-  const errno = index === 0 ? lastErrno() : 0;
-  if (index === 0) throw callFault("if_nametoindex", device, errno);
-  return index;
 }
 
 function bindToDevice(fd: number, device: string): void {

@@ -10,7 +10,7 @@ import { sendFrames } from "../linux/sockets.ts";
  * neighbour advertisement each. Synchronous, about a system call each.
  *
  * @throws Fault PB4041 where an announcement's address or MAC is none (nothing is sent then), PB4010 where the kernel
- * refuses, PB4012 where there is no such namespace.
+ * refuses, PB4015 where there is no such device, PB4012 where there is no such namespace.
  */
 export function announce(netns: string, announcements: readonly Announcement[]): void {
   if (announcements.length === 0) return;

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { findProgram } from "./programs.ts";
+import { findProgram, searchPath } from "./programs.ts";
 
 /**
  * What a probe saw. `unknown`: it could not look, and says why; that counts as not found. `untried`: it can be
@@ -43,10 +43,9 @@ function attemptAll(): ReadonlyMap<string, string> | string {
       `if said=$(${command} 2>&1); then echo '${feature}='; else echo "${feature}=$said" | tr '\\n' ' '; echo; fi`,
   );
   const script = ["ip link add p0 type veth peer name p1 2>/dev/null", ...lines].join("\n");
-  const path = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
   const run = spawnSync(unshare, ["--net", "--", "sh", "-c", script], {
     encoding: "utf8",
-    env: { ...process.env, PATH: path, LC_ALL: "C" },
+    env: { ...process.env, PATH: searchPath(), LC_ALL: "C" },
     timeout: 10_000,
   });
   if (run.status === null) return `the attempt did not end (${run.error?.message ?? run.signal ?? "no status"})`;

@@ -4,9 +4,19 @@ import { delimiter, join } from "node:path";
 /** A user's PATH on Debian lacks the folders in which nft, useradd and ip may lie. */
 const systemFolders = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
+/** The folders of PATH and then the system's own, each once. */
+function searchFolders(path: string): readonly string[] {
+  return [...new Set([...path.split(delimiter), ...systemFolders])].filter((folder) => folder !== "");
+}
+
+/** PATH for a program that itself calls others, which may lie in the system's own folders. */
+export function searchPath(path: string = process.env["PATH"] ?? ""): string {
+  return searchFolders(path).join(delimiter);
+}
+
 /** The path of a program in PATH or in the system's own folders. */
 export function findProgram(name: string, path: string = process.env["PATH"] ?? ""): string | undefined {
-  for (const folder of [...path.split(delimiter).filter((part) => part !== ""), ...systemFolders]) {
+  for (const folder of searchFolders(path)) {
     const file = join(folder, name);
     try {
       accessSync(file, constants.X_OK);
