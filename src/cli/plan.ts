@@ -1,3 +1,4 @@
+import { fieldPath } from "../model/api/field-path.ts";
 import type { KubeObject } from "../model/api/resource.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachine } from "../model/api/vm.ts";
@@ -5,10 +6,10 @@ import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { Fault } from "../model/fault.ts";
 import type { ManifestDocument } from "../model/manifest/read.ts";
 import { hostNameOf } from "../model/pods/launcher-pod.ts";
-import { admitVmi } from "../model/rules/admit.ts";
+import { judge } from "../model/rules/judge.ts";
 import { type Plan, planVmi } from "../model/wiring/plan.ts";
 import { typicalFacts } from "../model/wiring/typical-facts.ts";
-import { isSound, judgeManifests, printFindings } from "./judged-manifests.ts";
+import { isSound, type JudgedManifests, judgeManifests, printFindings } from "./judged-manifests.ts";
 
 /** Options of `patchbay plan`. */
 export interface PlanOptions {
@@ -22,13 +23,21 @@ export function plan(options: PlanOptions): number {
   const judged = judgeManifests(options.filename, options.config);
   printFindings(judged, process.stderr);
   if (!isSound(judged)) return 1;
-  const plans = judged.documents.flatMap(({ value }) => planned(instanceOf(value), judged.configuration));
+  const plans = plansOf(judged);
   if (options.output === "json") {
     const [only, ...more] = plans;
     process.stdout.write(`${JSON.stringify(only !== undefined && more.length === 0 ? only : plans, undefined, 2)}\n`);
   } else process.stdout.write(plans.map(inWords).join("\n"));
   return 0;
 }
+
+/** Plans the VMIs and VMs among sound manifests. Throws the Fault of the first that cannot be built. */
+export function plansOf({ documents, configuration }: JudgedManifests): readonly Plan[] {
+  return documents.flatMap(({ value }) => planned(instanceOf(value), configuration));
+}
+
+/** What KubeVirt makes of a template without a spec. */
+const EMPTY_SPEC = { domain: { devices: {} } };
 
 /** The instance that a document is, or that its VirtualMachine's template makes. */
 function instanceOf(value: ManifestDocument["value"]): KubeObject | undefined {
@@ -37,16 +46,29 @@ function instanceOf(value: ManifestDocument["value"]): KubeObject | undefined {
   if (object.kind !== "VirtualMachine") return undefined;
   const { template } = (value as unknown as VirtualMachine).spec;
   const { metadata } = object;
-  return { apiVersion: object.apiVersion, kind: "VirtualMachineInstance", metadata, spec: template.spec };
+  return { apiVersion: object.apiVersion, kind: "VirtualMachineInstance", metadata, spec: template.spec ?? EMPTY_SPEC };
 }
 
 function planned(instance: KubeObject | undefined, configuration: unknown): readonly Plan[] {
   if (instance === undefined) return [];
-  const answer = admitVmi(instance, configuration);
-  if (!answer.allowed) throw new Fault("PB1000", answer.message, { place: instance.metadata.name });
-  const vmi = answer.object as unknown as Stored<VirtualMachineInstance>;
-  const { namespace = "default", name } = instance.metadata;
+  const { problems, defaulted } = judge("VirtualMachineInstance", named(instance), configuration);
+  // A template may lack what its instance needs.
+  for (const { code, message, field, at, cure } of problems) {
+    throw new Fault(code, message, { place: field || fieldPath(at), ...(cure === undefined ? {} : { cure }) });
+  }
+  if (defaulted === undefined) return [];
+  const vmi = defaulted as Stored<VirtualMachineInstance>;
+  const { namespace = "default", name } = vmi.metadata;
   return [planVmi({ namespace, name, hostName: hostNameOf(vmi), spec: vmi.spec }, typicalFacts)];
+}
+
+/** With a name in place of the one that the API would make of `generateName`. */
+function named(instance: KubeObject): KubeObject {
+  return { ...instance, metadata: { ...instance.metadata, name: nameOf(instance) } };
+}
+
+function nameOf({ metadata }: KubeObject): string {
+  return metadata.name || `${metadata.generateName ?? ""}xxxxx`;
 }
 
 function inWords({ vmi, pod, nics }: Plan): string {

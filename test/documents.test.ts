@@ -1,0 +1,192 @@
+// The examples in the four pages about KubeVirt's networking, and a manifest of our own for each of them. The pages are
+// read where they lie beside the repository; without them the manifests stand for them.
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { isSound, judgeManifests } from "../src/cli/judged-manifests.ts";
+import { plansOf } from "../src/cli/plan.ts";
+import { isFault } from "../src/model/fault.ts";
+
+const root = join(import.meta.dirname, "..");
+const examples = join(root, "examples/documents");
+const everythingPermitted = join(root, "examples/all-bindings.yaml");
+const pages = join(root, "../shared/seeds");
+
+interface Expectation {
+  /** Examples of the pages that it stands for: page and number, both from 0. */
+  readonly of: readonly string[];
+  /** `line code` of every finding in our manifest, where everything is permitted; theirs has the same codes. */
+  readonly findings: readonly string[];
+  /** Code that refuses it where nothing is configured. */
+  readonly forbidden?: string;
+  /** NICs as `binding link`, a code that says why it cannot be built yet, or nothing for what is no guest. */
+  readonly plan: readonly string[] | "PB4020" | "PB4021";
+}
+
+/** A fragment of a VMI below one line of comment. */
+const fragment = ["2 PB1011", "4 PB1016"];
+const none: readonly string[] = [];
+
+const expectations: Readonly<Record<string, Expectation>> = {
+  "bridge-definition": { of: ["3.1"], findings: [], plan: none },
+  "bridge-ipam-definition": { of: ["3.3"], findings: [], plan: none },
+  "bridge-mac-e1000": { of: ["0.0", "1.0"], findings: fragment, plan: "PB4020" },
+  "bridge-multus": { of: ["2.9", "3.8"], findings: fragment, plan: "PB4021" },
+  "bridge-pod": { of: ["0.3", "1.2"], findings: fragment, plan: "PB4020" },
+  "bridge-ports-e1000": { of: ["0.1", "1.1"], findings: fragment, plan: "PB4020" },
+  "forbid-bridge-configmap": { of: ["2.10"], findings: [], plan: none },
+  "forbid-bridge-kubevirt": { of: ["3.9"], findings: ["3 PB1012"], plan: none },
+  genie: { of: ["2.5"], findings: fragment, plan: "PB4021" },
+  "mac-spoof-check-definition": { of: ["3.22"], findings: [], plan: none },
+  "macvlan-ipam-definition": { of: ["2.3"], findings: ["7 PB1015"], plan: none },
+  "macvtap-all-devices": { of: ["3.19"], findings: [], plan: none },
+  "macvtap-definition": { of: ["3.20"], findings: [], plan: none },
+  "macvtap-devices": { of: ["3.18"], findings: [], plan: none },
+  "macvtap-vmi": { of: ["3.21"], findings: [], forbidden: "PB2023", plan: "PB4021" },
+  masquerade: { of: ["2.0", "3.0"], findings: fragment, plan: ["masquerade eth0"] },
+  "masquerade-dual-stack-manual": {
+    of: ["3.12"],
+    findings: ["3 PB1011", "5 PB1016", "9 PB1013", "20 PB1014"],
+    plan: ["masquerade eth0"],
+  },
+  "masquerade-ipv6-manual": {
+    of: ["2.13"],
+    findings: ["4 PB1011", "6 PB1016", "10 PB1013", "21 PB1014"],
+    plan: ["masquerade eth0"],
+  },
+  "masquerade-port-e1000": { of: ["2.6", "3.5"], findings: fragment, plan: ["masquerade eth0"] },
+  "masquerade-ports": { of: ["2.12", "3.11"], findings: fragment, plan: ["masquerade eth0"] },
+  multiqueue: { of: ["2.14", "3.14"], findings: fragment, plan: "PB4020" },
+  "multus-default": { of: ["2.4", "3.4"], findings: fragment, plan: "PB4021" },
+  "networks-only": { of: ["3.23"], findings: ["2 PB1011", "2 PB1016", "3 PB1011", "5 PB1011"], plan: "PB4021" },
+  "no-network": { of: ["0.2", "2.8", "3.7"], findings: fragment, plan: none },
+  "ovs-vlan-definition": { of: ["2.1"], findings: ["7 PB1015"], plan: none },
+  passt: { of: ["3.13"], findings: fragment, forbidden: "PB2025", plan: "PB4020" },
+  "ptp-tuning-definition": { of: ["2.7", "3.6"], findings: [], plan: none },
+  "pxe-dhcp-options": { of: ["3.2"], findings: fragment, plan: "PB4021" },
+  "pxe-fields-on-interface": { of: ["2.2"], findings: [...fragment, "9 PB1013", "10 PB1013"], plan: "PB4021" },
+  slirp: { of: ["0.4", "1.3", "2.11", "3.10"], findings: fragment, forbidden: "PB2019", plan: "PB4020" },
+  sriov: { of: ["2.15"], findings: fragment, plan: "PB4021" },
+  "sriov-operator-network": { of: ["3.16"], findings: ["3 PB1009"], plan: none },
+  "sriov-operator-policy": { of: ["3.15"], findings: ["3 PB1009"], plan: none },
+  "sriov-vmi": { of: ["3.17"], findings: [], plan: "PB4021" },
+};
+
+/** What must stand in the line that a finding names. */
+const place: Readonly<Record<string, RegExp>> = {
+  PB1009: /^kind: Sriov/,
+  PB1011: /^kind: VM$|^networks:$|^ *- /,
+  PB1012: /^kind: Kubevirt$/,
+  PB1013: /^ +(?:bus|bootFileName|tftpServerName): /,
+  PB1014: /^ *- cloudInitNoCloud:/,
+  PB1015: /^ {2}config: /,
+  PB1016: /^ {2}domain:$|^networks:$/,
+};
+
+/** Judges and plans one file; answers the codes of its findings, in order. */
+function check(file: string, { findings, forbidden, plan }: Expectation): readonly string[] {
+  const judged = judgeManifests([file], everythingPermitted);
+  assert.equal(isSound(judged), true, `${file} is refused`);
+  const lines = readFileSync(file, "utf8").split("\n");
+  for (const { code, line } of judged.findings) assert.match(lines[line - 1] ?? "", place[code] ?? /(?!)/, code);
+  const unconfigured = judgeManifests([file], undefined).findings.filter(({ severity }) => severity === "error");
+  assert.deepEqual(
+    unconfigured.map(({ code }) => code),
+    forbidden === undefined ? [] : [forbidden],
+  );
+  if (typeof plan === "string")
+    assert.throws(
+      () => plansOf(judged),
+      (thrown) => isFault(thrown, plan),
+    );
+  else {
+    const nics = plansOf(judged).flatMap((one) => one.nics);
+    assert.deepEqual(
+      nics.map(({ binding, podInterface }) => `${binding} ${podInterface}`),
+      plan,
+    );
+  }
+  assert.equal(judged.findings.length, findings.length);
+  return judged.findings.map(({ line, code }) => `${line} ${code}`);
+}
+
+const codesOf = (findings: readonly string[]): string[] => findings.map((finding) => finding.split(" ")[1] ?? "");
+
+test("there is a manifest of our own for each kind of example, and no other", () => {
+  assert.deepEqual(
+    readdirSync(examples).sort(),
+    Object.keys(expectations)
+      .map((name) => `${name}.yaml`)
+      .sort(),
+  );
+});
+
+test("our manifests validate with the warnings that are meant, and are planned or refused with a code", async (t) => {
+  for (const [name, expectation] of Object.entries(expectations)) {
+    await t.test(name, () => {
+      assert.deepEqual(check(join(examples, `${name}.yaml`), expectation), expectation.findings);
+    });
+  }
+});
+
+test("the examples of the pages themselves do as our manifests do", async (t) => {
+  if (!existsSync(pages)) {
+    t.diagnostic("the pages are not here");
+    return;
+  }
+  const folder = mkdtempSync(join(tmpdir(), "patchbay-documents-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const blocks = new Map<string, string>();
+  for (const [page, file] of readdirSync(pages).sort().entries()) {
+    const found = yamlBlocks(readFileSync(join(pages, file), "utf8"));
+    for (const [number, text] of found.entries()) blocks.set(`${page}.${number}`, text);
+  }
+  const known = Object.values(expectations).flatMap(({ of }) => of);
+  assert.deepEqual([...blocks.keys()].sort(), known.toSorted());
+  for (const expectation of Object.values(expectations)) {
+    for (const block of expectation.of) {
+      await t.test(block, () => {
+        const file = join(folder, `${block}.yaml`);
+        writeFileSync(file, blocks.get(block) ?? "");
+        assert.deepEqual(codesOf(check(file, expectation)), codesOf(expectation.findings));
+      });
+    }
+  }
+});
+
+/**
+ * The YAML in a page: from a line that begins an object on, as long as lines are deeper or go on with it. The pages
+ * fence, indent or quote their examples, or give them no mark at all.
+ */
+function yamlBlocks(page: string): string[] {
+  const blocks: string[] = [];
+  let open: { readonly indent: string; readonly lines: string[] } | undefined;
+  for (const quoted of [...page.split("\n"), ""]) {
+    const line = quoted.replace(/^> ?/, "");
+    if (open !== undefined) {
+      const rest = line.startsWith(open.indent) ? line.slice(open.indent.length) : "";
+      if (/^(?: |- |[\w.-]+:)/.test(rest)) {
+        open.lines.push(rest);
+        continue;
+      }
+      blocks.push(`${open.lines.join("\n")}\n`);
+      open = undefined;
+    }
+    const start = /^( *)(?:---|kind:|apiVersion:|networks:)(?: |$)/.exec(line);
+    if (start !== null) open = { indent: start[1] ?? "", lines: [line.slice((start[1] ?? "").length)] };
+  }
+  return blocks;
+}
+
+test("an example is found fenced, indented, quoted and bare", () => {
+  const page =
+    "text\n```yaml\nkind: A\nb:\n- c\n```\n\n    apiVersion: d\n    e: {}\n\n>     kind: F\n>     g: 1\n>\n---\nkind: H\nend of it\n------\n";
+  assert.deepEqual(yamlBlocks(page), [
+    "kind: A\nb:\n- c\n",
+    "apiVersion: d\ne: {}\n",
+    "kind: F\ng: 1\n",
+    "---\nkind: H\n",
+  ]);
+});
