@@ -89,6 +89,19 @@ describe("a JSON patch (RFC 6902)", () => {
   }
 });
 
+test("a JSON patch that copies its copies is refused before it is larger than memory", () => {
+  const patch = Array.from({ length: 40 }, (_, index) => ({ op: "copy", from: "", path: `/copy${index}` }));
+  assert.throws(
+    () => applyJsonPatch({ text: "some words" }, patch),
+    (thrown) => isApiError(thrown, "RequestEntityTooLarge"),
+  );
+  assert.deepEqual(applyJsonPatch({ a: 1 }, patch.slice(0, 2)), {
+    a: 1,
+    copy0: { a: 1 },
+    copy1: { a: 1, copy0: { a: 1 } },
+  });
+});
+
 describe("a merge patch (RFC 7386)", () => {
   // The table of the RFC's appendix A.
   const cases: readonly [unknown, unknown, unknown][] = [

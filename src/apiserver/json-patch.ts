@@ -1,20 +1,27 @@
 import { ApiError, failure } from "../model/api/status.ts";
 import { isJsonObject, type JsonObject } from "../model/json.ts";
 import { sameJson } from "./json.ts";
-import { badRequest } from "./refusals.ts";
+import { badRequest, tooLarge } from "./refusals.ts";
 
 const LARGEST_PATCH = 10_000;
+/** As kube-apiserver's limit; in characters of JSON. */
+const MOST_COPIED = 3 * 1024 * 1024;
 
 /**
  * Applies a JSON patch (RFC 6902).
  *
- * @throws ApiError 400 where the patch cannot be read, 422 where it does not fit the document.
+ * @throws ApiError 400 where the patch cannot be read, 413 where its copies are too many, 422 where it does not fit the
+ * document.
  */
 export function applyJsonPatch(document: unknown, patch: unknown): unknown {
   if (!Array.isArray(patch)) throw badRequest("a JSON patch must be a list of operations");
   if (patch.length > LARGEST_PATCH) throw badRequest(`a JSON patch may have at most ${LARGEST_PATCH} operations`);
+  let copied = 0;
   return patch.reduce((current: unknown, operation: unknown, index) => {
     if (!isJsonObject(operation)) throw badRequest(`operation ${index} of the JSON patch is no object`);
+    // A few copies of what was copied before would be larger than any memory.
+    if (operation["op"] === "copy") copied += copiedBy(current, operation, index);
+    if (copied > MOST_COPIED) throw tooLarge(MOST_COPIED);
     return applyOperation(current, operation, index);
   }, document);
 }
@@ -28,6 +35,12 @@ export function applyMergePatch(target: unknown, patch: unknown): unknown {
     else merged.set(key, applyMergePatch(merged.get(key), value));
   }
   return Object.fromEntries(merged);
+}
+
+/** Size of what an operation copies. */
+function copiedBy(document: unknown, operation: JsonObject, index: number): number {
+  const place = `operation ${index} of the JSON patch`;
+  return JSON.stringify(read(document, pointer(operation, "from", place), place)).length;
 }
 
 function applyOperation(document: unknown, operation: JsonObject, index: number): unknown {

@@ -73,7 +73,11 @@ export function expired(message: string): ApiError {
 }
 
 export function tooLarge(limit: number): ApiError {
-  return refusal(413, "RequestEntityTooLarge", `the request is larger than the limit of ${limit} bytes`);
+  return refusal(
+    413,
+    "RequestEntityTooLarge",
+    `the request, or what it makes, is larger than the limit of ${limit} bytes`,
+  );
 }
 
 export function unsupportedMediaType(message: string): ApiError {

@@ -8,9 +8,22 @@ import { isDone, put, remove } from "./keeping.ts";
 import type { Machinery, WriteOptions, Written } from "./machinery.ts";
 import { asNewNamespace, isNamespaceResource, requireNamespace } from "./namespaces.ts";
 import { asKubeObject, readObject, withMetadata } from "./object-meta.ts";
-import { alreadyExists, badRequest, conflict, invalid, notFound, staleWrite, tooManyCollisions } from "./refusals.ts";
+import {
+  alreadyExists,
+  badRequest,
+  conflict,
+  invalid,
+  notFound,
+  staleWrite,
+  tooLarge,
+  tooManyCollisions,
+} from "./refusals.ts";
+import { LARGEST_BODY } from "./request-body.ts";
 import { keyFor, servedBody, servedObject } from "./serving.ts";
+import type { StoredObject } from "./store.ts";
 
+/** Larger than any body, so that what was taken once can be written to; in characters of JSON. */
+const LARGEST_OBJECT = 2 * LARGEST_BODY;
 /** How often a write without a resourceVersion is tried again after others came in between. */
 const ATTEMPTS = 16;
 
@@ -50,7 +63,7 @@ export async function createObject(
   const stored = await store.transact((transaction) => {
     requireNamespace(catalog, transaction.get, definition, namespace, name);
     if (transaction.get(key) !== undefined) throw alreadyExists(definition, name);
-    return put(machinery, definition, transaction, key, object);
+    return requireSize(put(machinery, definition, transaction, key, object));
   });
   return { body: servedBody(catalog, definition, stored.body), warnings, created: true };
 }
@@ -102,7 +115,7 @@ export async function changeObject(
       if (there.revision !== stored.revision) return undefined;
       return isDone(object)
         ? remove(machinery, definition, transaction, key, object)
-        : put(machinery, definition, transaction, key, object);
+        : requireSize(put(machinery, definition, transaction, key, object));
     });
     if (written !== undefined) {
       return { body: servedBody(catalog, definition, written.body), warnings, created: false };
@@ -110,6 +123,12 @@ export async function changeObject(
     if (wanted.pinned) throw staleWrite(definition, name);
   }
   throw tooManyCollisions(definition, name);
+}
+
+/** What many patches made too large is not stored: the throw undoes it. */
+function requireSize(stored: StoredObject): StoredObject {
+  if (stored.body.length > LARGEST_OBJECT) throw tooLarge(LARGEST_OBJECT);
+  return stored;
 }
 
 function withoutStatus(definition: ResourceDefinition, object: KubeObject): KubeObject {

@@ -141,6 +141,18 @@ describe("the door", () => {
     }
   });
 
+  test("stores no object that patches made larger than two bodies, and the one before stays", async () => {
+    await sample.client.create(configMaps, configMap("growing"));
+    const ref = { namespace: "default", name: "growing" };
+    const grow = (key: string) =>
+      sample.client.patch(configMaps, ref, "merge", { data: { [key]: "x".repeat(2.5 * 1024 * 1024) } });
+    await grow("one");
+    const { metadata } = await grow("two");
+    await assert.rejects(grow("three"), (thrown) => isApiError(thrown, "RequestEntityTooLarge"));
+    assert.equal((await sample.client.get(configMaps, ref)).metadata.resourceVersion, metadata.resourceVersion);
+    await sample.client.delete(configMaps, ref);
+  });
+
   test("refuses bodies that are too large, too deep, no JSON, or reach for a prototype", async () => {
     const path = "/api/v1/namespaces/default/configmaps";
     const large = await raw("POST", path, { body: Buffer.alloc(3 * 1024 * 1024 + 1, 32) });
