@@ -61,6 +61,7 @@ test("CPU and memory", () => {
     threads: 3,
   });
   refused("PB5053", /256 CPUs/, { cpu: { cores: 256 } });
+  refused("PB5053", /"max,kvm=on" is no CPU model/, { cpu: { model: "max,kvm=on" } });
   refused("PB5053", /-1 CPUs/, { cpu: { cores: -1 } });
   assert.equal(decide({ memoryBytes: 64_000_000n }).memoryMiB, 62);
   refused("PB5053", /0 bytes/, { memoryBytes: 0n });

@@ -189,6 +189,13 @@ function modelMissing(nic: GuestNic, device: string, machine: string): Fault {
 function decideCpu(request: HardwareRequest): CpuHardware {
   const count = (value: number | undefined) => (value === undefined || value === 0 ? 1 : value);
   const { model } = request.cpu ?? {};
+  // Behind a comma QEMU reads features.
+  if (model !== undefined && !/^[\w.-]*$/.test(model)) {
+    throw new Fault("PB5053", `"${model}" is no CPU model.`, {
+      cure: "Name one that `qemu-system-x86_64 -cpu help` lists, or leave the choice to the node.",
+      place: "spec.domain.cpu.model",
+    });
+  }
   const cpu = {
     model:
       model === undefined || model === "" || model === "host-model" || model === "host-passthrough"
