@@ -1,5 +1,5 @@
 import type { VmiSpec } from "../api/vmi.ts";
-import { decideHardware, type GuestHardware, type NicHardware } from "../guest/hardware.ts";
+import { decideHardware, guestPciAddress } from "../guest/hardware.ts";
 import { memoryOf, topologyOf, vcpusOf } from "../guest/topology.ts";
 import type { AddressFacts, PodFacts, RouteFacts } from "./facts.ts";
 import { renderTable } from "./nft.ts";
@@ -100,14 +100,15 @@ export function planVmi({ namespace, name, hostName, spec }: PlanRequest, facts:
     nics: nics.flatMap((nic) => {
       const guest = hardware.nics.find((candidate) => candidate.name === nic.name);
       const services = wiring.services.find((candidate) => candidate.nic === nic.name);
-      if (guest === undefined) return [];
+      const pci = guestPciAddress(hardware, nic.name);
+      if (guest === undefined || pci === undefined) return [];
       const { mac, model, mtu, queues } = guest;
       return [
         {
           name: nic.name,
           binding: nic.binding,
           podInterface: nic.podInterface,
-          guest: { mac, model, mtu, queues, pci: pciAddressOf(hardware, guest) },
+          guest: { mac, model, mtu, queues, pci },
           serve: {
             ...(services?.dhcp4 === undefined ? {} : { dhcp4: services.dhcp4 }),
             ...(services?.dhcp6 === undefined ? {} : { dhcp6: services.dhcp6 }),
@@ -121,23 +122,4 @@ export function planVmi({ namespace, name, hostName, spec }: PlanRequest, facts:
 
 function isGlobal(address: AddressFacts): boolean {
   return address.scope === "global" || address.scope === "site";
-}
-
-/**
- * Where the guest finds a NIC. Firmware numbers buses in the order of the root ports, and the bridge behind one takes
- * the number after its port's.
- */
-function pciAddressOf(hardware: GuestHardware, nic: NicHardware): string {
-  const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, "0");
-  const busNumber = new Map<string, number>([["pcie.0", 0]]);
-  let last = 0;
-  for (const port of hardware.ports) {
-    last += 1;
-    busNumber.set(port.id, last);
-    if (hardware.conventionalBridge?.place.bus === port.id) {
-      last += 1;
-      busNumber.set(hardware.conventionalBridge.id, last);
-    }
-  }
-  return `0000:${hex(busNumber.get(nic.place.bus) ?? 0, 2)}:${hex(nic.place.slot, 2)}.${nic.place.function}`;
 }
