@@ -57,10 +57,18 @@ export function isSound({ findings }: JudgedManifests): boolean {
   return !findings.some(({ severity }) => severity === "error");
 }
 
+/** Colours are for terminals, unless NO_COLOR says otherwise or the terminal has none. */
+export function isColoured(
+  to: { readonly isTTY?: boolean },
+  env: Readonly<Record<string, string | undefined>>,
+): boolean {
+  return to.isTTY === true && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb";
+}
+
 /** Prints findings with their source lines, coloured on a terminal; nothing where there are none. */
 export function printFindings({ findings, texts }: JudgedManifests, to: NodeJS.WriteStream): void {
   if (findings.length === 0) return;
-  const colour = to.isTTY === true && (process.env["NO_COLOR"] ?? "") === "";
+  const colour = isColoured(to, process.env);
   const sources = new Map(texts.map(({ file, text }) => [file, text]));
   for (const finding of findings) {
     const source = sources.get(finding.file);

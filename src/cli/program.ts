@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { Fault, isFault } from "../model/fault.ts";
+import { packageVersion } from "./package-files.ts";
 import type { SetupOptions } from "./setup.ts";
 
 /** Options that every command takes. */
@@ -8,16 +8,9 @@ export interface GlobalOptions {
   readonly dataDir: string;
 }
 
-/** The version in package.json, which lies two folders up both in the sources and in a package. */
-function version(): string {
-  const text = readFileSync(`${import.meta.dirname}/../../package.json`, "utf8");
-  const data: unknown = JSON.parse(text);
-  return typeof data === "object" && data !== null && "version" in data ? String(data.version) : "unknown";
-}
-
 /** `-o json` of the commands that report. */
-function outputOption(): Option {
-  return new Option("-o, --output <format>", "how to report").choices(["text", "json"]).default("text");
+function outputOption(...more: readonly string[]): Option {
+  return new Option("-o, --output <format>", "how to report").choices(["text", "json", ...more]).default("text");
 }
 
 /**
@@ -29,7 +22,7 @@ function build(ended: (code: number) => void): Command {
   const program = new Command("patchbay");
   program
     .description("Plugs virtual machines into networks: KubeVirt's manifests and kubectl on one Linux machine.")
-    .version(version(), "-V, --version", "print the version")
+    .version(packageVersion(), "-V, --version", "print the version")
     .addOption(
       new Option("--data-dir <folder>", "where the store, images, sockets and logs live")
         .env("PATCHBAY_DATA_DIR")
@@ -105,7 +98,7 @@ function addManifestCommands(program: Command, ended: (code: number) => void): v
     .option("--config <file>", "the KubeVirt resource, or the older ConfigMap, whose settings hold")
     .option("--cases <file>", "answer admission cases instead, one JSON line each")
     .option("--explain <code>", "print the page of a code, such as PB2020")
-    .addOption(outputOption())
+    .addOption(outputOption("sarif"))
     .addHelpText("after", "\nExit code: 0 when no finding is an error, 1 when one is, 2 on wrong usage.")
     .action(async (_options, command: Command) =>
       ended(await (await import("./validate.ts")).validate(command.optsWithGlobals())),

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { isFault } from "../model/fault.ts";
-import { isSound, judgeManifests } from "./judged-manifests.ts";
+import { isColoured, isSound, judgeManifests } from "./judged-manifests.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "patchbay-validate-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -88,4 +89,62 @@ test("folders are read, warnings do not fail, and what cannot be read is a fault
     () => judgeManifests([join(folder, "none.yaml")], undefined),
     (thrown) => isFault(thrown, "PB1000"),
   );
+});
+
+function patchbay(args: readonly string[], input = ""): { status: number | null; stdout: string; stderr: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(import.meta.dirname, "main.ts"), ...args], {
+    input,
+    encoding: "utf8",
+    env: { ...process.env, NO_COLOR: "" },
+  });
+  return { status, stdout, stderr };
+}
+
+test("a manifest on stdin is completed, and told of plainly in a pipe", () => {
+  const { status, stdout } = patchbay(["validate", "-f", "-"], "kind: VM\nspec: {domain: {devices: {}}}\n");
+  assert.equal(status, 0);
+  assert.ok(!stdout.includes("\u001b"));
+  const [first, place] = stdout.split("\n");
+  assert.equal(first, "warning PB1011: a document is only part of a VMI");
+  assert.equal(place, "  --> stdin:1:7");
+  assert.match(stdout, /^2 warnings$/m);
+  const broken = patchbay(["validate", "-f", "-"], "kind: VM\nspec: {domain: {devises: {}}}\n");
+  assert.equal(broken.status, 1);
+  assert.match(broken.stdout, /did you mean "devices"\?/);
+});
+
+test("findings as JSON, and as SARIF with a rule for each", () => {
+  const args = ["validate", "-f", written("three.yaml", VMI), "-o"];
+  const json = patchbay([...args, "json"]);
+  const { findings } = JSON.parse(json.stdout) as { readonly findings: readonly Record<string, unknown>[] };
+  assert.equal(json.status, 1);
+  assert.deepEqual(Object.keys(findings[0] ?? {}), [
+    "code",
+    "severity",
+    "path",
+    "file",
+    "line",
+    "column",
+    "message",
+    "expected",
+    "hint",
+  ]);
+  const sarif = patchbay([...args, "sarif"]);
+  assert.equal(sarif.status, 1);
+  const [run] = JSON.parse(sarif.stdout).runs;
+  const results: readonly Record<string, unknown>[] = run.results;
+  assert.deepEqual(
+    results.map(({ ruleId }) => ruleId),
+    findings.map(({ code }) => code),
+  );
+  for (const { id, help } of run.tool.driver.rules) assert.ok(help.markdown.startsWith(`# ${id}: `));
+  assert.equal(patchbay([...args, "xml"]).status, 2);
+});
+
+test("colours are for terminals that have them", () => {
+  assert.equal(isColoured({ isTTY: true }, { TERM: "xterm" }), true);
+  assert.equal(isColoured({ isTTY: true }, { NO_COLOR: "" }), true);
+  assert.equal(isColoured({ isTTY: true }, { NO_COLOR: "1" }), false);
+  assert.equal(isColoured({ isTTY: true }, { TERM: "dumb" }), false);
+  assert.equal(isColoured({}, { TERM: "xterm" }), false);
 });

@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import type { Code } from "../model/codes/codes.ts";
 import { Fault } from "../model/fault.ts";
+import { packageVersion, pageOf } from "./package-files.ts";
 
 /** Options of `patchbay validate`. */
 export interface ValidateOptions {
@@ -11,7 +11,7 @@ export interface ValidateOptions {
   readonly cases?: string;
   /** A code whose page is wanted. */
   readonly explain?: string;
-  readonly output?: "text" | "json";
+  readonly output?: "text" | "json" | "sarif";
 }
 
 /** Judges manifests or cases, or explains a code, and prints; answers the exit code. */
@@ -27,6 +27,10 @@ export async function validate(options: ValidateOptions): Promise<number> {
   if (options.output === "json") {
     const { findingJson } = await import("../model/manifest/finding.ts");
     process.stdout.write(`${JSON.stringify({ findings: judged.findings.map(findingJson) }, undefined, 2)}\n`);
+  } else if (options.output === "sarif") {
+    const { sarifLog } = await import("../model/manifest/sarif.ts");
+    const log = sarifLog(judged.findings, { version: packageVersion(), page: pageOf });
+    process.stdout.write(`${JSON.stringify(log, undefined, 2)}\n`);
   } else if (judged.findings.length > 0) printFindings(judged, process.stdout);
   else process.stdout.write("no findings\n");
   return isSound(judged) ? 0 : 1;
@@ -60,13 +64,17 @@ export async function explain(code: string): Promise<number> {
     import("../model/api/near-miss.ts"),
   ]);
   const wanted = code.toUpperCase();
-  if (!Object.hasOwn(codes, wanted)) {
+  if (!isCode(codes, wanted)) {
     const near = nearMiss(wanted, Object.keys(codes));
     process.stderr.write(
       `patchbay: there is no code "${code}".${near === undefined ? "" : ` Did you mean ${near}?`}\n`,
     );
     return 2;
   }
-  process.stdout.write(readFileSync(join(import.meta.dirname, "../../docs/findings", `${wanted}.md`), "utf8"));
+  process.stdout.write(pageOf(wanted));
   return 0;
+}
+
+function isCode(codes: Readonly<Record<Code, string>>, word: string): word is Code {
+  return Object.hasOwn(codes, word);
 }
