@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { isJsonObject } from "../../model/json.ts";
+import type { User } from "../setup/users.ts";
 import { writeWhole } from "../whole-file.ts";
 import { EXIT_PORT, INIT_REACHED, probeInitrd } from "./probe-init.ts";
-import { findQemuUser, type QemuUser } from "./process.ts";
+import { findQemuUser } from "./process.ts";
 import { qemuFacts, qemuPath } from "./qemu-facts.ts";
 
 /** What guests run on. */
@@ -64,7 +65,7 @@ async function probe(dataDir: string, kernel: string | undefined): Promise<Accel
 }
 
 /** QEMU's user, with the group of /dev/kvm where it needs that to open it; undefined where it cannot. */
-export function kvmUser(): QemuUser | undefined {
+export function kvmUser(): User | undefined {
   const user = findQemuUser();
   const device = fs.statSync(KVM, { throwIfNoEntry: false });
   if (device === undefined) return undefined;
@@ -81,7 +82,7 @@ export function kvmUser(): QemuUser | undefined {
 export function probeBoot(options: {
   readonly accel: "kvm" | "tcg";
   readonly kernel: string;
-  readonly user: QemuUser;
+  readonly user: User;
   /** Gets the initrd for a moment; QEMU's user can pass through it. */
   readonly workDir: string;
   readonly seconds: number;

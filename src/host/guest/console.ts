@@ -3,11 +3,10 @@ import { connect, type Socket } from "node:net";
 import { dirname } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { Fault } from "../../model/fault.ts";
-import { flock } from "../linux/libc.ts";
+import { flock, LOCK_EX, LOCK_NB } from "../linux/libc.ts";
 
 /** Ctrl-], as telnet and virsh have it. */
 const DETACH = 0x1d;
-const LOCK_EX_NB = 2 | 4;
 const CONNECT_MS = 5_000;
 
 /** Why a console session ended. */
@@ -147,7 +146,7 @@ function lockFolder(folder: string, socketPath: string): number {
       cause,
     });
   }
-  if (flock(fd, LOCK_EX_NB) === 0) return fd;
+  if (flock(fd, LOCK_EX | LOCK_NB) === 0) return fd;
   fs.closeSync(fd);
   throw new Fault("PB5061", "Somebody else is attached to the guest's serial console, which serves one at a time.", {
     cure: "Detach there with Ctrl-], then try again.",

@@ -2,18 +2,13 @@ import * as fs from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fault } from "../../model/fault.ts";
 import { qemuUser } from "../setup/needs.ts";
+import { findUser, type User } from "../setup/users.ts";
 
 /** A process that cannot be mistaken for a later one with the same number. */
 export interface ProcessId {
   readonly pid: number;
   /** Clock ticks from the machine's boot to the process's start: field 22 of proc_pid_stat(5). */
   readonly startTime: number;
-}
-
-/** What a QEMU runs as. */
-export interface QemuUser {
-  readonly uid: number;
-  readonly gid: number;
 }
 
 const POLL_MS = 10;
@@ -69,7 +64,7 @@ export interface FoundQemu extends ProcessId {
  * The QEMUs that run as `user`, found by their arguments: for the guest whose record was not written any more, because
  * the daemon died between the start and the record.
  */
-export function findQemus(user: QemuUser): FoundQemu[] {
+export function findQemus(user: User): FoundQemu[] {
   return fs.readdirSync("/proc").flatMap((entry): FoundQemu[] => {
     const pid = Number(entry);
     if (!Number.isSafeInteger(pid)) return [];
@@ -88,21 +83,19 @@ export function findQemus(user: QemuUser): FoundQemu[] {
 }
 
 /**
- * The user that QEMU runs as, from /etc/passwd.
+ * The user that QEMU runs as.
  *
  * @throws Fault PB5054
  */
-export function findQemuUser(name: string = qemuUser): QemuUser {
-  const line = fs
-    .readFileSync("/etc/passwd", "utf8")
-    .split("\n")
-    .find((entry) => entry.startsWith(`${name}:`));
-  const [, , uid, gid] = line?.split(":") ?? [];
-  if (uid === undefined || gid === undefined || !/^\d+$/.test(uid) || !/^\d+$/.test(gid) || Number(uid) === 0) {
-    throw new Fault("PB5054", `This machine has no user ${name}, which QEMU runs as.`, {
+export function findQemuUser(name: string = qemuUser): User {
+  const user = findUser(name);
+  if (user !== undefined && user.uid !== 0) return user;
+  throw new Fault(
+    "PB5054",
+    `This machine has no user ${name}${user === undefined ? "" : " without rights"}, which QEMU runs as.`,
+    {
       cure: "Run ./patchbay setup.",
       place: "/etc/passwd",
-    });
-  }
-  return { uid: Number(uid), gid: Number(gid) };
+    },
+  );
 }

@@ -4,19 +4,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Fault, isFault } from "../../model/fault.ts";
 import { isJsonObject } from "../../model/json.ts";
 import { within } from "../linux/netns.ts";
+import type { User } from "../setup/users.ts";
 import { kvmUser } from "./accelerator.ts";
 import { type GuestSpec, guestFiles, qemuCommandLine, startsPaused } from "./command-line.ts";
 import { lastWords } from "./guest-log.ts";
-import {
-  findQemus,
-  findQemuUser,
-  goneWithin,
-  isRunning,
-  kill,
-  type ProcessId,
-  type QemuUser,
-  startTimeOf,
-} from "./process.ts";
+import { findQemus, findQemuUser, goneWithin, isRunning, kill, type ProcessId, startTimeOf } from "./process.ts";
 import { qemuPath } from "./qemu-facts.ts";
 import { connectQmp, type Qmp } from "./qmp.ts";
 import { type ChildExit, type GuestRecord, type RunningGuest, runningGuest, unkillable } from "./running-guest.ts";
@@ -158,7 +150,7 @@ async function destroy(record: GuestRecord): Promise<void> {
 
 async function destroyIn(runDir: string): Promise<void> {
   const here = fs.existsSync(runDir) ? fs.realpathSync(runDir) : runDir;
-  let user: QemuUser;
+  let user: User;
   try {
     user = findQemuUser();
   } catch (thrown) {
@@ -201,7 +193,7 @@ async function firstConnection(path: string, exit: Promise<ChildExit>): Promise<
 }
 
 /** QEMU's own user; under KVM with the group that may open /dev/kvm. */
-function userFor(accel: "kvm" | "tcg"): QemuUser {
+function userFor(accel: "kvm" | "tcg"): User {
   return (accel === "kvm" ? kvmUser() : undefined) ?? findQemuUser();
 }
 
@@ -219,7 +211,7 @@ function childFds(fds: ReadonlyMap<string, readonly number[]>): { numbers: Map<s
 }
 
 /** A folder that only QEMU's user (and root) can enter. */
-function makeRunDir(runDir: string, user: QemuUser): void {
+function makeRunDir(runDir: string, user: User): void {
   fs.mkdirSync(runDir, { recursive: true, mode: 0o711 });
   fs.chmodSync(runDir, 0o700);
   fs.chownSync(runDir, user.uid, user.gid);

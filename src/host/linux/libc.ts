@@ -128,6 +128,9 @@ export const mount = libc<
 >("int mount(const char *source, const char *target, const char *type, ulong flags, const char *data)");
 /** umount2(2). */
 export const umount2 = libc<[target: string, flags: number], number>("int umount2(const char *target, int flags)");
+/** Operations of flock(2): an exclusive lock, and not to wait for it. */
+export const LOCK_EX = 2;
+export const LOCK_NB = 4;
 /** flock(2). */
 export const flock = libc<[fd: number, operation: number], number>("int flock(int fd, int operation)");
 /** ioctl(2) with a pointer argument. */

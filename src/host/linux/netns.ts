@@ -8,6 +8,7 @@ import {
   fileFault,
   flock,
   ioctl,
+  LOCK_EX,
   lastErrno,
   mount,
   SOCK_CLOEXEC,
@@ -25,7 +26,6 @@ const MS_BIND = 0x1000;
 const MS_REC = 0x4000;
 const MS_SHARED = 0x100000;
 const MNT_DETACH = 2;
-const LOCK_EX = 2;
 const NSFS_MAGIC = 0x6e736673;
 const HERE = "/proc/thread-self/ns/net";
 

@@ -1,7 +1,8 @@
-import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { type KernelFeature, probeKernel, type Sighting } from "./kernel.ts";
 import { findProgram, isStaticElf } from "./programs.ts";
+import { findUser } from "./users.ts";
 
 /** What is looked for: the thing itself, never the package that usually brings it. */
 export type Probe =
@@ -22,11 +23,9 @@ function found(where: string | undefined): Sighting {
   return where === undefined ? { state: "missing" } : { state: "found", where };
 }
 
-function findUser(name: string): Sighting {
-  const line = readFileSync("/etc/passwd", "utf8")
-    .split("\n")
-    .find((entry) => entry.startsWith(`${name}:`));
-  return line === undefined ? { state: "missing" } : { state: "found", where: `uid ${line.split(":")[2] ?? "?"}` };
+function findAccount(name: string): Sighting {
+  const user = findUser(name);
+  return user === undefined ? { state: "missing" } : { state: "found", where: `uid ${user.uid}` };
 }
 
 function findDevice(path: string): Sighting {
@@ -60,7 +59,7 @@ export function look(probe: Probe): Sighting {
     case "device":
       return findDevice(probe.path);
     case "user":
-      return findUser(probe.name);
+      return findAccount(probe.name);
     case "kernel":
       return probeKernel(probe.feature);
   }

@@ -1,12 +1,9 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, rmSync, statSync, writeSync } from "node:fs";
 import { Fault } from "../../model/fault.ts";
-import { flock } from "../linux/libc.ts";
+import { flock, LOCK_EX, LOCK_NB } from "../linux/libc.ts";
 
 /** The file whose lock a setup holds, and that says who it is. */
 const turnFile = "/run/patchbay-setup.pid";
-
-/** flock(2). */
-const LOCK_EX_NB = 2 | 4;
 
 /**
  * Lets one setup at a time change the machine; the answer ends the turn. The kernel ends it with the process, so what a
@@ -17,7 +14,7 @@ const LOCK_EX_NB = 2 | 4;
 export function takeTurn(file: string = turnFile): () => void {
   for (;;) {
     const fd = openSync(file, "a", 0o644);
-    if (flock(fd, LOCK_EX_NB) !== 0) {
+    if (flock(fd, LOCK_EX | LOCK_NB) !== 0) {
       closeSync(fd);
       const pid = readFileSync(file, "utf8").trim();
       throw new Fault(
