@@ -53,6 +53,8 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
   const closing = new AbortController();
   const live = new Map<string, LivePod>();
   const ended = new Map<string, GuestEnd>();
+  /** Pods whose guest's end was told: no other starts in them, however late the API's echo comes. */
+  const finished = new Set<string>();
   /** Steps that taking a pod over took, until the VMI is told. */
   const repaired = new Map<string, number>();
   const making = new Map<string, AbortController>();
@@ -70,7 +72,7 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
     queue.add(pod.metadata.uid);
   };
   const podOfVmi = (vmi: Vmi): void => {
-    for (const pod of byUid.values()) if (ownerOf(pod) === vmi.metadata.uid) queue.add(pod.metadata.uid);
+    for (const pod of byUid.values()) if (ownerVmi(pod)?.uid === vmi.metadata.uid) queue.add(pod.metadata.uid);
   };
 
   // Until both are known whole, an absent pod or VMI says nothing.
@@ -156,9 +158,11 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
       const end = ended.get(podUid);
       if (end !== undefined) {
         await report.ended(vmi, pod, end);
+        finished.add(podUid);
+      }
+      if (finished.has(podUid) || pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed") {
         return await forget(podUid, 0);
       }
-      if (pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed") return await forget(podUid, 0);
       if (vmi === undefined || vmi.metadata.deletionTimestamp !== undefined) return;
       await keep(vmi, pod, there ?? (await make(vmi, pod)));
       queue.after(podUid, VERIFY_MS);
@@ -211,8 +215,11 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
   }
 
   async function giveBack(podUid: string, pod: LauncherPod | undefined): Promise<void> {
+    const owner = parts.records.get(podUid)?.vmi ?? (pod === undefined ? undefined : ownerVmi(pod));
     await forget(podUid, pod?.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS);
+    if (owner !== undefined) await report.podDeleted(owner);
     if (pod !== undefined) await report.released(pod);
+    finished.delete(podUid);
   }
 
   async function forget(podUid: string, graceSeconds: number): Promise<void> {
@@ -224,8 +231,8 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
   }
 
   function vmiOf(pod: LauncherPod): Vmi | undefined {
-    const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true);
-    const vmi = owner === undefined ? undefined : vmis.get(owner.name, pod.metadata.namespace);
+    const owner = ownerVmi(pod);
+    const vmi = owner === undefined ? undefined : vmis.get(owner.name, owner.namespace);
     return vmi?.metadata.uid === owner?.uid ? vmi : undefined;
   }
 
@@ -244,8 +251,9 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
   };
 }
 
-function ownerOf(pod: LauncherPod): string | undefined {
-  return pod.metadata.ownerReferences?.find(({ controller }) => controller === true)?.uid;
+function ownerVmi(pod: LauncherPod): PodRecord["vmi"] | undefined {
+  const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true);
+  return owner === undefined ? undefined : { namespace: pod.metadata.namespace, name: owner.name, uid: owner.uid };
 }
 
 function describe(error: unknown): unknown {

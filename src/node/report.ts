@@ -34,6 +34,8 @@ export interface Reporter {
   mended(vmi: Vmi, steps: number): void;
   /** QEMU has ended. */
   ended(vmi: Vmi | undefined, pod: LauncherPod, end: GuestEnd): Promise<void>;
+  /** The pod is gone: where its VMI runs and is not being deleted, that was its end. */
+  podDeleted(owner: PodRecord["vmi"]): Promise<void>;
   /** Everything of the pod is given back: the object may go. */
   released(pod: LauncherPod): Promise<void>;
 }
@@ -42,6 +44,12 @@ export interface Reporter {
 export type GuestEnd =
   | { readonly how: "shutdown" }
   | { readonly how: "failure"; readonly code: string; readonly message: string };
+
+const POD_DELETED = {
+  how: "failure",
+  code: "PB6108",
+  message: "The VMI's pod was deleted, and its guest with it. Delete the VMI and apply it again.",
+} as const satisfies GuestEnd;
 
 /** What an exit of QEMU means for the VMI. */
 export function guestEnd(report: ExitReport): GuestEnd {
@@ -119,6 +127,20 @@ export function makeReporter(client: KubeClient, events: EventRecorder, node: No
         ),
         ...(failure === undefined ? {} : { reason: failure.code, message: failure.message }),
       }));
+    },
+    async podDeleted({ namespace, name, uid }) {
+      let vmi: Vmi;
+      try {
+        // Not from a cache: it may hear of the pod's deletion before that of the VMI.
+        vmi = await client.get<Vmi>(vmiResource, { namespace, name });
+      } catch (thrown) {
+        if (isApiError(thrown, "NotFound")) return;
+        throw thrown;
+      }
+      const { metadata, status } = vmi;
+      if (metadata.uid !== uid || metadata.deletionTimestamp !== undefined || status?.phase !== "Running") return;
+      await vmiStatus(vmi, guestEnded(POD_DELETED));
+      events.event(vmi, "Warning", POD_DELETED.code, POD_DELETED.message);
     },
     async released(pod) {
       const finalizers = (pod.metadata.finalizers ?? []).filter((finalizer) => finalizer !== NODE_FINALIZER);

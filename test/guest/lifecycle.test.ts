@@ -26,6 +26,7 @@ test("VMIs live, end in every way, and leave nothing", { timeout: 400_000 }, asy
   const steps: Readonly<Record<string, (quiet: Quiet) => Promise<void>>> = {
     "QEMU runs unprivileged in the pod; killed, it is Failed at once and its network is given back": killed,
     "asked to end by a signal, it is Failed with QEMU's last words": signalled,
+    "a VMI whose pod is deleted under it is Failed": podDeleted,
     "a VMI made again under its name at once is another one, which may power itself off": madeAgain,
     "a guest that hears its power button shuts down; one that does not is ended after the grace period": graceful,
     "a VMI may be deleted while it starts": early,
@@ -77,6 +78,16 @@ async function signalled(quiet: Quiet): Promise<void> {
   assert.match(await failure(quiet.host, "plain"), /^Failed PB6103 QEMU ended \(signal\).*terminating on signal 15/s);
   await givenBack(quiet.host, guest);
   await quiet.host.kubectlOk(["delete", "vmi", "plain"]);
+}
+
+async function podDeleted(quiet: Quiet): Promise<void> {
+  const { host } = quiet;
+  const guest = await started(quiet, guestManifest({ name: "plain" }));
+  await host.kubectlOk(["delete", "pod", "-l", "vm.kubevirt.io/name=plain"]);
+  assert.match(await failure(host, "plain"), /^Failed PB6108 /);
+  await givenBack(host, guest);
+  assert.match(await events(host, "plain"), /PB6108/);
+  await host.kubectlOk(["delete", "vmi", "plain"]);
 }
 
 async function madeAgain(quiet: Quiet): Promise<void> {
