@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../../model/fault.ts";
+import { nearMiss } from "../../model/near-miss.ts";
 
 /** Where plugins are looked for: Debian's folder and the one that most CNI projects install to. */
 export const DEFAULT_BIN_DIRS: readonly string[] = ["/usr/lib/cni", "/opt/cni/bin"];
@@ -36,7 +37,7 @@ export function findPlugin(type: string, binDirs: readonly string[] = DEFAULT_BI
       data: { plugin: type },
     });
   }
-  const near = PACKAGED.has(type) ? undefined : nearMiss(type, binDirs);
+  const near = PACKAGED.has(type) ? undefined : nearMiss(type, [...binDirs.flatMap(entries), ...PACKAGED]);
   const where =
     binDirs.length === 1 ? `not in the folder ${binDirs[0]}` : `in none of the folders ${binDirs.join(", ")}`;
   throw new Fault("PB3006", `The CNI plugin "${type}" is ${where}.`, {
@@ -54,33 +55,10 @@ function cureOf(type: string, near: string | undefined, binDirs: readonly string
   return `${meant} its binary there, or name its folder with --cni-bin-dir.`;
 }
 
-/** The installed or packaged plugin whose name is at most two edits away. */
-function nearMiss(type: string, binDirs: readonly string[]): string | undefined {
-  const names = new Set([...PACKAGED, ...binDirs.flatMap(entries)]);
-  const near = [...names].map((name) => ({ name, distance: edits(name, type) }));
-  near.sort((one, other) => one.distance - other.distance || one.name.localeCompare(other.name));
-  const [best] = near;
-  return best !== undefined && best.distance <= 2 && best.distance < type.length ? best.name : undefined;
-}
-
 function entries(dir: string): string[] {
   try {
     return readdirSync(dir);
   } catch {
     return [];
   }
-}
-
-/** Levenshtein distance. */
-function edits(one: string, other: string): number {
-  let row = Array.from({ length: other.length + 1 }, (_, index) => index);
-  for (const [i, letter] of [...one].entries()) {
-    const next = [i + 1];
-    for (let j = 0; j < other.length; j += 1) {
-      const swap = (row[j] ?? 0) + (other[j] === letter ? 0 : 1);
-      next.push(Math.min(swap, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row.at(-1) ?? 0;
 }

@@ -1,6 +1,6 @@
 import { isJsonObject } from "../json.ts";
+import { nearMiss } from "../near-miss.ts";
 import { type FieldPath, fieldPath } from "./field-path.ts";
-import { nearMiss } from "./near-miss.ts";
 import type { JsonSchema } from "./resource.ts";
 
 /** Something in a value that its schema does not take. */

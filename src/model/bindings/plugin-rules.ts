@@ -1,5 +1,5 @@
-import { nearMiss } from "../api/near-miss.ts";
 import { object, text } from "../api/schema.ts";
+import { nearMiss } from "../near-miss.ts";
 import type { Problem } from "../rules/problem.ts";
 import { type Nic, nicProblem } from "../rules/subject.ts";
 import type { BindingRules } from "./binding-rules.ts";

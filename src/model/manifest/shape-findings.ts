@@ -1,7 +1,7 @@
 import { definitionOf, definitions } from "../api/kinds.ts";
-import { nearMiss } from "../api/near-miss.ts";
 import type { ResourceDefinition } from "../api/resource.ts";
 import { checkShape, type ShapeProblem } from "../api/shape.ts";
+import { nearMiss } from "../near-miss.ts";
 import { type Finding, findingAt } from "./finding.ts";
 import type { ManifestDocument } from "./read.ts";
 

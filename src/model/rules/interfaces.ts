@@ -1,5 +1,5 @@
 import { parseHardwareAddress } from "../addresses/mac.ts";
-import { nearMiss } from "../api/near-miss.ts";
+import { nearMiss } from "../near-miss.ts";
 import type { Problem } from "./problem.ts";
 import { interfacePath, interfacesOf, type Nic, nicProblem, problemAt, type Subject } from "./subject.ts";
 

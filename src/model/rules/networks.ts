@@ -1,4 +1,4 @@
-import { nearMiss } from "../api/near-miss.ts";
+import { nearMiss } from "../near-miss.ts";
 import { networkPath, placedNetworks } from "../networks/network-rules.ts";
 import { networkRules } from "../networks/rules-registry.ts";
 import type { Problem } from "./problem.ts";
