@@ -23,25 +23,27 @@ export interface JudgedManifests {
  */
 export function judgeManifests(files: readonly string[], config: string | undefined): JudgedManifests {
   const texts = manifestTexts(files);
-  const read = readAll(texts);
-  if (read.every(({ documents, findings }) => documents.length === 0 && findings.length === 0)) {
-    throw new Fault(
-      "PB1000",
-      `There is no manifest in ${texts.map(({ file }) => file).join(", ") || "the folders named"}.`,
-      {
-        cure: "Name files that hold at least one resource.",
-      },
-    );
+  const judged = judgeTexts(texts, config === undefined ? undefined : manifestTexts([config]));
+  const names = new Set(texts.map(({ file }) => file));
+  if (judged.documents.length === 0 && !judged.findings.some(({ file }) => names.has(file))) {
+    throw new Fault("PB1000", `There is no manifest in ${[...names].join(", ") || "the folders named"}.`, {
+      cure: "Name files that hold at least one resource.",
+    });
   }
+  return judged;
+}
+
+/** The same for texts; `configTexts` hold the configuration in place of that among the texts themselves. */
+export function judgeTexts(texts: readonly ManifestText[], configTexts?: readonly ManifestText[]): JudgedManifests {
+  const read = readAll(texts);
   const given = completeManifests(read.flatMap((manifests) => manifests.documents));
-  const configTexts = config === undefined ? [] : manifestTexts([config]);
-  const configRead = readAll(configTexts);
+  const configRead = readAll(configTexts ?? []);
   const configGiven = completeManifests(configRead.flatMap((manifests) => manifests.documents));
-  const { configuration, findings } = configurationAmong((config === undefined ? given : configGiven).documents);
+  const { configuration, findings } = configurationAmong((configTexts === undefined ? given : configGiven).documents);
   return {
     documents: given.documents,
     configuration,
-    texts: [...texts, ...configTexts],
+    texts: [...texts, ...(configTexts ?? [])],
     findings: [
       ...[...read, ...configRead].flatMap((manifests) => manifests.findings),
       ...given.findings,

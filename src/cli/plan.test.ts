@@ -1,0 +1,309 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { codes } from "../model/codes/codes.ts";
+import { isFault } from "../model/fault.ts";
+import { planVmi } from "../model/wiring/plan.ts";
+import { typicalFacts } from "../model/wiring/typical-facts.ts";
+import { isSound, judgeTexts } from "./judged-manifests.ts";
+import { plansOf } from "./plan.ts";
+
+/** Most manifests say nothing unusual at any one place; else hardly one in a hundred were accepted. */
+function rarely(unusual: fc.Arbitrary<object>): fc.Arbitrary<object> {
+  return fc.oneof({ weight: 5, arbitrary: fc.constant({}) }, { weight: 1, arbitrary: unusual });
+}
+
+const cidr = fc.constantFrom(
+  "10.0.2.0/24",
+  "10.0.2.0/30",
+  "10.0.2.0/31",
+  "192.0.2.7/0",
+  "10.11.12.0/8",
+  "10.0.2.0",
+  "",
+  "fd00::/64",
+);
+const cidr6 = fc.constantFrom(
+  "fd10:0:2::/120",
+  "fd10:0:2::/126",
+  "fd10:0:2::/127",
+  "2001:db8::5/48",
+  "::/0",
+  "10.0.0.0/8",
+  "",
+);
+
+const port = fc.record(
+  {
+    port: fc.constantFrom(1, 80, 443, 65_535, 65_536, 0),
+    protocol: fc.constantFrom("TCP", "UDP", "SCTP", "tcp"),
+    name: fc.constantFrom("http", "dns", "1", "-"),
+  },
+  { requiredKeys: ["port"] },
+);
+
+const details = fc.record(
+  {
+    model: fc.constantFrom("virtio", "e1000", "e1000e", "igb", "ne2k_pci", "pcnet", "rtl8139", "vmxnet3"),
+    macAddress: fc.constantFrom("52:54:00:12:34:56", "52-54-00-12-34-57", "5254.0012.3458", "02:00:00:00:00:00", "ff"),
+    ports: fc.array(port, { maxLength: 3 }),
+    portRanges: fc.constantFrom([], [{ protocol: "TCP", start: 1, end: 9 }]),
+    bootOrder: fc.constantFrom(1, 2, 0),
+    pciAddress: fc.constantFrom("0000:03:00.0", "0000:81:00.1", "0000:00:02.0", "0000:00:1f.2", "0000:ff:1f.7", "1"),
+    acpiIndex: fc.constantFrom(1, 16_383, 16_384, -1),
+    state: fc.constantFrom("up", "down", "absent", ""),
+    dhcpOptions: fc.record(
+      {
+        bootFileName: fc.constantFrom("a", "b".repeat(300)),
+        tftpServerName: fc.constantFrom("t", ""),
+        ntpServers: fc.constantFrom(
+          ["192.0.2.1"],
+          ["::1"],
+          Array.from({ length: 70 }, () => "192.0.2.1"),
+        ),
+        privateOptions: fc.constantFrom([{ option: 224, value: "v".repeat(300) }], [{ option: 1, value: "" }]),
+      },
+      { requiredKeys: [] },
+    ),
+  },
+  { requiredKeys: [] },
+);
+
+interface Nic {
+  readonly iface: object;
+  readonly net: object;
+}
+
+const podNetwork = rarely(fc.record({ vmNetworkCIDR: cidr, vmIPv6NetworkCIDR: cidr6 }, { requiredKeys: [] })).map(
+  (pod): object => ({ pod }),
+);
+const secondary = fc.constantFrom<object>({ multus: { networkName: "lan" } }, { multus: { networkName: "yard" } });
+const anyNetwork = fc.oneof(
+  podNetwork,
+  secondary,
+  fc.constantFrom<object>(
+    { multus: { networkName: "lan", default: true } },
+    { genie: { networkName: "flannel" } },
+    { resourceClaim: { claimName: "c", requestName: "r" } },
+    {},
+  ),
+);
+
+const onPod = fc.constantFrom<object>({ masquerade: {} }, { bridge: {} }, { slirp: {} }, { passt: {} });
+const onSecondary = fc.constantFrom<object>({ bridge: {} }, { sriov: {} }, { macvtap: {} });
+const anyBinding = fc.oneof(
+  onPod,
+  onSecondary,
+  fc.constantFrom<object>({ passtBinding: {} }, { binding: { name: "tap" } }, { masquerade: {}, bridge: {} }, {}),
+);
+
+function nicOf(binding: fc.Arbitrary<object>, network: fc.Arbitrary<object>): fc.Arbitrary<Nic> {
+  return fc
+    .tuple(binding, network, rarely(details))
+    .map(([bound, net, more]) => ({ iface: { ...bound, ...more }, net }));
+}
+
+const anyNic = nicOf(anyBinding, anyNetwork);
+const primaryNic = nicOf(onPod, podNetwork);
+const secondaryNic = nicOf(onSecondary, secondary);
+
+/** NICs as people combine them, and now and then any. */
+function nics(most: number): fc.Arbitrary<readonly Nic[]> {
+  return fc.oneof(
+    {
+      weight: 3,
+      arbitrary: fc
+        .tuple(primaryNic, fc.array(secondaryNic, { maxLength: most - 1 }))
+        .map(([first, more]): readonly Nic[] => [first, ...more]),
+    },
+    { weight: 1, arbitrary: fc.array(anyNic, { maxLength: most }) },
+  );
+}
+
+const machine = fc.record(
+  {
+    cpu: fc.constantFrom<object>(
+      { cores: 4 },
+      { sockets: 2, threads: 2 },
+      { cores: 300 },
+      { cores: 100_000 },
+      { model: "a,b" },
+    ),
+    memory: fc.constantFrom<object>(
+      { guest: "64Mi" },
+      { guest: "1" },
+      { guest: "8Ei" },
+      { guest: "1.5m" },
+      { hugepages: {} },
+    ),
+    resources: fc.constantFrom<object>({ requests: { memory: "64Mi" } }, { limits: { cpu: "1500m", memory: "1Gi" } }),
+    machine: fc.constantFrom<object>({ type: "" }, { type: "q35" }, { type: "pc-q35-9.9" }, { type: "i440fx" }),
+  },
+  { requiredKeys: [] },
+);
+
+const around = fc.record(
+  {
+    hostname: fc.constantFrom("h", "H", ""),
+    subdomain: fc.constantFrom("s.t", "-"),
+    dnsPolicy: fc.constantFrom("None", "Default", "x"),
+  },
+  { requiredKeys: [] },
+);
+
+const devices = fc.record(
+  {
+    networkInterfaceMultiqueue: fc.boolean(),
+    autoattachPodInterface: fc.boolean(),
+    useVirtioTransitional: fc.boolean(),
+  },
+  { requiredKeys: [] },
+);
+
+/** A VMI or VM with these NICs. */
+function manifest(given: fc.Arbitrary<readonly Nic[]>): fc.Arbitrary<object> {
+  return fc
+    .record({
+      list: given,
+      domain: rarely(machine),
+      more: rarely(around),
+      plugged: rarely(devices),
+      oneName: fc.integer({ min: 0, max: 19 }).map((number) => number === 0),
+      isTemplate: fc.boolean(),
+    })
+    .map(({ list, domain, more, plugged, oneName, isTemplate }) => {
+      const name = (index: number): string => (oneName ? "nic" : `nic${index}`);
+      const spec = {
+        ...more,
+        domain: {
+          resources: { requests: { memory: "64Mi" } },
+          ...domain,
+          devices: { ...plugged, interfaces: list.map(({ iface }, index) => ({ name: name(index), ...iface })) },
+        },
+        networks: list.map(({ net }, index) => ({ name: name(index), ...net })),
+      };
+      const metadata = { name: "guest" };
+      const apiVersion = "kubevirt.io/v1";
+      return isTemplate
+        ? { apiVersion, kind: "VirtualMachine", metadata, spec: { runStrategy: "Always", template: { spec } } }
+        : { apiVersion, kind: "VirtualMachineInstance", metadata, spec };
+    });
+}
+
+const gates = ["Macvtap", "Passt", "PasstBinding", "NetworkBindingPlugins", "PortRangesSpec", "NetworkDevicesWithDRA"];
+const permitted = JSON.stringify({
+  apiVersion: "kubevirt.io/v1",
+  kind: "KubeVirt",
+  metadata: { name: "kubevirt" },
+  spec: {
+    configuration: {
+      developerConfiguration: { featureGates: gates },
+      network: { permitSlirpInterface: true, binding: { tap: { domainAttachmentType: "tap" } } },
+    },
+  },
+});
+
+type Outcome = { readonly refused: readonly string[] } | { readonly fault: string } | { readonly nics: number };
+
+/** What becomes of a manifest; anything thrown that has no code is a defect. */
+function outcomeOf(object: object, config?: string): Outcome {
+  const judged = judgeTexts(
+    [{ file: "a.json", text: JSON.stringify(object) }],
+    config === undefined ? undefined : [{ file: "config.json", text: config }],
+  );
+  if (!isSound(judged)) {
+    return { refused: judged.findings.flatMap(({ code, severity }) => (severity === "error" ? [code] : [])) };
+  }
+  try {
+    const [plan, ...more] = plansOf(judged);
+    assert.ok(plan !== undefined && more.length === 0);
+    for (const { guest } of plan.nics) {
+      assert.match(guest.mac, /^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$/);
+      assert.match(guest.pci, /^[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/);
+      assert.ok(guest.mtu >= 1280 && guest.queues >= 1 && guest.queues <= 256);
+    }
+    const slots = plan.nics.map(({ guest }) => guest.pci);
+    assert.equal(new Set(slots).size, slots.length, "two NICs at one PCI address");
+    return { nics: plan.nics.length };
+  } catch (thrown) {
+    if (!isFault(thrown)) throw thrown;
+    assert.ok(Object.hasOwn(codes, thrown.code));
+    assert.notEqual(thrown.message, "");
+    return { fault: thrown.code };
+  }
+}
+
+test("what validate accepts plan plans, or refuses with a code", () => {
+  const seen = new Map<string, number>();
+  fc.assert(
+    fc.property(manifest(nics(4)), fc.boolean(), (object, open) => {
+      const outcome = outcomeOf(object, open ? permitted : undefined);
+      const kind = "refused" in outcome ? "refused" : "fault" in outcome ? outcome.fault : "planned";
+      seen.set(kind, (seen.get(kind) ?? 0) + 1);
+    }),
+    { numRuns: 1500 },
+  );
+  for (const kind of ["refused", "planned", "PB4020", "PB4021"])
+    assert.ok((seen.get(kind) ?? 0) >= 10, `${kind} hardly comes up`);
+});
+
+test("two NICs merge, or are refused with a code", () => {
+  fc.assert(
+    fc.property(
+      manifest(
+        fc.oneof(fc.tuple(primaryNic, secondaryNic), fc.tuple(primaryNic, primaryNic), fc.tuple(anyNic, anyNic)),
+      ),
+      (object) => {
+        const outcome = outcomeOf(object, permitted);
+        if ("nics" in outcome) assert.ok(outcome.nics <= 2);
+        else if ("refused" in outcome) assert.ok(outcome.refused.length > 0);
+      },
+    ),
+    { numRuns: 1000 },
+  );
+});
+
+test("two NICs that want the same link of the pod are refused by the merge", () => {
+  // The rules allow one pod network only (PB2003), so that no manifest comes this far.
+  const spec = {
+    domain: {
+      devices: {
+        interfaces: [
+          { name: "a", masquerade: {} },
+          { name: "b", masquerade: {} },
+        ],
+      },
+    },
+    networks: [
+      { name: "a", pod: {} },
+      { name: "b", pod: {} },
+    ],
+  };
+  assert.throws(
+    () => planVmi({ namespace: "default", name: "guest", hostName: "guest", spec }, typicalFacts),
+    (thrown) => isFault(thrown, "PB4001") && thrown.data["first"] === "a" && thrown.data["second"] === "b",
+  );
+});
+
+test("a template without a name of its own is planned under the one that it begins with", () => {
+  const vm = {
+    apiVersion: "kubevirt.io/v1",
+    kind: "VirtualMachine",
+    metadata: { generateName: "web-" },
+    spec: {
+      runStrategy: "Always",
+      template: { spec: { domain: { devices: { autoattachPodInterface: false }, memory: { guest: "64Mi" } } } },
+    },
+  };
+  const plan = (object: object) => plansOf(judgeTexts([{ file: "a.json", text: JSON.stringify(object) }]));
+  assert.deepEqual(
+    plan(vm).map(({ vmi, nics }) => [vmi, nics]),
+    [[{ namespace: "default", name: "web-xxxxx" }, []]],
+  );
+  const { memory: _, ...domain } = vm.spec.template.spec.domain;
+  const template = { spec: { domain } };
+  assert.throws(
+    () => plan({ ...vm, spec: { ...vm.spec, template } }),
+    (thrown) => isFault(thrown, "PB2401"),
+  );
+});
