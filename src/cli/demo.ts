@@ -32,13 +32,14 @@ export async function demo(options: UpOptions): Promise<number> {
   say("what the machine lacks");
   if ((await setup({})) !== 0) return 1;
   const imageDir = options.imageDir ?? IMAGES;
-  const images = await openImageStore(imageDir);
+  const onProgress = (line: string): void => void process.stderr.write(`  ${line}\n`);
+  const images = await openImageStore(imageDir, { onWait: onProgress });
   if ((await images.resolve(GUEST_IMAGE)) === undefined) {
     say(`the test guest, once, into ${imageDir}`);
     await buildGuest({
       store: images,
       cacheDir: join(imageDir, "..", "packages"),
-      onProgress: (line) => process.stderr.write(`  ${line}\n`),
+      onProgress,
     });
   }
   const dataDir = await mkdtemp(join(tmpdir(), "patchbay-demo-"));

@@ -1,5 +1,8 @@
-import { buildGuest } from "../host/images/build-guest.ts";
-import { openImageStore } from "../host/images/store.ts";
+import { buildGuest, GUEST_IMAGE } from "../host/images/build-guest.ts";
+import { pullImage } from "../host/images/pull.ts";
+import { type Image, type ImageStore, openImageStore } from "../host/images/store.ts";
+import { requireNeeds } from "../host/setup/check.ts";
+import { interruptible } from "./interruptible.ts";
 import { dataPaths } from "./paths.ts";
 
 /** Options of every `patchbay image` command. */
@@ -9,57 +12,79 @@ export interface ImageOptions {
   readonly output?: "text" | "json";
 }
 
-function folders({ dataDir, imageDir }: ImageOptions): { readonly images: string; readonly cache: string } {
-  const paths = dataPaths(dataDir);
-  return imageDir === undefined ? paths : { images: imageDir, cache: `${imageDir}/../cache` };
-}
-
+/** What is waited for and how far it came, on stderr. */
 function tell(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
+function storeOf({ dataDir, imageDir }: ImageOptions): Promise<ImageStore> {
+  return openImageStore(imageDir ?? dataPaths(dataDir).images, { onWait: tell });
+}
+
+function report({ output }: ImageOptions, image: Image): void {
+  process.stdout.write(output === "json" ? `${JSON.stringify(image)}\n` : `${image.name} ${image.digest}\n`);
+}
+
 /** Builds the test guest. */
 export async function imageBuildGuest(options: ImageOptions): Promise<number> {
-  const { images, cache } = folders(options);
-  const digest = await buildGuest({ store: await openImageStore(images), cacheDir: cache, onProgress: tell });
-  process.stdout.write(
-    options.output === "json"
-      ? `${JSON.stringify({ name: "patchbay/guest:latest", digest })}\n`
-      : `patchbay/guest:latest ${digest}\n`,
-  );
+  requireNeeds("image build-guest");
+  const { cache } = dataPaths(options.dataDir);
+  const store = await storeOf(options);
+  await interruptible((signal) => buildGuest({ store, cacheDir: cache, onProgress: tell, signal }));
+  const image = await store.resolve(GUEST_IMAGE);
+  if (image !== undefined) report(options, image);
+  return 0;
+}
+
+/** Brings an image from its registry. */
+export async function imagePull(name: string, options: ImageOptions): Promise<number> {
+  requireNeeds("image pull");
+  const store = await storeOf(options);
+  report(options, await interruptible((signal) => pullImage(store, name, { onProgress: tell, signal })));
   return 0;
 }
 
 /** Lists the store. */
 export async function imageList(options: ImageOptions): Promise<number> {
-  const list = await (await openImageStore(folders(options).images)).list();
+  const list = await (await storeOf(options)).list();
   if (options.output === "json") process.stdout.write(`${JSON.stringify(list, undefined, 2)}\n`);
   else {
-    const width = Math.max(5, ...list.map(({ name }) => name.length));
-    process.stdout.write(`${"IMAGE".padEnd(width)}  DIGEST        MIB\n`);
-    for (const { name, digest, size } of list) {
-      process.stdout.write(`${name.padEnd(width)}  ${digest.slice(7, 19)}  ${(size / 2 ** 20).toFixed(1)}\n`);
+    const rows = [["IMAGE", "DIGEST", "SIZE"], ...list.map(row)];
+    const width = (column: number): number => Math.max(...rows.map((cells) => cells[column]?.length ?? 0));
+    for (const [name = "", digest = "", size = ""] of rows) {
+      process.stdout.write(`${name.padEnd(width(0))}  ${digest.padEnd(width(1))}  ${size.padStart(width(2))}\n`);
     }
   }
   return 0;
 }
 
+function row({ name, digest, size }: Image): readonly string[] {
+  return [name, digest.slice("sha256:".length, "sha256:".length + 12), humanSize(size)];
+}
+
+/** Bytes as people read them: `812 B`, `3.4 KiB`, `57.1 MiB`. */
+export function humanSize(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let [value, unit] = [bytes, 0];
+  while (value >= 1023.95 && unit < units.length - 1) [value, unit] = [value / 1024, unit + 1];
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
 /** Takes an image from an archive or folder. */
 export async function imageImport(name: string, path: string, options: ImageOptions): Promise<number> {
-  const image = await (await openImageStore(folders(options).images)).importArchive(name, path);
-  process.stdout.write(options.output === "json" ? `${JSON.stringify(image)}\n` : `${image.name} ${image.digest}\n`);
+  const store = await storeOf(options);
+  report(options, await interruptible((signal) => store.importArchive(name, path, signal)));
   return 0;
 }
 
 /** Gives an image another name. */
 export async function imageTag(name: string, other: string, options: ImageOptions): Promise<number> {
-  const image = await (await openImageStore(folders(options).images)).tag(name, other);
-  process.stdout.write(options.output === "json" ? `${JSON.stringify(image)}\n` : `${image.name} ${image.digest}\n`);
+  report(options, await (await storeOf(options)).tag(name, other));
   return 0;
 }
 
 /** Removes a name. */
 export async function imageRemove(name: string, options: ImageOptions): Promise<number> {
-  await (await openImageStore(folders(options).images)).remove(name);
+  report(options, await (await storeOf(options)).remove(name));
   return 0;
 }

@@ -124,9 +124,17 @@ function addImageCommands(program: Command, ended: (code: number) => void): void
     async (_options, command: Command) =>
       ended(await (await import("./image.ts")).imageBuildGuest(command.optsWithGlobals())),
   );
-  add("ls", "list the images").action(async (_options, command: Command) =>
+  add("ls", "list the images: name, digest, and size as they are stored").action(async (_options, command: Command) =>
     ended(await (await import("./image.ts")).imageList(command.optsWithGlobals())),
   );
+  add("pull <name>", "bring an image from its registry, with skopeo and its credentials")
+    .addHelpText(
+      "after",
+      "\nA NAME without a registry is one of Docker Hub: debian is docker.io/library/debian:latest.",
+    )
+    .action(async (name: string, _options, command: Command) =>
+      ended(await (await import("./image.ts")).imagePull(name, command.optsWithGlobals())),
+    );
   add("import <name> <path>", "take an image from an OCI layout, an OCI archive or a Docker archive").action(
     async (name: string, path: string, _options, command: Command) =>
       ended(await (await import("./image.ts")).imageImport(name, path, command.optsWithGlobals())),
@@ -135,7 +143,7 @@ function addImageCommands(program: Command, ended: (code: number) => void): void
     async (name: string, other: string, _options, command: Command) =>
       ended(await (await import("./image.ts")).imageTag(name, other, command.optsWithGlobals())),
   );
-  add("rm <name>", "remove a name, and with the last one the image").action(
+  add("rm <name>", "remove a name, and with the last one the image; guests that run keep their disks").action(
     async (name: string, _options, command: Command) =>
       ended(await (await import("./image.ts")).imageRemove(name, command.optsWithGlobals())),
   );

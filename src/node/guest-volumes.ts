@@ -1,7 +1,8 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { GuestDisk } from "../host/guest/command-line.ts";
-import { type ImageStore, noImage } from "../host/images/store.ts";
+import { noImage } from "../host/images/image-faults.ts";
+import type { ImageStore } from "../host/images/store.ts";
 import { cloudInitDisk, containerDisk, kernelBoot, placeFile } from "../host/images/volumes.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance, VmiSpec } from "../model/api/vmi.ts";

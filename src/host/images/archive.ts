@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { lstat, mkdtemp, open, readFile, realpath, rm, stat } from "node:fs/promises";
 import { join, sep } from "node:path";
@@ -9,6 +8,7 @@ import {
   type Descriptor,
   isIndexType,
   json,
+  layerPacking,
   type Manifest,
   mediaTypes,
   member,
@@ -16,8 +16,24 @@ import {
   parseManifest,
   REF_NAME,
 } from "./oci.ts";
-import { type ImageReference, isDigest, parseReference, taggedName } from "./reference.ts";
+import { digestOf, type ImageDigest, type ImageReference, isDigest, parseReference, taggedName } from "./reference.ts";
 import { runProgram } from "./run-program.ts";
+
+/** What was copied out of an archive. */
+export interface Imported {
+  readonly manifest: Descriptor;
+  /** The multi-platform image that the manifest was taken from, where it was. */
+  readonly index?: ImageDigest;
+}
+
+/** Where images come from and go to. */
+interface Import {
+  readonly blobs: Blobs;
+  /** A folder of the store for what is unpacked. */
+  readonly scratch: string;
+  /** Ends it; its reason is thrown. */
+  readonly signal: AbortSignal | undefined;
+}
 
 /**
  * Copies one image's blobs out of an OCI layout (folder or tar) or a `docker save` tar, every digest verified.
@@ -25,47 +41,46 @@ import { runProgram } from "./run-program.ts";
  * Where it holds several images, the one of this name is taken; of a multi-platform image, linux/amd64. Nothing names the
  * blobs afterwards: that is the caller's. Fails with PB5002.
  */
-export async function importBlobs(
-  blobs: Blobs,
-  archive: string,
-  wanted: ImageReference,
-  scratch: string,
-): Promise<Descriptor> {
+export async function importBlobs(to: Import, archive: string, wanted: ImageReference): Promise<Imported> {
   const found = await stat(archive).catch((cause: unknown) => {
     throw new Fault("PB5002", `There is no archive ${archive}.`, { cure: "Correct the path.", place: archive, cause });
   });
-  if (found.isDirectory()) return importFolder(blobs, archive, archive, wanted);
-  const folder = await mkdtemp(join(scratch, "archive-"));
+  if (found.isDirectory()) return importFolder(to, archive, archive, wanted);
+  const folder = await mkdtemp(join(to.scratch, "archive-"));
   try {
-    await runProgram("tar", ["--extract", "--no-same-owner", "--file", archive, "--directory", folder]).catch(
-      unreadable(archive),
-    );
-    return await importFolder(blobs, folder, archive, wanted);
+    const { signal } = to;
+    const unpack = ["--extract", "--no-same-owner", "--file", archive, "--directory", folder];
+    await runProgram("tar", unpack, signal === undefined ? {} : { signal }).catch((thrown: unknown) => {
+      signal?.throwIfAborted();
+      throw unreadable(archive, thrown);
+    });
+    return await importFolder(to, folder, archive, wanted);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-function unreadable(archive: string): (thrown: unknown) => never {
-  return (thrown) => {
-    if (!isFault(thrown, "PB5005") || thrown.data["program"] !== "tar" || thrown.message.includes("is not on"))
-      throw thrown;
-    throw new Fault("PB5002", `${archive} is not a tar archive that can be read: ${thrown.message}`, {
-      cure: "Give an OCI layout, an OCI archive or what `docker save` writes.",
-      place: archive,
-      cause: thrown,
-    });
-  };
+function unreadable(archive: string, thrown: unknown): unknown {
+  if (!isFault(thrown, "PB5005") || thrown.data["program"] !== "tar" || thrown.message.includes("is not on"))
+    return thrown;
+  return new Fault("PB5002", `${archive} is not a tar archive that can be read: ${thrown.message}`, {
+    cure: "Give an OCI layout, an OCI archive or what `docker save` writes.",
+    place: archive,
+    cause: thrown,
+  });
 }
 
-async function importFolder(
-  blobs: Blobs,
-  folder: string,
-  archive: string,
-  wanted: ImageReference,
-): Promise<Descriptor> {
-  if (await isThere(join(folder, "oci-layout"))) return importLayout(blobs, folder, archive, wanted);
-  if (await isThere(join(folder, "manifest.json"))) return importDocker(blobs, folder, archive, wanted);
+/** A file of an archive, until the import is called off. */
+async function* fileBytes(path: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) {
+    signal?.throwIfAborted();
+    yield chunk;
+  }
+}
+
+async function importFolder(to: Import, folder: string, archive: string, wanted: ImageReference): Promise<Imported> {
+  if (await isThere(join(folder, "oci-layout"))) return importLayout(to, folder, archive, wanted);
+  if (await isThere(join(folder, "manifest.json"))) return importDocker(to, folder, archive, wanted);
   throw new Fault("PB5002", `${archive} is neither an OCI layout nor a Docker archive.`, {
     cure: "Write one with `skopeo copy docker://NAME oci-archive:FILE` or `docker save NAME -o FILE`.",
     place: archive,
@@ -77,33 +92,38 @@ async function isThere(path: string): Promise<boolean> {
 }
 
 async function importLayout(
-  blobs: Blobs,
+  { blobs, signal }: Import,
   folder: string,
   archive: string,
   wanted: ImageReference,
-): Promise<Descriptor> {
+): Promise<Imported> {
   const path = (descriptor: Descriptor): Promise<string> =>
     inside(folder, join("blobs", "sha256", descriptor.digest.slice("sha256:".length)));
-  const index = parseIndex(await readFile(await inside(folder, "index.json"), "utf8"), "its index.json");
+  const entries = parseIndex(await readFile(await inside(folder, "index.json"), "utf8"), "its index.json");
   let chosen = choose(
-    index.filter((entry) => wanted.digest === undefined || entry.digest === wanted.digest || index.length === 1),
+    entries.filter((entry) => wanted.digest === undefined || entry.digest === wanted.digest || entries.length === 1),
     (entry) => entry.annotations[REF_NAME],
     archive,
     wanted,
   );
-  if (isIndexType(chosen.mediaType)) {
-    const platforms = parseIndex(await readFile(await path(chosen), "utf8"), `its index ${chosen.digest}`);
+  const index = isIndexType(chosen.mediaType) ? chosen.digest : undefined;
+  if (index !== undefined) {
+    const text = await readFile(await path(chosen));
+    if (digestOf(text) !== index) throw broken(`its index ${index} has the digest ${digestOf(text)}`);
+    const platforms = parseIndex(text.toString(), `its index ${index}`);
     const fit = platforms.find(({ platform }) => platform?.os === "linux" && platform.architecture === "amd64");
     if (fit === undefined) throw broken(`${archive} has nothing for linux/amd64`, "Use an image for linux/amd64.");
     chosen = fit;
   }
   const copy = async (descriptor: Descriptor): Promise<void> => {
-    await blobs.put(createReadStream(await path(descriptor)), descriptor);
+    await blobs.put(fileBytes(await path(descriptor), signal), descriptor);
   };
   await copy(chosen);
   const manifest = parseManifest(await blobs.text(chosen), `its manifest ${chosen.digest}`);
+  for (const layer of manifest.layers) layerPacking(layer);
   for (const descriptor of [manifest.config, ...manifest.layers]) await copy(descriptor);
-  return { mediaType: chosen.mediaType, digest: chosen.digest, size: chosen.size, annotations: {} };
+  const { mediaType, digest, size } = chosen;
+  return { manifest: { mediaType, digest, size, annotations: {} }, ...(index === undefined ? {} : { index }) };
 }
 
 /** An element of manifest.json under one of its names. */
@@ -115,11 +135,11 @@ interface DockerImage {
 
 /** `docker save` without an OCI layout: a list of configurations and layer files, named and not described. */
 async function importDocker(
-  blobs: Blobs,
+  { blobs, signal }: Import,
   folder: string,
   archive: string,
   wanted: ImageReference,
-): Promise<Descriptor> {
+): Promise<Imported> {
   const list = json(await readFile(await inside(folder, "manifest.json"), "utf8"), "its manifest.json");
   const images = (Array.isArray(list) ? list : []).flatMap((entry: unknown): DockerImage[] => {
     const tags = member(entry, "RepoTags");
@@ -132,16 +152,16 @@ async function importDocker(
   const config = {
     mediaType: mediaTypes.config,
     annotations: {},
-    ...(await blobs.put(createReadStream(await inside(folder, chosen.config)))),
+    ...(await blobs.put(fileBytes(await inside(folder, chosen.config), signal))),
   };
   await verifyConfigName(chosen.config, config.digest);
   const layers: Descriptor[] = [];
   for (const layer of chosen.layers) {
     const file = await inside(folder, String(layer));
     const mediaType = (await isGzip(file)) ? mediaTypes.layerGzip : mediaTypes.layer;
-    layers.push({ mediaType, annotations: {}, ...(await blobs.put(createReadStream(file))) });
+    layers.push({ mediaType, annotations: {}, ...(await blobs.put(fileBytes(file, signal))) });
   }
-  return putManifest(blobs, { config, layers });
+  return { manifest: await putManifest(blobs, { config, layers }) };
 }
 
 /** Docker names a configuration by its digest: the one digest that such an archive states. */
@@ -162,10 +182,7 @@ export async function putManifest(blobs: Blobs, manifest: Manifest): Promise<Des
     layers: manifest.layers.map(bare),
   });
   const data = Buffer.from(text);
-  const stored = await blobs.put(once(data), {
-    digest: `sha256:${createHash("sha256").update(data).digest("hex")}`,
-    size: data.length,
-  });
+  const stored = await blobs.put(once(data), { digest: digestOf(data), size: data.length });
   return { mediaType: mediaTypes.manifest, annotations: {}, ...stored };
 }
 

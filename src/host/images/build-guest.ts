@@ -1,6 +1,7 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openDebianPackages } from "./debian-packages.ts";
+import { exclusively } from "./exclusive.ts";
 import { diskPackages, writeGuestDisk } from "./guest-disk.ts";
 import { guestInitrd, guestPackages } from "./guest-initrd.ts";
 import { kernelElf } from "./kernel-elf.ts";
@@ -30,48 +31,65 @@ export interface BuildOptions {
   /** Keeps packages from one build to the next. */
   readonly cacheDir: string;
   readonly onProgress: (line: string) => void;
+  /** Ends it; its reason is thrown, or what failed because of it. */
+  readonly signal?: AbortSignal;
 }
+
+/** What the folder of a build begins with. */
+const WORK = "building-";
 
 /**
  * Builds the test guest from Debian's packages and puts it in the store as {@link GUEST_IMAGE}.
  *
- * Packages are unpacked in `cacheDir`, none is installed. The same packages give the same digest; a build that fails or is
- * killed leaves the image as it was. Fails with PB5005 to PB5008.
+ * Packages are unpacked in `cacheDir`, none is installed; builds in one `cacheDir` take turns. The same packages give the
+ * same digest; a build that fails or is killed leaves the image as it was. Fails with PB5005 to PB5008.
  */
-export async function buildGuest({ store, cacheDir, onProgress }: BuildOptions): Promise<ImageDigest> {
+export async function buildGuest(options: BuildOptions): Promise<ImageDigest> {
+  const { cacheDir, onProgress, signal } = options;
   try {
     await mkdir(cacheDir, { recursive: true });
-    const packages = await openDebianPackages(cacheDir, onProgress);
-    const kernelPackage = await packages.dependency("linux-image-amd64", "linux-image-");
-    const release = kernelPackage.slice("linux-image-".length);
-    const work = await mkdtemp(join(cacheDir, "build-"));
-    try {
-      const root = join(work, "root");
-      await packages.unpack([kernelPackage, ...guestPackages, ...diskPackages, ...TOOL_PACKAGES], root);
-      return await assemble(store, work, root, release, onProgress);
-    } finally {
-      await rm(work, { recursive: true, force: true });
-    }
+    return await exclusively(join(cacheDir, "build.lock"), () => build(options), { onWait: onProgress, signal });
   } catch (thrown) {
     if (isNoSpace(thrown)) throw noRoom(cacheDir, thrown);
     throw thrown;
   }
 }
 
+async function build(options: BuildOptions): Promise<ImageDigest> {
+  const { cacheDir, onProgress, signal } = options;
+  for (const name of await readdir(cacheDir)) {
+    // Of a build that was killed: the lock is this one's.
+    if (name.startsWith(WORK)) await rm(join(cacheDir, name), { recursive: true, force: true });
+  }
+  const packages = await openDebianPackages(cacheDir, onProgress, signal);
+  const kernelPackage = await packages.dependency("linux-image-amd64", "linux-image-");
+  const release = kernelPackage.slice("linux-image-".length);
+  const work = await mkdtemp(join(cacheDir, WORK));
+  try {
+    const root = join(work, "root");
+    await packages.unpack([kernelPackage, ...guestPackages, ...diskPackages, ...TOOL_PACKAGES], root);
+    signal?.throwIfAborted();
+    return await assemble(options, work, root, release);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
 async function assemble(
-  store: ImageStore,
+  { store, onProgress, signal }: BuildOptions,
   work: string,
   root: string,
   release: string,
-  onProgress: (line: string) => void,
 ): Promise<ImageDigest> {
   const bzImage = join(root, "boot", `vmlinuz-${release}`);
   const [kernel, initrd, disk] = [join(work, "vmlinuz"), join(work, "initrd"), join(work, "guest.qcow2")];
   onProgress(`making kernel and initrd of Linux ${release}`);
   await writeFile(kernel, await kernelElf(await readFile(bzImage), join(root, "usr/bin/xz")));
   await writeFile(initrd, await guestInitrd(root, release));
+  signal?.throwIfAborted();
   onProgress("making the bootable disk");
   await writeGuestDisk(root, { kernel: bzImage, initrd, kernelArgs: GUEST_KERNEL_ARGS }, disk, work);
+  signal?.throwIfAborted();
   onProgress(`storing ${GUEST_IMAGE}`);
   const image = await store.create(GUEST_IMAGE, [
     { path: guestPaths.kernel, source: kernel },

@@ -18,7 +18,11 @@ export interface DebianPackages {
  * The lists are brought up to date first. Without a network the packages of an earlier build in the same folder are used;
  * where there are none, PB5006.
  */
-export async function openDebianPackages(folder: string, onProgress: (line: string) => void): Promise<DebianPackages> {
+export async function openDebianPackages(
+  folder: string,
+  onProgress: (line: string) => void,
+  signal?: AbortSignal,
+): Promise<DebianPackages> {
   const state = join(folder, "apt");
   const archives = join(folder, "archives");
   await mkdir(join(state, "lists", "partial"), { recursive: true });
@@ -37,13 +41,19 @@ export async function openDebianPackages(folder: string, onProgress: (line: stri
   ].flatMap((option) => ["-o", option]);
   // apt refuses a second process at once; builds that run at the same time take turns.
   const apt = (program: string, args: readonly string[], cwd = archives): Promise<Buffer> =>
-    exclusively(join(folder, "lock"), () => runProgram(program, [...options, "-q", ...args], { cwd }));
+    exclusively(join(folder, "lock"), () => run(program, [...options, "-q", ...args], cwd), {
+      onWait: onProgress,
+      signal,
+    });
+  const run = (program: string, args: readonly string[], cwd: string): Promise<Buffer> =>
+    runProgram(program, args, { cwd, ...(signal === undefined ? {} : { signal }) });
 
   let outdated: unknown;
   onProgress("reading the package lists");
   try {
     await apt("apt-get", ["update"]);
   } catch (thrown) {
+    signal?.throwIfAborted();
     if (isFault(thrown, "PB5007")) throw thrown;
     outdated = thrown;
     onProgress("the package lists cannot be brought up to date; trying those of an earlier build");
@@ -63,7 +73,7 @@ export async function openDebianPackages(folder: string, onProgress: (line: stri
       await fetched(() => apt("apt-get", ["download", ...names]), names, outdated);
       const files = await newestFiles(apt, archives, names);
       await mkdir(target, { recursive: true });
-      for (const file of files) await runProgram("dpkg-deb", ["--extract", file, target]);
+      for (const file of files) await run("dpkg-deb", ["--extract", file, target], archives);
     },
   };
 }

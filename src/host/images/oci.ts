@@ -82,7 +82,9 @@ export function member(value: unknown, key: string): unknown {
 /** The fault of an image or archive that is not as the specification has it. */
 export function broken(what: string, cure?: string, cause?: unknown): Fault {
   return new Fault("PB5002", `The image cannot be read: ${what}.`, {
-    cure: cure ?? "Fetch or save it again: `skopeo copy docker://NAME oci-archive:FILE`.",
+    cure:
+      cure ??
+      "Fetch it again: `patchbay image pull NAME`, or `skopeo copy docker://NAME oci-archive:FILE` and `patchbay image import NAME FILE`.",
     cause,
   });
 }

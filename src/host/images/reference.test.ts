@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isFault } from "../../model/fault.ts";
-import { parseReference, taggedName } from "./reference.ts";
+import { keptName, parseReference, registryOf, taggedName } from "./reference.ts";
 
 const DIGEST = `sha256:${"0123456789abcdef".repeat(4)}`;
 
@@ -23,6 +23,21 @@ test("names are understood as users write them", () => {
 test("a digest is kept beside the tag", () => {
   assert.deepEqual(parseReference(`a/b:v1@${DIGEST}`), { repository: "a/b", tag: "v1", digest: DIGEST });
   assert.deepEqual(parseReference(`a/b@${DIGEST}`), { repository: "a/b", digest: DIGEST });
+});
+
+test("an image is kept under its digest where one is given, and comes from the registry in its name", () => {
+  const cases = {
+    debian: ["debian:latest", "docker.io"],
+    "docker.io/kubevirt/x:v1": ["kubevirt/x:v1", "docker.io"],
+    "quay.io/kubevirt/x": ["quay.io/kubevirt/x:latest", "quay.io"],
+    "localhost/x:1": ["localhost/x:1", "localhost"],
+    "[::1]:5000/x:1": ["[::1]:5000/x:1", "[::1]:5000"],
+    [`registry:5000/a/x:v1@${DIGEST}`]: [`registry:5000/a/x@${DIGEST}`, "registry:5000"],
+  };
+  for (const [text, expected] of Object.entries(cases)) {
+    const reference = parseReference(text);
+    assert.deepEqual([keptName(reference), registryOf(reference)], expected);
+  }
 });
 
 test("what is no name is refused with PB5003", () => {

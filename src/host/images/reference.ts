@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { Fault } from "../../model/fault.ts";
 
 /** A digest as OCI writes it: `sha256:` and 64 hexadecimal digits. */
@@ -22,6 +23,11 @@ export function isDigest(text: string): text is ImageDigest {
   return DIGEST.test(text);
 }
 
+/** The digest of bytes. */
+export function digestOf(data: Uint8Array): ImageDigest {
+  return `sha256:${createHash("sha256").update(data).digest("hex")}`;
+}
+
 /**
  * Reads a name as users write it: `patchbay/guest`, `quay.io/kubevirt/x:v1`, `localhost:5000/x@sha256:…`.
  *
@@ -41,15 +47,31 @@ export function parseReference(text: string): ImageReference {
   return { repository, tag: tag ?? "latest" };
 }
 
-/** The name that an image is kept under: repository and tag. */
+/** Repository and tag. */
 export function taggedName(reference: ImageReference): string {
   return `${reference.repository}:${reference.tag ?? "latest"}`;
+}
+
+/** The name that an image is kept under, and fetched by: its digest counts more than its tag, as for Docker. */
+export function keptName(reference: ImageReference): string {
+  return reference.digest === undefined ? taggedName(reference) : `${reference.repository}@${reference.digest}`;
+}
+
+/** The registry that an image comes from. */
+export function registryOf({ repository }: ImageReference): string {
+  const [first = "", ...rest] = repository.split("/");
+  return rest.length > 0 && isRegistry(first) ? first : "docker.io";
+}
+
+/** The first part of a name with several: Docker's rule for telling a registry from a user. */
+function isRegistry(part: string): boolean {
+  return /[.:[]/.test(part) || part === "localhost";
 }
 
 function shortRepository(path: string, text: string): string {
   const parts = path.split("/");
   const [first = "", ...rest] = parts;
-  const registry = rest.length > 0 && (/[.:[]/.test(first) || first === "localhost") ? first : undefined;
+  const registry = rest.length > 0 && isRegistry(first) ? first : undefined;
   const components = registry === undefined ? parts : rest;
   if (registry !== undefined && !REGISTRY.test(registry)) throw invalid(text, `"${registry}" cannot be a registry`);
   const wrong = components.find((component) => !COMPONENT.test(component));

@@ -1,4 +1,5 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
 import { Fault } from "../../model/fault.ts";
 
 /** How a program of the host is run. */
@@ -7,8 +8,11 @@ export interface RunOptions {
   /** Added to the daemon's own environment. */
   readonly env?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
+  /** It is ended after this. */
+  readonly timeoutMs?: number;
 }
 
+const MOST_WORDS = 64 * 1024;
 /** No program used here prints more: the largest is an uncompressed kernel. */
 const MOST_OUTPUT = 512 * 1024 * 1024;
 
@@ -28,6 +32,7 @@ export function runProgram(program: string, args: readonly string[], options: Ru
         env: { ...process.env, LC_ALL: "C", ...options.env },
         ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
         ...(options.signal === undefined ? {} : { signal: options.signal }),
+        ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }),
       },
       (error, stdout, stderr) => {
         if (error === null) resolve(stdout);
@@ -35,6 +40,38 @@ export function runProgram(program: string, args: readonly string[], options: Ru
       },
     );
   });
+}
+
+/** A program that runs. */
+export interface RunningProgram {
+  /** Fails as {@link runProgram} does. */
+  readonly ended: Promise<void>;
+  end(): void;
+}
+
+/** Runs a program whose lines on standard output are wanted as they come. */
+export function watchProgram(
+  program: string,
+  args: readonly string[],
+  options: { readonly onLine: (line: string) => void; readonly signal?: AbortSignal },
+): RunningProgram {
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, LC_ALL: "C" } });
+  const end = (): void => void child.kill("SIGTERM");
+  options.signal?.addEventListener("abort", end, { once: true });
+  if (options.signal?.aborted === true) end();
+  createInterface(child.stdout).on("line", options.onLine);
+  let stderr = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    stderr = `${stderr}${text}`.slice(-MOST_WORDS);
+  });
+  const ended = new Promise<void>((resolve, reject) => {
+    child.on("error", (error) => reject(programFault(program, args, error, stderr)));
+    child.on("close", (code, signal) => {
+      if (code === 0) resolve();
+      else reject(programFault(program, args, new Error(`it ended with ${signal ?? `status ${code}`}`), stderr));
+    });
+  }).finally(() => options.signal?.removeEventListener("abort", end));
+  return { ended, end };
 }
 
 function programFault(program: string, args: readonly string[], error: Error, stderr: string): Fault {
@@ -47,9 +84,14 @@ function programFault(program: string, args: readonly string[], error: Error, st
       cause: error,
     });
   }
-  const words = stderr.trim().split("\n").slice(-4).join(" ") || error.message;
+  const isOverdue = "killed" in error && error.killed === true && !("name" in error && error.name === "AbortError");
+  const words = isOverdue ? "it timed out" : stderr.trim().split("\n").slice(-4).join(" ") || error.message;
   if (/no space left on device|disk quota exceeded|ENOSPC/i.test(words)) return noRoom(words, error);
-  return new Fault("PB5005", `${program} failed: ${words}.`, { place: program, data, cause: error });
+  return new Fault("PB5005", `${program} failed: ${words}.`, {
+    place: program,
+    data: { ...data, words },
+    cause: error,
+  });
 }
 
 /** The fault of a full disk. */

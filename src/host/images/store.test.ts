@@ -242,6 +242,53 @@ test("a tag moves a name; removing the last one removes blobs and files", async 
   assert.deepEqual(readdirSync(join(path, "blobs/sha256")), []);
 });
 
+test("a name that no image has cannot be changed, and one that is nearly the same is offered", async (t) => {
+  const store = await openImageStore(join(folder(t), "images"));
+  const image = await store.importArchive("quay.io/lab/fedora:40", layout(t, [layer(t, { f: "1" })]).path);
+  const offered = (thrown: unknown): boolean =>
+    isFault(thrown, "PB5001") && /mean quay\.io\/lab\/fedora:40\?/.test(thrown.cure ?? "");
+  await assert.rejects(store.remove("quay.io/lab/fedroa:40"), offered);
+  await assert.rejects(store.tag("quay.io/lab/fedora:41", "x"), offered);
+  await assert.rejects(
+    store.remove("other"),
+    (thrown) => isFault(thrown, "PB5001") && /image ls/.test(thrown.cure ?? ""),
+  );
+  assert.deepEqual(await store.remove("quay.io/lab/fedora:40"), image);
+});
+
+test("an image that is broken is named, can be removed, and keeps no other from being changed", async (t) => {
+  const path = join(folder(t), "images");
+  const store = await openImageStore(path);
+  const good = await store.importArchive("good", layout(t, [layer(t, { f: "1" })]).path);
+  const bad = await store.importArchive("bad", layout(t, [layer(t, { f: "2" })]).path);
+  rmSync(join(path, "blobs/sha256", bad.digest.slice(7)));
+  await assert.rejects(store.list(), (thrown) => isFault(thrown, "PB5002") && thrown.place === "bad:latest");
+  await store.tag("good", "better");
+  assert.equal((await store.remove("bad")).digest, bad.digest);
+  assert.deepEqual(
+    (await store.list()).map(({ name, digest }) => [name, digest]),
+    [
+      ["better:latest", good.digest],
+      ["good:latest", good.digest],
+    ],
+  );
+});
+
+test("an import that fails half-way leaves no blob", async (t) => {
+  const path = join(folder(t), "images");
+  const store = await openImageStore(path);
+  const source = layout(t, [layer(t, { f: "1" }), layer(t, { f: "2" })]);
+  const controller = new AbortController();
+  controller.abort(new Error("called off"));
+  await assert.rejects(store.importArchive("a", source.path, controller.signal), { message: "called off" });
+  const manifest: { layers: { digest: string }[] } = JSON.parse(
+    readFileSync(join(source.path, "blobs/sha256", source.digest.slice(7)), "utf8"),
+  );
+  rmSync(join(source.path, "blobs/sha256", manifest.layers[1]?.digest.slice(7) ?? ""));
+  await assert.rejects(store.importArchive("a", source.path), fault("PB5002"));
+  assert.deepEqual(readdirSync(join(path, "blobs/sha256")), []);
+});
+
 test("of several images the named one is taken, of a multi-platform image the one for linux/amd64", async (t) => {
   const store = await openImageStore(join(folder(t), "images"));
   const [one, two] = [layout(t, [layer(t, { f: "1" })], "q/one:v1"), layout(t, [layer(t, { f: "2" })], "q/two:v1")];

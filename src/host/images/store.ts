@@ -1,10 +1,11 @@
 import { createHash, randomUUID } from "node:crypto";
 import { chmod, link, lstat, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Fault, isFault } from "../../model/fault.ts";
+import { Fault } from "../../model/fault.ts";
 import { importBlobs, once, putManifest } from "./archive.ts";
 import { openBlobs } from "./blobs.ts";
-import { exclusively } from "./exclusive.ts";
+import { exclusively, type WaitOptions } from "./exclusive.ts";
+import { naming, noImage, noSuchName } from "./image-faults.ts";
 import { formatTree, locate, parseTree, readFileOf, readTree, type Tree } from "./layers.ts";
 import {
   broken,
@@ -16,7 +17,7 @@ import {
   parseManifest,
   REF_NAME,
 } from "./oci.ts";
-import { type ImageDigest, type ImageReference, parseReference, taggedName } from "./reference.ts";
+import { type ImageDigest, type ImageReference, keptName, parseReference, taggedName } from "./reference.ts";
 import { isNoSpace, noRoom } from "./run-program.ts";
 import { plain, TAR_END, tarFrame } from "./tar.ts";
 
@@ -47,14 +48,19 @@ export interface ImageFile {
  * them (PB5003).
  */
 export interface ImageStore {
+  /** A folder for what is on its way into the store; what lies there for a day is removed. */
+  readonly scratch: string;
   list(): Promise<readonly Image[]>;
   resolve(name: string): Promise<Image | undefined>;
   /** Gives an image another name, which is taken from the image that has it. Fails with PB5001. */
   tag(name: string, other: string): Promise<Image>;
-  /** Removes a name, and with an image's last name its blobs and extracted files. Fails with PB5001. */
-  remove(name: string): Promise<void>;
-  /** Takes an image from an OCI layout, an OCI archive or a Docker archive. Fails with PB5002. */
-  importArchive(name: string, path: string): Promise<Image>;
+  /** Removes a name, and with an image's last name its blobs and extracted files; gives what had it. Fails with PB5001. */
+  remove(name: string): Promise<Image>;
+  /**
+   * Takes an image from an OCI layout, an OCI archive or a Docker archive. A name with a digest is kept as it is: the
+   * digest may be the image's, or that of the multi-platform image it is taken from. Fails with PB5002.
+   */
+  importArchive(name: string, path: string, signal?: AbortSignal): Promise<Image>;
   /** Makes an image of files, in one layer. The same files give the same digest. */
   create(name: string, files: readonly ImageFile[]): Promise<Image>;
   /** A file of an image as a read-only file of this machine, made once for each digest. Fails with PB5001, PB5004. */
@@ -67,8 +73,12 @@ export interface ImageStore {
  * Opens the store in `folder`, and makes it where there is none.
  *
  * The folder and `folder/files` can be passed through by everyone, for QEMU runs as another user; the rest is its owner's.
+ * `onWait` is told when a change has to wait for another process.
  */
-export async function openImageStore(folder: string): Promise<ImageStore> {
+export async function openImageStore(
+  folder: string,
+  { onWait }: Pick<WaitOptions, "onWait"> = {},
+): Promise<ImageStore> {
   const scratch = join(folder, "tmp");
   const extracted = join(folder, "files");
   const indexFile = join(folder, "index.json");
@@ -88,15 +98,19 @@ export async function openImageStore(folder: string): Promise<ImageStore> {
   const readIndex = async (): Promise<Descriptor[]> => parseIndex(await readFile(indexFile, "utf8"), indexFile);
   const writeIndex = (entries: readonly Descriptor[]): Promise<void> =>
     replace(indexFile, formatIndex(entries), scratch, 0o600);
-  const changing = <T>(work: () => Promise<T>): Promise<T> =>
-    exclusively(join(folder, "lock"), async () => {
-      try {
-        return await work();
-      } catch (thrown) {
-        if (isNoSpace(thrown)) throw noRoom(folder, thrown);
-        throw thrown;
-      }
-    });
+  const changing = <T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> =>
+    exclusively(
+      join(folder, "lock"),
+      async () => {
+        try {
+          return await work();
+        } catch (thrown) {
+          if (isNoSpace(thrown)) throw noRoom(folder, thrown);
+          throw thrown;
+        }
+      },
+      { onWait, signal },
+    );
 
   const manifestOf = async (digest: ImageDigest, size: number): Promise<Manifest> =>
     parseManifest(await blobs.text({ digest, size }), `its manifest ${digest}`);
@@ -116,25 +130,47 @@ export async function openImageStore(folder: string): Promise<ImageStore> {
     if (entry === undefined) throw noImage(name);
     return entry;
   };
+  /** One that is to be changed: whoever names it thought that it is there. */
+  const chosen = async (name: string): Promise<Descriptor> => {
+    const entry = await entryOf(name);
+    if (entry !== undefined) return entry;
+    throw noSuchName(
+      name,
+      (await readIndex()).flatMap(({ annotations }) => annotations[REF_NAME] ?? []),
+    );
+  };
 
   /** Puts a name on a manifest whose blobs are all there: the moment in which an image appears. */
   const publish = async (reference: ImageReference, manifest: Descriptor): Promise<Image> => {
-    const name = taggedName(reference);
+    const name = keptName(reference);
     const entry = { ...manifest, annotations: { [REF_NAME]: name } };
     const others = (await readIndex()).filter((other) => other.annotations[REF_NAME] !== name);
     await writeIndex([...others, entry]);
     await sweep();
     return imageOf(entry);
   };
+  /** Stores blobs and puts a name on them; where that fails, the blobs go again. */
+  const adding = async (work: () => Promise<Image>): Promise<Image> => {
+    try {
+      return await work();
+    } catch (thrown) {
+      await sweep().catch(() => undefined);
+      throw thrown;
+    }
+  };
   /** Removes what no entry of the index leads to. */
   const sweep = async (): Promise<void> => {
     const entries = await readIndex();
     const used = new Set<ImageDigest>();
+    let unreadable = false;
     for (const entry of entries) {
-      const manifest = await manifestOf(entry.digest, entry.size);
-      for (const part of [entry, manifest.config, ...manifest.layers]) used.add(part.digest);
+      const manifest = await manifestOf(entry.digest, entry.size).catch(() => undefined);
+      unreadable ||= manifest === undefined;
+      for (const part of manifest === undefined ? [] : [manifest.config, ...manifest.layers]) used.add(part.digest);
+      used.add(entry.digest);
     }
-    await blobs.keepOnly(used);
+    // Nobody knows which blobs an image has whose manifest cannot be read.
+    if (!unreadable) await blobs.keepOnly(used);
     await removeOld(scratch, () => true);
     // Guests may still start from what was extracted of an image whose name was given away.
     await removeOld(extracted, (name) => !used.has(`sha256:${name}`));
@@ -153,9 +189,13 @@ export async function openImageStore(folder: string): Promise<ImageStore> {
   };
 
   return {
+    scratch,
+
     async list() {
       const entries = await readIndex();
-      const images = await Promise.all(entries.map((entry) => imageOf(entry)));
+      const images = await Promise.all(
+        entries.map((entry) => naming(entry.annotations[REF_NAME] ?? entry.digest, () => imageOf(entry))),
+      );
       return images.sort((a, b) => (a.name < b.name ? -1 : 1));
     },
 
@@ -166,34 +206,41 @@ export async function openImageStore(folder: string): Promise<ImageStore> {
       }),
 
     tag: (name, other) =>
-      changing(async () => publish(parseTagged(other), { ...(await existing(name)), annotations: {} })),
+      changing(async () => publish(parseTagged(other), { ...(await chosen(name)), annotations: {} })),
 
     remove: (name) =>
       changing(async () => {
-        const gone = await existing(name);
+        const gone = await chosen(name);
+        // One that is broken can be removed all the same.
+        const { digest, size, annotations } = gone;
+        const image = await imageOf(gone).catch((): Image => ({ name: annotations[REF_NAME] ?? digest, digest, size }));
         const rest = (await readIndex()).filter(
           (entry) => entry.digest !== gone.digest || entry.annotations[REF_NAME] !== gone.annotations[REF_NAME],
         );
-        await writeIndex(rest);
+        // What was extracted can be made again, so it goes first: on a full disk the index needs its room.
         if (rest.every((entry) => entry.digest !== gone.digest)) {
           await rm(filesOf(gone.digest), { recursive: true, force: true });
         }
+        await writeIndex(rest);
         await sweep();
+        return image;
       }),
 
-    importArchive: (name, path) =>
-      changing(async () => {
-        const reference = parseReference(name);
-        const manifest = await importBlobs(blobs, path, reference, scratch);
-        if (reference.digest !== undefined && reference.digest !== manifest.digest) {
+    importArchive: async (name, path, signal) => {
+      const reference = parseReference(name);
+      const add = async (): Promise<Image> => {
+        const { manifest, index } = await importBlobs({ blobs, scratch, signal }, path, reference);
+        if (reference.digest !== undefined && ![manifest.digest, index].includes(reference.digest)) {
           throw broken(`${path} holds the image ${manifest.digest}, not ${reference.digest}`);
         }
         return publish(reference, manifest);
-      }),
+      };
+      return changing(() => adding(add), signal);
+    },
 
-    create: (name, files) =>
-      changing(async () => {
-        const reference = parseTagged(name);
+    create: async (name, files) => {
+      const reference = parseTagged(name);
+      const add = async (): Promise<Image> => {
         const layer = { mediaType: mediaTypes.layer, annotations: {}, ...(await blobs.put(layerOf(files))) };
         const config = Buffer.from(
           JSON.stringify({
@@ -205,7 +252,9 @@ export async function openImageStore(folder: string): Promise<ImageStore> {
         );
         const stored = { mediaType: mediaTypes.config, annotations: {}, ...(await blobs.put(once(config))) };
         return publish(reference, await putManifest(blobs, { config: stored, layers: [layer] }));
-      }),
+      };
+      return changing(() => adding(add));
+    },
 
     extract: (name, path) =>
       naming(name, async () => {
@@ -255,34 +304,6 @@ export async function openImageStore(folder: string): Promise<ImageStore> {
   };
 }
 
-/** The fault of an image that is not in the store, with the commands that bring it. */
-export function noImage(name: string): Fault {
-  const reference = parseReference(name);
-  const cure =
-    reference.repository === "patchbay/guest"
-      ? "Run `patchbay image build-guest`, which makes it."
-      : `Bring it: \`skopeo copy docker://${name} oci-archive:FILE\`, then \`patchbay image import ${name} FILE\`.`;
-  return new Fault("PB5001", `The image ${name} is not in the store.`, { cure, place: name, data: { image: name } });
-}
-
-/** Work on an image; where the store's copy of it is broken, the fault names it and how to bring it anew. */
-async function naming<T>(name: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (thrown) {
-    if (!isFault(thrown, "PB5002") || thrown.place !== undefined) throw thrown;
-    const anew =
-      parseReference(name).repository === "patchbay/guest"
-        ? "patchbay image build-guest"
-        : `patchbay image import ${name} FILE`;
-    throw new Fault(thrown.code, thrown.message, {
-      place: name,
-      cure: `Remove it with \`patchbay image rm ${name}\` and bring it anew with \`${anew}\`.`,
-      cause: thrown,
-    });
-  }
-}
-
 /** A name that can be given to an image: one without a digest. */
 function parseTagged(name: string): ImageReference {
   const reference = parseReference(name);
@@ -293,8 +314,9 @@ function parseTagged(name: string): ImageReference {
 }
 
 function find(entries: readonly Descriptor[], reference: ImageReference): Descriptor | undefined {
-  if (reference.digest !== undefined) return entries.find((entry) => entry.digest === reference.digest);
-  return entries.find((entry) => entry.annotations[REF_NAME] === taggedName(reference));
+  const named = entries.find((entry) => entry.annotations[REF_NAME] === keptName(reference));
+  if (named !== undefined || reference.digest === undefined) return named;
+  return entries.find((entry) => entry.digest === reference.digest);
 }
 
 /** A file name for a path of any length and spelling; its end is for those who look. */
@@ -324,11 +346,14 @@ async function replace(path: string, text: string, scratch: string, mode: number
 }
 
 async function makeOnce(path: string, text: string, scratch: string): Promise<void> {
+  // Nothing is written where nothing is to be made: a full disk can still be looked at and emptied.
+  if ((await lstat(path).catch(() => undefined)) !== undefined) return;
   const partial = join(scratch, randomUUID());
   try {
     await writeFile(partial, text, { flag: "wx", mode: 0o600 });
     await link(partial, path);
   } catch (thrown) {
+    if (isNoSpace(thrown)) throw noRoom(path, thrown);
     if (!(thrown instanceof Error && "code" in thrown && thrown.code === "EEXIST")) throw thrown;
   } finally {
     await rm(partial, { force: true });

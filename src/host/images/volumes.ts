@@ -3,9 +3,10 @@ import { chown, copyFile, link, open, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Fault } from "../../model/fault.ts";
 import { findQemuUser } from "../guest/process.ts";
+import { noImage } from "./image-faults.ts";
 import { isoImage } from "./iso9660.ts";
 import { isNoSpace, noRoom, runProgram } from "./run-program.ts";
-import { type ImageStore, noImage } from "./store.ts";
+import type { ImageStore } from "./store.ts";
 
 /** What cloud-init's NoCloud source reads. */
 export interface CloudInitData {
