@@ -107,6 +107,16 @@ test("a kind that is nearly right is refused with the name that was meant, but f
   ]);
 });
 
+test("an older apiVersion is read as the one that is served", () => {
+  const { values, told } = complete("apiVersion: kubevirt.io/v1alpha3\nkind: VM\nspec: {domain: {devices: {}}}\n");
+  const [value] = values as [Record<string, unknown>];
+  assert.deepEqual([value["apiVersion"], value["kind"]], ["kubevirt.io/v1", "VirtualMachineInstance"]);
+  assert.deepEqual(told, ["2:7 PB1011", "3:8 PB1016", "1:13 PB1010"]);
+  assert.deepEqual(complete("apiVersion: kubevirt.io/v1alpha2\nkind: KubeVirt\nmetadata: {name: k}\n").told, [
+    "1:13 PB1009",
+  ]);
+});
+
 function guest(devices: string, volumes = "", kind = "VirtualMachineInstance"): string {
   return `apiVersion: kubevirt.io/v1
 kind: ${kind}

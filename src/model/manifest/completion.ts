@@ -20,14 +20,20 @@ export interface CompletedManifests {
 /**
  * Completes what examples of manifests commonly leave out or get wrong, and tells of each change at its line.
  *
- * Only what has one meaning: a fragment of a VMI (PB1011), the kind `Kubevirt` (PB1012), fields one level off (PB1013), a
- * volume without a name (PB1014), a CNI configuration without name or version (PB1015), a fragment without memory
- * (PB1016). Everything else is left for the checks to refuse. The API takes no part in this. Never throws.
+ * Only what has one meaning: an older apiVersion (PB1010), a fragment of a VMI (PB1011), the kind `Kubevirt` (PB1012),
+ * fields one level off (PB1013), a volume without a name (PB1014), a CNI configuration without name or version (PB1015),
+ * a fragment without memory (PB1016). Everything else is left for the checks to refuse. The API takes no part in this. Never throws.
  */
 export function completeManifests(documents: readonly ManifestDocument[]): CompletedManifests {
   const names = new Set(documents.flatMap(({ value }) => nameOf(value) ?? []));
   const completed = documents.map((document) =>
-    inTurn(document, [(one) => completeFragment(one, names), completeKind, completeFields, completeAttachment]),
+    inTurn(document, [
+      (one) => completeFragment(one, names),
+      completeVersion,
+      completeKind,
+      completeFields,
+      completeAttachment,
+    ]),
   );
   return {
     documents: completed.map(({ document }) => document),
@@ -44,6 +50,23 @@ function inTurn(document: ManifestDocument, steps: readonly ((document: Manifest
     },
     { document, findings: [] },
   );
+}
+
+/** Versions with the same fields as the one that is served. */
+const OLDER_VERSIONS: ReadonlyMap<unknown, string> = new Map([["kubevirt.io/v1alpha3", "kubevirt.io/v1"]]);
+
+function completeVersion(document: ManifestDocument): Completed {
+  const version = document.value["apiVersion"];
+  const served = OLDER_VERSIONS.get(version);
+  if (served === undefined) return { document, findings: [] };
+  const warning = findingAt(document, ["apiVersion"], {
+    code: "PB1010",
+    severity: "warning",
+    message: `"${String(version)}" is an older name of "${served}", and was read as that.`,
+    expected: served,
+    hint: `Write ${served}.`,
+  });
+  return { document: rewritten(document, withField(document.value, ["apiVersion"], served)), findings: [warning] };
 }
 
 /** `Kubevirt`, as a page of KubeVirt's own documentation writes it. */

@@ -33,33 +33,14 @@ export function checkDocument(document: ManifestDocument): CheckedShape {
     } as const;
     return { problems: [], findings: [findingAt(document, [field], statement)] };
   }
-  const older = OLDER_VERSIONS[apiVersion];
-  const definition = definitionOf(older ?? apiVersion, kind);
+  const definition = definitionOf(apiVersion, kind);
   if (definition === undefined) return { problems: [], findings: [unknownKind(document, apiVersion, kind)] };
   const problems = checkShape(definition.schema ?? {}, document.value);
-  const version = older === undefined ? [] : [olderVersion(document, apiVersion, older)];
-  return {
-    definition,
-    problems,
-    findings: [...version, ...problems.map((problem) => shapeFinding(document, problem))],
-  };
+  return { definition, problems, findings: problems.map((problem) => shapeFinding(document, problem)) };
 }
 
 function isCniConfiguration(value: ManifestDocument["value"]): boolean {
   return typeof value["cniVersion"] === "string" && (typeof value["type"] === "string" || "plugins" in value);
-}
-
-/** Versions with the same fields as the one that is served. */
-const OLDER_VERSIONS: Readonly<Record<string, string>> = { "kubevirt.io/v1alpha3": "kubevirt.io/v1" };
-
-function olderVersion(document: ManifestDocument, version: string, served: string): Finding {
-  return findingAt(document, ["apiVersion"], {
-    code: "PB1010",
-    severity: "warning",
-    message: `"${version}" is an older name of "${served}", and was read as that.`,
-    expected: served,
-    hint: `Write ${served}.`,
-  });
 }
 
 /** A kind that is none of ours is left alone; one that is nearly ours is a mistake. */
