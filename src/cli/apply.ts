@@ -20,7 +20,13 @@ export async function apply(client: KubeClient, document: ManifestDocument): Pro
   }
 }
 
-function addressed(document: ManifestDocument): { readonly resource: ResourceRef; readonly object: KubeObject } {
+/** True for a kind that the API serves. */
+export function isServed({ value }: ManifestDocument): boolean {
+  return definitionOf(String(value["apiVersion"]), String(value["kind"])) !== undefined;
+}
+
+/** An object, and where the API keeps it; PB1000 where it has no name or the API no such kind. */
+export function addressed(document: ManifestDocument): { readonly resource: ResourceRef; readonly object: KubeObject } {
   const { value } = document;
   const { apiVersion, kind, metadata } = value;
   const definition = definitionOf(String(apiVersion), String(kind));

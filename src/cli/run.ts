@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { KubeClient } from "../client/client.ts";
 import { Fault } from "../model/fault.ts";
 import { getVmi, type Vmi, withApi } from "./api-access.ts";
-import { apply } from "./apply.ts";
+import { addressed, apply, isServed } from "./apply.ts";
 import { livingDaemon } from "./daemon-process.ts";
 import { isSound, judgeManifests, printFindings } from "./judged-manifests.ts";
 import { type DataPaths, dataPaths } from "./paths.ts";
@@ -43,10 +43,13 @@ export async function run(options: RunOptions): Promise<number> {
   const judged = judgeManifests(options.filename, undefined);
   printFindings(judged, process.stderr);
   if (!isSound(judged)) return 1;
+  // What is not served has been warned of (PB1009); what has no name is refused before anything is applied.
+  const documents = judged.documents.filter(isServed);
+  for (const document of documents) addressed(document);
   await ensureDaemon(paths, options);
   return withApi(paths, async (client) => {
     const reached: Reach[] = [];
-    for (const document of judged.documents) {
+    for (const document of documents) {
       const object = await apply(client, document);
       process.stderr.write(`applied ${object.kind} ${object.metadata.namespace ?? ""}/${object.metadata.name}\n`);
       if (object.kind !== "VirtualMachineInstance") continue;
