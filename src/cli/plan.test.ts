@@ -6,7 +6,7 @@ import { isFault } from "../model/fault.ts";
 import { planVmi } from "../model/wiring/plan.ts";
 import { typicalFacts } from "../model/wiring/typical-facts.ts";
 import { isSound, judgeTexts } from "./judged-manifests.ts";
-import { plansOf } from "./plan.ts";
+import { planAll } from "./plan.ts";
 
 /** Most manifests say nothing unusual at any one place; else hardly one in a hundred were accepted. */
 function rarely(unusual: fc.Arbitrary<object>): fc.Arbitrary<object> {
@@ -214,23 +214,22 @@ function outcomeOf(object: object, config?: string): Outcome {
   if (!isSound(judged)) {
     return { refused: judged.findings.flatMap(({ code, severity }) => (severity === "error" ? [code] : [])) };
   }
-  try {
-    const [plan, ...more] = plansOf(judged);
-    assert.ok(plan !== undefined && more.length === 0);
-    for (const { guest } of plan.nics) {
-      assert.match(guest.mac, /^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$/);
-      assert.match(guest.pci, /^[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/);
-      assert.ok(guest.mtu >= 1280 && guest.queues >= 1 && guest.queues <= 256);
-    }
-    const slots = plan.nics.map(({ guest }) => guest.pci);
-    assert.equal(new Set(slots).size, slots.length, "two NICs at one PCI address");
-    return { nics: plan.nics.length };
-  } catch (thrown) {
-    if (!isFault(thrown)) throw thrown;
-    assert.ok(Object.hasOwn(codes, thrown.code));
-    assert.notEqual(thrown.message, "");
-    return { fault: thrown.code };
+  const { plans, refusals } = planAll(judged);
+  const [plan] = plans;
+  const [refusal] = refusals;
+  assert.equal(plans.length + refusals.length, 1);
+  if (plan === undefined) {
+    assert.ok(refusal !== undefined && Object.hasOwn(codes, refusal.code) && refusal.message !== "");
+    return { fault: refusal.code };
   }
+  for (const { guest } of plan.nics) {
+    assert.match(guest.mac, /^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$/);
+    assert.match(guest.pci, /^[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/);
+    assert.ok(guest.mtu >= 1280 && guest.queues >= 1 && guest.queues <= 256);
+  }
+  const slots = plan.nics.map(({ guest }) => guest.pci);
+  assert.equal(new Set(slots).size, slots.length, "two NICs at one PCI address");
+  return { nics: plan.nics.length };
 }
 
 test("what validate accepts plan plans, or refuses with a code", () => {
@@ -295,15 +294,41 @@ test("a template without a name of its own is planned under the one that it begi
       template: { spec: { domain: { devices: { autoattachPodInterface: false }, memory: { guest: "64Mi" } } } },
     },
   };
-  const plan = (object: object) => plansOf(judgeTexts([{ file: "a.json", text: JSON.stringify(object) }]));
+  const plan = (object: object) => planAll(judgeTexts([{ file: "a.json", text: JSON.stringify(object) }]));
   assert.deepEqual(
-    plan(vm).map(({ vmi, nics }) => [vmi, nics]),
+    plan(vm).plans.map(({ vmi, nics }) => [vmi, nics]),
     [[{ namespace: "default", name: "web-xxxxx" }, []]],
   );
   const { memory: _, ...domain } = vm.spec.template.spec.domain;
   const template = { spec: { domain } };
-  assert.throws(
-    () => plan({ ...vm, spec: { ...vm.spec, template } }),
-    (thrown) => isFault(thrown, "PB2401"),
+  assert.deepEqual(
+    plan({ ...vm, spec: { ...vm.spec, template } }).refusals.map(({ code, path }) => `${code} ${path}`),
+    ["PB2401 spec.template.spec.domain"],
+  );
+});
+
+test("what cannot be built is told at its place, and the others are planned", () => {
+  const vmi = (name: string, binding: string): string => `apiVersion: kubevirt.io/v1
+kind: VirtualMachineInstance
+metadata:
+  name: ${name}
+spec:
+  domain:
+    memory: {guest: 64Mi}
+    devices:
+      interfaces:
+        - name: a
+          ${binding}: {}
+  networks: [{name: a, pod: {}}]
+`;
+  const text = `${vmi("one", "bridge")}---\n${vmi("two", "masquerade")}`;
+  const { plans, refusals } = planAll(judgeTexts([{ file: "a.yaml", text }]));
+  assert.deepEqual(
+    plans.map(({ vmi: { name } }) => name),
+    ["two"],
+  );
+  assert.deepEqual(
+    refusals.map(({ code, path, line, column }) => `${line}:${column} ${code} ${path}`),
+    ["10:11 PB4020 spec.domain.devices.interfaces[0]"],
   );
 });

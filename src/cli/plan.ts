@@ -1,9 +1,10 @@
-import { fieldPath } from "../model/api/field-path.ts";
+import { fieldPath, parseFieldPath } from "../model/api/field-path.ts";
 import type { KubeObject } from "../model/api/resource.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachine } from "../model/api/vm.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
-import { Fault } from "../model/fault.ts";
+import { Fault, isFault } from "../model/fault.ts";
+import { type Finding, findingAt } from "../model/manifest/finding.ts";
 import type { ManifestDocument } from "../model/manifest/read.ts";
 import { hostNameOf } from "../model/pods/launcher-pod.ts";
 import { judge } from "../model/rules/judge.ts";
@@ -18,22 +19,51 @@ export interface PlanOptions {
   readonly output?: "text" | "json";
 }
 
-/** Prints what would be built for each VMI and VM of the files; does nothing, needs no root and no daemon. */
+/**
+ * Prints what would be built for each VMI and VM of the files; does nothing, needs no root and no daemon.
+ *
+ * What cannot be built is told as findings, beside the plans of the others.
+ */
 export function plan(options: PlanOptions): number {
   const judged = judgeManifests(options.filename, options.config);
   printFindings(judged, process.stderr);
   if (!isSound(judged)) return 1;
-  const plans = plansOf(judged);
+  const { plans, refusals } = planAll(judged);
+  printFindings({ ...judged, findings: refusals }, process.stderr);
+  if (plans.length === 0 && refusals.length > 0) return 1;
   if (options.output === "json") {
     const [only, ...more] = plans;
     process.stdout.write(`${JSON.stringify(only !== undefined && more.length === 0 ? only : plans, undefined, 2)}\n`);
   } else process.stdout.write(plans.map(inWords).join("\n"));
-  return 0;
+  return refusals.length === 0 ? 0 : 1;
 }
 
-/** Plans the VMIs and VMs among sound manifests. Throws the Fault of the first that cannot be built. */
-export function plansOf({ documents, configuration }: JudgedManifests): readonly Plan[] {
-  return documents.flatMap(({ value }) => planned(instanceOf(value), configuration));
+export interface Plans {
+  readonly plans: readonly Plan[];
+  /** Why VMIs and VMs are missing above. */
+  readonly refusals: readonly Finding[];
+}
+
+/** Plans the VMIs and VMs among sound manifests. */
+export function planAll({ documents, configuration }: JudgedManifests): Plans {
+  const plans: Plan[] = [];
+  const refusals: Finding[] = [];
+  for (const document of documents) {
+    try {
+      plans.push(...planned(instanceOf(document.value), configuration));
+    } catch (thrown) {
+      if (!isFault(thrown)) throw thrown;
+      refusals.push(refusal(document, thrown));
+    }
+  }
+  return { plans, refusals };
+}
+
+/** A fault at the place in the manifest that it names; at its `spec` where it names another. */
+function refusal(document: ManifestDocument, { code, message, place = "", cure = "" }: Fault): Finding {
+  const at = place.startsWith("spec.") ? parseFieldPath(place) : ["spec"];
+  const whole = document.value["kind"] === "VirtualMachine" ? ["spec", "template", ...at] : at;
+  return findingAt(document, whole, { code, severity: "error", message, hint: cure }, { part: "key" });
 }
 
 /** What KubeVirt makes of a template without a spec. */
@@ -53,8 +83,8 @@ function planned(instance: KubeObject | undefined, configuration: unknown): read
   if (instance === undefined) return [];
   const { problems, defaulted } = judge("VirtualMachineInstance", named(instance), configuration);
   // A template may lack what its instance needs.
-  for (const { code, message, field, at, cure } of problems) {
-    throw new Fault(code, message, { place: field || fieldPath(at), ...(cure === undefined ? {} : { cure }) });
+  for (const { code, message, at, cure } of problems) {
+    throw new Fault(code, message, { place: fieldPath(at), ...(cure === undefined ? {} : { cure }) });
   }
   if (defaulted === undefined) return [];
   const vmi = defaulted as Stored<VirtualMachineInstance>;
