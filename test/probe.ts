@@ -8,19 +8,18 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer, request } from "node:http";
 import { connect } from "node:net";
-import { setTimeout as delay } from "node:timers/promises";
+import { createInterface } from "node:readline";
 
 type Answer = Readonly<Record<string, unknown>> & { readonly ok: boolean };
 
-const [, , verb, host = "", port = "0", extra = ""] = process.argv;
-const BYTES_PER_MS = (Number(process.env["PROBE_MIB_PER_SECOND"] ?? "Infinity") * 2 ** 20) / 1000;
+const [, , verb, host = "", port = "0", extra = "", more = ""] = process.argv;
 const DEADLINE_MS = Number(process.env["PROBE_DEADLINE_MS"] ?? "5000");
 
 const verbs: Readonly<Record<string, () => Promise<Answer>>> = {
   http: () => http(host, Number(port), extra || "/"),
   tcp: () => tcpEcho(host, Number(port), randomBytes(1024)),
   udp: () => udpEcho(host, Number(port)),
-  transfer: () => transfer(host, Number(port), Number(extra)),
+  transfer: () => transfer(host, Number(port), Number(extra), more === "stepwise"),
   serve: () => serve(host, Number(port), extra),
 };
 
@@ -77,10 +76,11 @@ async function udpEcho(address: string, udpPort: number): Promise<Answer> {
 }
 
 /**
- * Sends `bytes` to an echo port on one connection, PROBE_MIB_PER_SECOND at most, and compares the hash of what comes back;
- * progress on stderr.
+ * Sends `bytes` to an echo port on one connection and compares the hash of what comes back; progress on stderr.
+ *
+ * Stepwise it sends no more in all than the last line of stdin says.
  */
-async function transfer(address: string, tcpPort: number, bytes: number): Promise<Answer> {
+async function transfer(address: string, tcpPort: number, bytes: number, stepwise: boolean): Promise<Answer> {
   const socket = connect({ host: address, port: tcpPort });
   await once(socket, "connect");
   process.stderr.write("connected\n");
@@ -99,10 +99,9 @@ async function transfer(address: string, tcpPort: number, bytes: number): Promis
     );
     socket.on("close", () => resolve({ ok: false, received, error: "closed" }));
   });
-  const began = performance.now();
+  const allowance = stepwise ? allowanceOfStdin() : undefined;
   for (let left = bytes; left > 0; ) {
-    const early = (bytes - left) / BYTES_PER_MS - (performance.now() - began);
-    if (early > 0) await delay(early);
+    await Promise.race([allowance?.beyond(bytes - left), finished]);
     const block = randomBytes(Math.min(left, 65_536));
     sent.update(block);
     left -= block.length;
@@ -112,6 +111,22 @@ async function transfer(address: string, tcpPort: number, bytes: number): Promis
   const answer = await finished;
   socket.destroy();
   return { ...answer, ok: answer.ok && sent.digest("hex") === got.digest("hex") };
+}
+
+/** `beyond(n)` settles when stdin has said a number above n. */
+function allowanceOfStdin(): { beyond(sent: number): Promise<void> } {
+  let allowed = 0;
+  let raised = Promise.withResolvers<void>();
+  createInterface(process.stdin).on("line", (line) => {
+    allowed = Number(line);
+    raised.resolve();
+    raised = Promise.withResolvers();
+  });
+  return {
+    async beyond(sent) {
+      while (sent >= allowed) await raised.promise;
+    },
+  };
 }
 
 /** Serves one text on HTTP until killed; says `listening` first. */

@@ -10,9 +10,8 @@ import { eventually, isProcess, type TestGuest, TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
 
-const TRANSFER_BYTES = 64 * 2 ** 20;
-/** So slow that the transfer lasts longer than the daemon's absence. */
-const MIB_PER_SECOND = "5";
+const MIB = 2 ** 20;
+const TRANSFER_BYTES = 64 * MIB;
 
 /** Harm that leaves open connections alone. */
 const QUIET_HARM = [
@@ -57,16 +56,17 @@ test("guests outlive their daemon: one connection goes on, what was harmed is me
 
   await step("64 MiB go through one connection while the daemon is killed and comes again", async () => {
     const transfer = startTransfer(host, address);
-    await transfer.reached(2 ** 20);
+    await transfer.upTo(16 * MIB);
     await host.killDaemon();
     process.kill(victim.qemuPid, "SIGKILL");
     await shutDown(sleeper);
     await harm(host, steady, QUIET_HARM);
     assert.equal(isDeepStrictEqual(await networkOf(host, steady), whole), false, "the harm shows");
-    const alone = transfer.received();
-    await transfer.reached(alone + 2 ** 20);
+    await transfer.upTo(32 * MIB);
+    const meanwhile = transfer.upTo(48 * MIB);
     await host.up();
-    assert.ok(transfer.received() < TRANSFER_BYTES, "the transfer outlasts the daemon's absence");
+    await meanwhile;
+    await transfer.upTo(TRANSFER_BYTES);
     assert.deepEqual(await transfer.answer, { ok: true, received: TRANSFER_BYTES });
   });
 
@@ -80,8 +80,7 @@ test("guests outlive their daemon: one connection goes on, what was harmed is me
 
   await step("guests that ended meanwhile: one was killed, one shut down by itself", async () => {
     await phase(host, "victim", "Failed");
-    const reason = await host.value("vmi", "victim", '.status.conditions[?(@.type=="Synchronized")].reason');
-    assert.equal(reason, "PB6102");
+    assert.equal(await synchronized(host, "victim"), "PB6102");
     await phase(host, "sleeper", "Succeeded");
     for (const { netns, podUid, qemuPid, folder } of [victim, sleeper]) {
       await eventually("the network being given back", () =>
@@ -103,6 +102,15 @@ test("guests outlive their daemon: one connection goes on, what was harmed is me
     await typed(steady, "kill -USR1 $(cat /run/udhcpc.eth0.pid); dhcpcd -N eth0\n", told(true));
   });
 
+  await step("a daemon that is stopped in good order leaves its guests alone, too", async () => {
+    const stopped = await host.patchbay(["down"]);
+    assert.equal(stopped.code, 0, stopped.stderr);
+    assert.equal((await host.probe("tcp", address, "7")).ok, true);
+    await host.up();
+    assert.deepEqual(await host.guest("steady"), steady);
+    assert.equal(await mendings(host), 1, "nothing was to be mended");
+  });
+
   await step("what somebody takes away from a running pod's network is there again, and an event says so", async () => {
     await harm(host, steady, LOUD_HARM);
     await eventually("the event", async () => (await mendings(host)) === 2);
@@ -111,12 +119,18 @@ test("guests outlive their daemon: one connection goes on, what was harmed is me
     assert.equal((await host.probe("tcp", address, "7")).ok, true);
   });
 
+  await step("the name of a running pod's namespace is taken away: the VMI says so", async () => {
+    const name = steady.netns.split("/").at(-1) ?? "";
+    assert.equal((await host.run(["ip", "netns", "delete", name])).code, 0);
+    await eventually("PB4012", async () => (await synchronized(host, "steady")) === "PB4012");
+    // Its guest still has the namespace; with a name again it is whole.
+    assert.equal((await host.run(["ip", "netns", "attach", name, String(steady.qemuPid)])).code, 0);
+    await eventually("a whole VMI", async () => (await synchronized(host, "steady")) === "");
+  });
+
   await step("a guest without its tap cannot be mended, and the VMI says so", async () => {
     await harm(host, steady, ["ip link del tap0"]);
-    await eventually("PB6105", async () => {
-      const reason = await host.value("vmi", "steady", '.status.conditions[?(@.type=="Synchronized")].reason');
-      return reason === "PB6105";
-    });
+    await eventually("PB6105", async () => (await synchronized(host, "steady")) === "PB6105");
     assert.equal(await host.value("vmi", "steady", '.status.conditions[?(@.type=="Ready")].status'), "False");
   });
 
@@ -132,21 +146,13 @@ test("guests outlive their daemon: one connection goes on, what was harmed is me
 
 interface Transfer {
   readonly answer: Promise<unknown>;
-  received(): number;
-  reached(bytes: number): Promise<void>;
+  /** Lets so much go, all told, and waits until it has come back. */
+  upTo(bytes: number): Promise<void>;
 }
 
 function startTransfer(host: TestHost, address: string): Transfer {
-  const child = host.start([
-    "env",
-    `PROBE_MIB_PER_SECOND=${MIB_PER_SECOND}`,
-    process.execPath,
-    join(import.meta.dirname, "../probe.ts"),
-    "transfer",
-    address,
-    "7",
-    String(TRANSFER_BYTES),
-  ]);
+  const probe = join(import.meta.dirname, "../probe.ts");
+  const child = host.start([process.execPath, probe, "transfer", address, "7", String(TRANSFER_BYTES), "stepwise"]);
   let received = 0;
   let answer = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
@@ -158,8 +164,8 @@ function startTransfer(host: TestHost, address: string): Transfer {
   });
   return {
     answer: once(child, "close").then(() => JSON.parse(answer)),
-    received: () => received,
-    reached: async (bytes) => {
+    async upTo(bytes) {
+      child.stdin?.write(`${bytes}\n`);
       await eventually(`${bytes} bytes of the transfer`, () => Promise.resolve(received >= bytes));
     },
   };
@@ -197,6 +203,11 @@ async function mendings(host: TestHost): Promise<number> {
     "jsonpath={.items[*].count}",
   ]);
   return counts.split(" ").reduce((sum, count) => sum + Number(count), 0);
+}
+
+/** Why a VMI is not as it should be; empty where it is. */
+function synchronized(host: TestHost, name: string): Promise<string> {
+  return host.value("vmi", name, '.status.conditions[?(@.type=="Synchronized")].reason');
 }
 
 async function phase(host: TestHost, name: string, wanted: string): Promise<void> {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import { eventually, PATIENCE_MS, type TestGuest, TestHost } from "../daemon.ts";
+import { eventually, isProcess, PATIENCE_MS, type TestGuest, TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
 import { namespacesOf, type Traces, tracesOf } from "./traces.ts";
@@ -44,6 +44,18 @@ test("a daemon killed at any moment of a start leaves a VMI that the next one st
     );
   }
   await t.test(
+    "killed while it gives a VMI back",
+    host.explained<TestContext>(async () => {
+      await host.kubectlOk(["apply", "-f", "-"], guestManifest({ name: "guest" }));
+      const { podUid, qemuPid } = await oneGuest(host);
+      await host.kubectlOk(["delete", "vmi", "guest", "--wait=false"]);
+      await killDaemonWhen(host, () => !isProcess(qemuPid));
+      await host.up();
+      await eventually("the VMI's end", async () => (await host.kubectl(["get", "vmi", "guest"])).code !== 0);
+      await nothingLeft(host, before, podUid);
+    }),
+  );
+  await t.test(
     "killed between the start of QEMU and its record",
     host.explained<TestContext>(async () => {
       await host.kubectlOk(["apply", "-f", "-"], guestManifest({ name: "guest" }));
@@ -77,6 +89,10 @@ async function oneGuest(host: TestHost): Promise<TestGuest> {
 async function deleted(host: TestHost, before: Traces): Promise<void> {
   const { podUid } = await host.guest("guest");
   await host.kubectlOk(["delete", "vmi", "guest"]);
+  await nothingLeft(host, before, podUid);
+}
+
+async function nothingLeft(host: TestHost, before: Traces, podUid: string): Promise<void> {
   let after = before;
   await eventually(
     "the machine to be as before",
