@@ -179,6 +179,23 @@ export const waysNotToStart: readonly CannotStart[] = [
     manifest: (name) => blankManifest({ name, memory: "64Ti" }),
   },
   {
+    what: "this version cannot wire the binding",
+    code: "PB4020",
+    says: [/spec\.domain\.devices\.interfaces\[0\]/, /"bridge"/, /Use one of: masquerade/],
+    manifest: (name) => blankManifest({ name, binding: { bridge: {} } }),
+  },
+  {
+    what: "this version cannot connect the network",
+    code: "PB4021",
+    says: [/spec\.domain\.devices\.interfaces\[0\]/, /multus network "default"/, /Use the pod network/],
+    manifest: (name) =>
+      blankManifest({
+        name,
+        binding: { bridge: {} },
+        spec: { networks: [{ name: "default", multus: { networkName: "lan" } }] },
+      }),
+  },
+  {
     what: "no node takes the VMI",
     code: "PB6104",
     says: [/labels disk=ssd/, /Correct spec\.nodeSelector, label a node/],

@@ -1,12 +1,9 @@
 import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { flock } from "../host/linux/libc.ts";
+import { flock, LOCK_EX, LOCK_NB, LOCK_SH } from "../host/linux/libc.ts";
 import { Fault } from "../model/fault.ts";
 import type { DataPaths } from "./paths.ts";
 
-/** flock(2). */
-const LOCK_SH_NB = 1 | 4;
-const LOCK_EX_NB = 2 | 4;
 /** Somebody who only looks holds the lock for a moment. */
 const CLAIM_MS = 1_000;
 const RETRY_MS = 20;
@@ -25,7 +22,7 @@ export function livingDaemon(paths: DataPaths): number | undefined {
     return undefined;
   }
   try {
-    if (flock(fd, LOCK_SH_NB) === 0) return undefined;
+    if (flock(fd, LOCK_SH | LOCK_NB) === 0) return undefined;
     const pid = Number(readFileSync(paths.pidFile, "utf8"));
     return Number.isSafeInteger(pid) && pid > 0 ? pid : undefined;
   } catch {
@@ -40,7 +37,7 @@ export function livingDaemon(paths: DataPaths): number | undefined {
 export async function claimDataFolder(paths: DataPaths): Promise<ClaimedFolder> {
   const fd = writing(paths.lock, () => openSync(paths.lock, "a", 0o600));
   const deadline = performance.now() + CLAIM_MS;
-  while (flock(fd, LOCK_EX_NB) !== 0) {
+  while (flock(fd, LOCK_EX | LOCK_NB) !== 0) {
     if (performance.now() < deadline) {
       await sleep(RETRY_MS);
       continue;

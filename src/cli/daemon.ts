@@ -1,12 +1,11 @@
 import { mkdirSync } from "node:fs";
-import { hostname } from "node:os";
 import type { Logger } from "pino";
 import { startApiServer } from "../apiserver/server.ts";
 import { makeKubeClient } from "../client/client.ts";
 import { makeEventRecorder } from "../client/events.ts";
 import { loadKubeconfig } from "../client/kubeconfig.ts";
 import { makeAdmission } from "../control/admission.ts";
-import { startConfigurationWatch } from "../control/configuration.ts";
+import { watchConfiguration } from "../control/configuration.ts";
 import { startVmiController } from "../control/vmi-controller.ts";
 import { defaultConfDir, ensureDefaultNetwork } from "../host/cni/default-network.ts";
 import { DEFAULT_BIN_DIRS } from "../host/cni/plugins.ts";
@@ -23,11 +22,13 @@ import { openPodRecords } from "../node/records.ts";
 import { registerNode } from "../node/registration.ts";
 import { makeReporter } from "../node/report.ts";
 import { standalonePods } from "../node/standalone-pods.ts";
+import { keepSettings, nodeNameFor } from "./daemon-settings.ts";
 import type { DataPaths } from "./paths.ts";
 
 export interface DaemonOptions {
   readonly paths: DataPaths;
   readonly port: number;
+  /** Absent: the one that the data folder has, else the machine's. */
   readonly nodeName?: string;
   /** Absent: `images` below the data folder. */
   readonly imageDir?: string;
@@ -48,74 +49,95 @@ export interface Daemon {
 
 const HOST_NETNS = "/proc/self/ns/net";
 
-/** The one process of a machine: API, controllers and node. Ready when it returns. */
+/** The one process of a machine: API, controllers and node. Ready when it returns; when it throws, nothing of it runs. */
 export async function startDaemon({ paths, port, log, ...options }: DaemonOptions): Promise<Daemon> {
-  // Before the first namespace is entered: threads stay in the namespace in which they begin.
-  await startThreads();
-  for (const folder of [paths.guests, paths.logs, paths.cache]) mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const [images, qemu] = [await openImageStore(options.imageDir ?? paths.images), await qemuFacts()];
-  const accelerator = await probeAccelerator(paths.root, await probeKernel(images));
-  log.info(accelerator, accelerator.accel === "kvm" ? "guests run on KVM" : "guests are emulated (TCG)");
-
-  if (options.cniConfDir === undefined)
-    ensureDefaultNetwork({
-      dataDir: paths.root,
-      hostRoutes: readLinks(HOST_NETNS).routes.map(({ destination }) => destination),
-    });
-  const binDirs = options.cniBinDir === undefined ? DEFAULT_BIN_DIRS : options.cniBinDir.split(":");
-  const configuration = { current: {} as unknown };
-  const server = await startApiServer({
-    dataDir: paths.root,
-    port,
-    definitions,
-    admission: makeAdmission(() => configuration.current),
-    log: log.child({ part: "api" }),
-  });
-  const client = makeKubeClient(loadKubeconfig(paths.kubeconfig));
-  const nodeName = options.nodeName ?? hostname().toLowerCase();
-  const events = makeEventRecorder(client, "patchbay", log);
-  const accelReason = accelerator.reason ?? "";
-  const agent = startAgent({
-    client,
-    nodeName,
-    parts: {
-      guestsDir: paths.guests,
-      logsDir: paths.logs,
-      records: openPodRecords(paths.pods),
-      pods: standalonePods({
-        confDir: options.cniConfDir ?? defaultConfDir(paths.root),
-        binDirs,
-        cacheDir: paths.cni,
-        ...(options.cniTimeoutMs === undefined ? {} : { pluginTimeLimitMs: options.cniTimeoutMs }),
-      }),
-      runner: localRunner(),
-      images,
-      accel: accelerator.accel,
-      qemu,
-      served: (event) =>
-        isWarning(event) ? log.warn(event, "a guest's request") : log.debug(event, "a guest's request"),
-    },
-    report: makeReporter(client, events, { nodeName, accel: accelerator.accel, accelReason }),
-    log: log.child({ part: "node" }),
-  });
-  await agent.adopted;
-  const settings = startConfigurationWatch(client, (current) => {
-    configuration.current = current;
-  });
-  await registerNode(client, nodeName, accelerator.accel);
-  const controller = startVmiController({ client, events, log: log.child({ part: "control" }) });
-  log.info({ url: server.url, nodeName }, "ready");
-  return {
-    url: server.url,
-    async close() {
-      settings.close();
-      await controller.close();
-      await agent.close();
-      await events.flush();
-      client.close();
-      await server.close();
-    },
+  const running: (() => Promise<void> | void)[] = [];
+  const close = async (): Promise<void> => {
+    for (const end of running.splice(0).reverse()) await end();
   };
+  try {
+    return { url: await start(), close };
+  } catch (thrown) {
+    await close();
+    throw thrown;
+  }
+
+  async function start(): Promise<string> {
+    // Before the first namespace is entered: threads stay in the namespace in which they begin.
+    await startThreads();
+    for (const folder of [paths.guests, paths.logs, paths.cache]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const records = openPodRecords(paths.pods);
+    const nodeName = nodeNameFor(paths, options.nodeName, records.all().length);
+    const [images, qemu] = [await openImageStore(options.imageDir ?? paths.images), await qemuFacts()];
+    const accelerator = await probeAccelerator(paths.root, await probeKernel(images));
+    log.info(accelerator, accelerator.accel === "kvm" ? "guests run on KVM" : "guests are emulated (TCG)");
+    if (options.cniConfDir === undefined) ensureDefaultNetwork({ dataDir: paths.root, hostRoutes: hostRoutes() });
+
+    const configuration = { current: {} as unknown };
+    const server = await startApiServer({
+      dataDir: paths.root,
+      port,
+      definitions,
+      admission: makeAdmission(() => configuration.current),
+      log: log.child({ part: "api" }),
+    });
+    running.push(() => server.close());
+    const { imageDir, cniConfDir, cniBinDir } = options;
+    keepSettings(paths, {
+      nodeName,
+      ...(imageDir === undefined ? {} : { imageDir }),
+      ...(cniConfDir === undefined ? {} : { cniConfDir }),
+      ...(cniBinDir === undefined ? {} : { cniBinDir }),
+    });
+    const client = makeKubeClient(loadKubeconfig(paths.kubeconfig));
+    running.push(() => client.close());
+    const events = makeEventRecorder(client, "patchbay", log);
+    running.push(() => events.flush());
+    const agent = startAgent({
+      client,
+      nodeName,
+      parts: {
+        guestsDir: paths.guests,
+        logsDir: paths.logs,
+        records,
+        pods: standalonePods({
+          confDir: options.cniConfDir ?? defaultConfDir(paths.root),
+          binDirs: options.cniBinDir === undefined ? DEFAULT_BIN_DIRS : options.cniBinDir.split(":"),
+          cacheDir: paths.cni,
+          ...(options.cniTimeoutMs === undefined ? {} : { pluginTimeLimitMs: options.cniTimeoutMs }),
+        }),
+        runner: localRunner(),
+        images,
+        accel: accelerator.accel,
+        qemu,
+        served: (event) =>
+          isWarning(event) ? log.warn(event, "a guest's request") : log.debug(event, "a guest's request"),
+      },
+      report: makeReporter(client, events, {
+        nodeName,
+        accel: accelerator.accel,
+        accelReason: accelerator.reason ?? "",
+      }),
+      log: log.child({ part: "node" }),
+    });
+    running.push(() => agent.close());
+    await agent.adopted;
+    const settings = watchConfiguration(client, log, (current) => {
+      configuration.current = current;
+    });
+    running.push(() => settings.close());
+    await settings.known;
+    await registerNode(client, nodeName, accelerator.accel);
+    const controller = startVmiController({ client, events, log: log.child({ part: "control" }) });
+    running.push(() => controller.close());
+    log.info({ url: server.url, nodeName }, "ready");
+    return server.url;
+  }
+}
+
+/** Where this machine's own routes lead: the embedded network keeps out of there. */
+function hostRoutes(): readonly string[] {
+  return readLinks(HOST_NETNS).routes.map(({ destination }) => destination);
 }
 
 /** The test guest's kernel, where the store has it: what KVM is tried with. */

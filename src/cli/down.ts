@@ -9,6 +9,7 @@ import { Fault } from "../model/fault.ts";
 import { type Vmi, withApi } from "./api-access.ts";
 import { startDaemon } from "./daemon.ts";
 import { claimDataFolder, livingDaemon } from "./daemon-process.ts";
+import { lastSettings } from "./daemon-settings.ts";
 import { type DataPaths, dataPaths } from "./paths.ts";
 
 /** Options of `patchbay down`. */
@@ -49,7 +50,7 @@ async function withoutDaemon(paths: DataPaths): Promise<void> {
   if (!existsSync(paths.kubeconfig)) return;
   const folder = await claimDataFolder(paths);
   try {
-    const daemon = await startDaemon({ paths, port: 0, log: pino({ level: "silent" }) });
+    const daemon = await startDaemon({ paths, port: 0, log: pino({ level: "silent" }), ...lastSettings(paths) });
     try {
       await withApi(paths, deleteAll);
     } finally {

@@ -7,6 +7,8 @@ export interface DataPaths {
   readonly pidFile: string;
   /** Held by the daemon as long as it lives. */
   readonly lock: string;
+  /** How the daemon was last started. */
+  readonly settings: string;
   readonly log: string;
   readonly pods: string;
   readonly guests: string;
@@ -24,6 +26,7 @@ export function dataPaths(dataDir: string): DataPaths {
     kubeconfig: join(root, "kubeconfig"),
     pidFile: join(root, "patchbay.pid"),
     lock: join(root, "patchbay.lock"),
+    settings: join(root, "daemon.json"),
     log: join(root, "daemon.log"),
     pods: join(root, "pods"),
     guests: join(root, "guests"),

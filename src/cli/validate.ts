@@ -61,7 +61,7 @@ export async function validateCases(path: string): Promise<number> {
 export async function explain(code: string): Promise<number> {
   const [{ codes }, { nearMiss }] = await Promise.all([
     import("../model/codes/codes.ts"),
-    import("../model/api/near-miss.ts"),
+    import("../model/near-miss.ts"),
   ]);
   const wanted = code.toUpperCase();
   if (!isCode(codes, wanted)) {

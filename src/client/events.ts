@@ -24,11 +24,14 @@ interface Recorded {
 const MESSAGE_LENGTH = 1024;
 /** Older ones start anew with a count of one. */
 const REMEMBERED = 1000;
+/** So many wait for an API that does not answer; what comes then is only logged. */
+const MOST_WAITING = 500;
 
 /** A recorder that counts what it says again in one Event instead of writing another. `component` is who speaks. */
 export function makeEventRecorder(client: KubeClient, component: string, log: Logger): EventRecorder {
   const recorded = new Map<string, Recorded>();
   let writing: Promise<void> = Promise.resolve();
+  let waiting = 0;
 
   async function write(object: KubeObject, type: string, reason: string, message: string): Promise<void> {
     const namespace = object.metadata.namespace ?? "default";
@@ -73,9 +76,17 @@ export function makeEventRecorder(client: KubeClient, component: string, log: Lo
 
   return {
     event(object, type, reason, message) {
+      if (waiting >= MOST_WAITING) {
+        log.warn({ reason, message }, "an event is left out: too many wait for the API");
+        return;
+      }
+      waiting += 1;
       writing = writing
         .then(() => write(object, type, reason, message))
-        .catch((error: unknown) => log.warn({ error, reason, message }, "an event could not be written"));
+        .catch((error: unknown) => log.warn({ error, reason, message }, "an event could not be written"))
+        .finally(() => {
+          waiting -= 1;
+        });
     },
     flush: () => writing,
   };

@@ -4,6 +4,7 @@ import { type Cache, inform } from "../client/informer.ts";
 import { makeReconcileQueue } from "../client/reconcile-queue.ts";
 import type { Pod } from "../model/api/pod.ts";
 import { podResource, vmiResource } from "../model/api/references.ts";
+import { isApiError } from "../model/api/status.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { type Fault, isFault, toFault } from "../model/fault.ts";
@@ -150,6 +151,10 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
   async function reconcile(podUid: string): Promise<void> {
     if (pods?.synced !== true || !vmis.synced) return;
     const pod = byUid.get(podUid);
+    if (pod === undefined && (await isStored(parts.records.get(podUid)))) {
+      log.error({ podUid, nodeName }, "a guest's pod belongs to another node; it is left alone");
+      return;
+    }
     if (pod === undefined || pod.metadata.deletionTimestamp !== undefined) return giveBack(podUid, pod);
     const vmi = vmiOf(pod);
     try {
@@ -171,6 +176,17 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
       const deleted = byUid.get(podUid)?.metadata.deletionTimestamp !== undefined;
       if (closing.signal.aborted || deleted) return;
       if (vmi !== undefined) await report.failing(vmi, toFault(thrown, "PB6106"));
+      throw thrown;
+    }
+  }
+
+  /** True where the API has a record's pod, though not among this node's. */
+  async function isStored(record: PodRecord | undefined): Promise<boolean> {
+    if (record === undefined) return false;
+    try {
+      return (await client.get<LauncherPod>(podResource, record.pod)).metadata.uid === record.podUid;
+    } catch (thrown) {
+      if (isApiError(thrown, "NotFound")) return false;
       throw thrown;
     }
   }

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { GuestRunner } from "../host/guest/runner.ts";
 import type { ExitReport, RunningGuest } from "../host/guest/running-guest.ts";
 import { applyKernel } from "../host/linux/apply.ts";
-import { closeFds } from "../host/linux/tap.ts";
+import { closeFds, closeFdsNow } from "../host/linux/tap.ts";
 import { announce } from "../host/serve/announce.ts";
 import { type RunningServices, type ServeEvent, startServices } from "../host/serve/services.ts";
 import type { Pod } from "../model/api/pod.ts";
@@ -130,8 +130,14 @@ export async function adopt(parts: NodeParts, record: PodRecord): Promise<Adopte
  * How a guest ends whose network is not whole; undefined where it goes on. The network of a guest goes with it, and what
  * is then missing is its end, not a failure.
  */
-export function endOf(guest: RunningGuest): Promise<ExitReport | undefined> {
-  return Promise.race([guest.exited, sleep(ENDING_MS, undefined)]);
+export async function endOf(guest: RunningGuest): Promise<ExitReport | undefined> {
+  const waiting = new AbortController();
+  try {
+    const enough = sleep(ENDING_MS, undefined, { signal: waiting.signal }).catch(() => undefined);
+    return await Promise.race([guest.exited, enough]);
+  } finally {
+    waiting.abort();
+  }
 }
 
 /** Compares the pod's kernel state with its wiring and mends what differs; says how many steps that took. */
@@ -142,7 +148,7 @@ export function mend(record: PodRecord): number {
   const lost = [...taps.keys()];
   if (lost.length === 0) return steps.length;
   // A new tap of that name is of no use to the guest: QEMU holds the old one.
-  void closeFds([...taps.values()].flat());
+  closeFdsNow([...taps.values()].flat());
   throw new Fault("PB6105", `The tap "${lost.join(", ")}" of the running guest is gone.`, {
     place: record.netns,
     cure: "Delete the VMI and apply it again.",

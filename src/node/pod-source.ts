@@ -1,4 +1,5 @@
 import type { Fault } from "../model/fault.ts";
+import type { PodDnsConfig } from "../model/networks/resolver.ts";
 import type { NetworkStatus, PodFacts } from "../model/wiring/facts.ts";
 
 /** What a sandbox is asked for: one pod's network, as the Pod object says it. */
@@ -7,14 +8,7 @@ export interface SandboxRequest {
   readonly namespace: string;
   readonly name: string;
   readonly dnsPolicy?: string | undefined;
-  readonly dnsConfig?: DnsConfig | undefined;
-}
-
-/** `spec.dnsConfig` of a Pod. */
-export interface DnsConfig {
-  readonly nameservers?: readonly string[];
-  readonly searches?: readonly string[];
-  readonly options?: readonly { readonly name?: string; readonly value?: string }[];
+  readonly dnsConfig?: PodDnsConfig | undefined;
 }
 
 /** A pod's network namespace, wired by CNI, and what was found in it before anything of ours. */

@@ -1,18 +1,10 @@
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { GuestRecord } from "../host/guest/running-guest.ts";
+import { DRAFT, writeWhole } from "../host/whole-file.ts";
 import { Fault } from "../model/fault.ts";
 import type { GuestHardware } from "../model/guest/hardware.ts";
+import { isJsonObject } from "../model/json.ts";
 import type { PodFacts } from "../model/wiring/facts.ts";
 import type { Wiring } from "../model/wiring/wiring.ts";
 
@@ -68,7 +60,7 @@ export function openPodRecords(folder: string): PodRecords {
     all: () => [...records.values()],
     get: (podUid) => records.get(podUid),
     put: (record) => {
-      writeWhole(join(folder, `${record.podUid}.json`), JSON.stringify(record));
+      put(join(folder, `${record.podUid}.json`), JSON.stringify(record));
       records.set(record.podUid, record);
     },
     remove: (podUid) => {
@@ -96,45 +88,33 @@ function unreadable(file: string, cause: unknown): Fault {
   });
 }
 
-/** The daemon wrote it: the version and the keys that everything hangs on are checked, the rest is its own. */
+/** The daemon wrote it: what everything hangs on is checked, the insides of its own data are not. */
 function isRecord(value: unknown): value is PodRecord {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    "version" in value &&
-    value.version === 1 &&
-    "podUid" in value &&
-    typeof value.podUid === "string" &&
-    "netns" in value &&
-    typeof value.netns === "string" &&
-    "stage" in value
-  );
+  if (!isJsonObject(value) || value["version"] !== 1) return false;
+  const { podUid, netns, pod, vmi, stage } = value;
+  const whole = typeof podUid === "string" && typeof netns === "string" && isJsonObject(pod) && isJsonObject(vmi);
+  const made = ["facts", "hardware", "wiring"].every((key) => isJsonObject(value[key]));
+  switch (stage) {
+    case "network":
+      return whole;
+    case "wired":
+      return whole && made;
+    case "guest":
+      return whole && made && isJsonObject(value["guest"]);
+    default:
+      return false;
+  }
 }
 
-/** What a daemon that died while writing leaves. */
-const DRAFT = ".new";
-
-function writeWhole(file: string, text: string): void {
-  const draft = `${file}${DRAFT}`;
+function put(file: string, text: string): void {
   try {
-    const fd = openSync(draft, "w", 0o600);
-    try {
-      writeFileSync(fd, text);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(draft, file);
+    writeWhole(file, text);
   } catch (cause) {
-    rmSync(draft, { force: true });
-    throw new Fault("PB6107", `The record ${file} cannot be written: ${reasonOf(cause)}.`, {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Fault("PB6107", `The record ${file} cannot be written: ${reason}.`, {
       place: file,
       cure: "Free space on its disk (df shows which), and see that the folder may be written.",
       cause,
     });
   }
-}
-
-function reasonOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
 }

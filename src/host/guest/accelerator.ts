@@ -39,7 +39,11 @@ export async function probeAccelerator(dataDir: string, kernel: string | undefin
   const kept = readKept(cache, key);
   if (kept !== undefined) return kept;
   const found = await probe(dataDir, kernel);
-  writeWhole(cache, `${JSON.stringify({ key, ...found })}\n`);
+  try {
+    writeWhole(cache, `${JSON.stringify({ key, ...found })}\n`);
+  } catch {
+    // Without the note the next start tries again, which costs two seconds at most.
+  }
   return found;
 }
 

@@ -32,10 +32,14 @@ export function cut(path: string, limit: number, keep: number): void {
 /** The last lines of a log from byte `from` on, without QEMU's time stamps, as one text; empty where there are none. */
 export function lastWords(path: string, from = 0): string {
   let text = "";
-  withFile(path, fs.constants.O_RDONLY, (fd, size) => {
-    const start = Math.max(Math.min(from, size), size - WORDS_BYTES);
-    text = new TextDecoder().decode(read(fd, start, size - start));
-  });
+  try {
+    withFile(path, fs.constants.O_RDONLY, (fd, size) => {
+      const start = Math.max(Math.min(from, size), size - WORDS_BYTES);
+      text = new TextDecoder().decode(read(fd, start, size - start));
+    });
+  } catch {
+    // That a guest ended must be told even where the disk cannot say what it said.
+  }
   return text
     .split("\n")
     .map((line) => line.replace(/^\d{4}-\d\d-\d\dT[\d:.]+Z /, "").trimEnd())

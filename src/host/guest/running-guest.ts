@@ -88,7 +88,7 @@ export function runningGuest(
     stopCutting();
     if (released) return new Promise(() => {});
     // Without its monitor nothing can be said about a guest any more.
-    if (!(await goneWithin(record, HANGUP_MS))) kill(record);
+    if (!(await goneWithin(record, HANGUP_MS))) unlessRefused(() => kill(record));
     const end = exit === undefined ? undefined : await exit;
     if (exit === undefined) await goneWithin(record, KILL_MS);
     return {
@@ -159,6 +159,15 @@ export function unkillable({ pid }: ProcessId, runDir: string): Fault {
     cure: "A device of the machine may be stuck; see dmesg.",
     place: runDir,
   });
+}
+
+/** A process that may not be killed is somebody else's by now, and this guest is gone all the same. */
+function unlessRefused(act: () => void): void {
+  try {
+    act();
+  } catch (thrown) {
+    if (!(thrown instanceof Error && "code" in thrown && thrown.code === "EPERM")) throw thrown;
+  }
 }
 
 /** An answer that no longer comes, because QEMU ended or hangs, is no failure of ending it. */

@@ -2,10 +2,8 @@ import { type FileHandle, open, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { Fault } from "../../model/fault.ts";
-import { flock } from "../linux/libc.ts";
+import { flock, LOCK_EX, LOCK_NB } from "../linux/libc.ts";
 
-/** flock(2). */
-const LOCK_EX_NB = 2 | 4;
 const MOST_WAIT_MS = 10 * 60_000;
 const STEP_MS = 50;
 /** Waiting is told after this, and again after each of {@link TELL_AGAIN_MS}. */
@@ -39,7 +37,7 @@ export async function exclusively<T>(lockFile: string, work: () => Promise<T>, o
 async function lock(handle: FileHandle, lockFile: string, { onWait, signal }: WaitOptions): Promise<void> {
   const began = performance.now();
   let tellAt = TELL_MS;
-  while (flock(handle.fd, LOCK_EX_NB) !== 0) {
+  while (flock(handle.fd, LOCK_EX | LOCK_NB) !== 0) {
     const waited = performance.now() - began;
     if (waited >= MOST_WAIT_MS) {
       const holder = await holderOf(handle);

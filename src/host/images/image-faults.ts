@@ -1,5 +1,5 @@
-import { nearMiss } from "../../model/api/near-miss.ts";
 import { Fault, isFault } from "../../model/fault.ts";
+import { nearMiss } from "../../model/near-miss.ts";
 import { parseReference } from "./reference.ts";
 
 /** The fault of an image that is wanted and not in the store, with the command that brings it. */

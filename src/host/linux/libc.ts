@@ -129,6 +129,7 @@ export const mount = libc<
 /** umount2(2). */
 export const umount2 = libc<[target: string, flags: number], number>("int umount2(const char *target, int flags)");
 /** Operations of flock(2): an exclusive lock, and not to wait for it. */
+export const LOCK_SH = 1;
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;
 /** flock(2). */

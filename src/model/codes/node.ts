@@ -14,4 +14,5 @@ export const nodeCodes = {
   PB6113: "the daemon needs root",
   PB6114: "the VM did not become ready",
   PB6115: "there is no such VM",
+  PB6116: "the guests belong to another node",
 } as const;

@@ -1,1 +1,0 @@
-export { nearMiss } from "../near-miss.ts";
