@@ -202,6 +202,12 @@ test("a daemon that cannot start says why, and leaves the folder as it was", asy
       listener.kill();
     }
   });
+  await t.test("a record that cannot be read", async () => {
+    const folder = await other("record");
+    await mkdir(join(folder, "pods"));
+    await writeFile(join(folder, "pods", "x.json"), "garbage");
+    refused(await up(folder), 1, [/PB6101: The record \S+x\.json cannot be read/, /by hand, then this file/]);
+  });
   await t.test("no daemon for the commands that need one", async () => {
     refused(await host.patchbay(["console", "guest"]), 1, [/PB6112: No daemon answers for/, /patchbay up --detach/]);
   });

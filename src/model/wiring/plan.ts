@@ -67,9 +67,13 @@ export function planVmi({ namespace, name, hostName, spec }: PlanRequest, facts:
     accel: "tcg",
     machines: ["pc-q35-7.2"],
     devices: DEVICES,
-    cpu: topologyOf(spec.domain),
+    cpu: {
+      ...topologyOf(spec.domain),
+      ...(spec.domain.cpu?.model === undefined ? {} : { model: spec.domain.cpu.model }),
+    },
     memoryBytes: memoryOf(spec.domain),
     nics: wiring.nics,
+    virtioTransitional: spec.domain.devices.useVirtioTransitional ?? false,
   });
   return {
     vmi: { namespace, name },
