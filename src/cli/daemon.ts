@@ -7,7 +7,7 @@ import { loadKubeconfig } from "../client/kubeconfig.ts";
 import { makeAdmission } from "../control/admission.ts";
 import { watchConfiguration } from "../control/configuration.ts";
 import { startVmiController } from "../control/vmi-controller.ts";
-import { defaultConfDir, ensureDefaultNetwork } from "../host/cni/default-network.ts";
+import { defaultConfDir, ensureDefaultNetwork, removeDefaultNetwork } from "../host/cni/default-network.ts";
 import { DEFAULT_BIN_DIRS } from "../host/cni/plugins.ts";
 import { probeAccelerator } from "../host/guest/accelerator.ts";
 import { qemuFacts } from "../host/guest/qemu-facts.ts";
@@ -71,7 +71,11 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     const [images, qemu] = [await openImageStore(options.imageDir ?? paths.images), await qemuFacts()];
     const accelerator = await probeAccelerator(paths.root, await probeKernel(images));
     log.info(accelerator, accelerator.accel === "kvm" ? "guests run on KVM" : "guests are emulated (TCG)");
-    if (options.cniConfDir === undefined) ensureDefaultNetwork({ dataDir: paths.root, hostRoutes: hostRoutes() });
+    if (options.cniConfDir === undefined) {
+      ensureDefaultNetwork({ dataDir: paths.root, hostRoutes: hostRoutes() });
+      // A daemon that was killed between a last pod and the bridge's end leaves the bridge.
+      await removeDefaultNetwork(paths.root, paths.cni);
+    }
 
     const configuration = { current: {} as unknown };
     const server = await startApiServer({

@@ -114,7 +114,7 @@ test("what an interface and its network ask for reaches the guest", { timeout: 3
       const at = address.includes(":") ? `[${address}]` : address;
       console.type(`wget -q -O - http://${at}/ | sed -n 's/^hostname: /seen-/p'; echo $((6 * 8))-end\n`);
       await console.until(/48-end/);
-      assert.match(console.shown(), /seen-broad[^]*48-end/, `${address}: ${console.shown()}`);
+      assert.match(console.shown(), /seen-broad[\s\S]*48-end/, `${address}: ${console.shown()}`);
     }
     assert.equal(await console.detach(), 0);
     assert.equal(await host.value("vmi", "wide", ".status.phase"), "Running");

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
+import { bridgeName } from "../../src/host/cni/default-network.ts";
 import { eventually, isProcess, PATIENCE_MS, type TestGuest, TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
@@ -69,6 +70,17 @@ test("a daemon killed at any moment of a start leaves a VMI that the next one st
       await eventually("another QEMU", async () => (await host.guest("guest")).qemuPid !== qemuPid);
       await oneGuest(host);
       await deleted(host, before);
+    }),
+  );
+  await t.test(
+    "killed between the last pod's end and the bridge's",
+    host.explained<TestContext>(async () => {
+      await host.killDaemon();
+      // This moment cannot be met either: the bridge is made as such a daemon leaves it.
+      const left = bridgeName(host.dataDir);
+      assert.equal((await host.run(["ip", "link", "add", left, "type", "bridge"])).code, 0);
+      await host.up();
+      assert.deepEqual(await tracesOf(host), before);
     }),
   );
 });

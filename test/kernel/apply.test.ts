@@ -8,7 +8,7 @@ import { dumpNetns, type NetnsDump } from "../../src/host/linux/dump.ts";
 import { withRouteSocket } from "../../src/host/linux/netlink-socket.ts";
 import { createNetns, deleteNetns, listNetns, within } from "../../src/host/linux/netns.ts";
 import { listRuleset, runNft, splitRuleset } from "../../src/host/linux/nftables.ts";
-import { dumpRoutes, linkIndex } from "../../src/host/linux/rtnetlink.ts";
+import { dumpAddresses, dumpRoutes, linkIndex } from "../../src/host/linux/rtnetlink.ts";
 import { writeSysctl } from "../../src/host/linux/sysctl.ts";
 import { closeFds } from "../../src/host/linux/tap.ts";
 import { isFault } from "../../src/model/fault.ts";
@@ -58,18 +58,25 @@ async function withPod(fn: (path: string) => void | Promise<void>): Promise<void
   }
 }
 
-/** Link-local addresses and their routes appear a moment after a link is up: waits until they are there. */
+/**
+ * Link-local addresses appear a moment after a link is up, and so does the local route of each IPv6 address: waits until
+ * they are there.
+ */
 async function settled(path: string, ...links: readonly string[]): Promise<void> {
   const deadline = Date.now() + 5000;
   const ready = (): boolean =>
     within(path, () => {
-      const routes = withRouteSocket(dumpRoutes).filter(
-        ({ type, destination }) => type === 2 && destination.startsWith("fe80:"),
-      );
-      return links.map(linkIndex).every((index) => routes.some(({ link }) => link === index));
+      const { routes, addresses } = withRouteSocket((fd) => ({ routes: dumpRoutes(fd), addresses: dumpAddresses(fd) }));
+      const local = routes.filter(({ type, family }) => type === 2 && family === 6);
+      return links.map(linkIndex).every((index) => {
+        const own = addresses.filter(({ link, cidr }) => link === index && cidr.includes(":"));
+        const routed = ({ cidr }: { readonly cidr: string }): boolean =>
+          local.some(({ link, destination }) => link === index && destination === cidr.replace(/\/.*/, "/128"));
+        return own.some(({ cidr }) => cidr.startsWith("fe80:")) && own.every(routed);
+      });
     });
   while (!ready()) {
-    assert.ok(Date.now() < deadline, `${links.join(", ")}: no link-local address`);
+    assert.ok(Date.now() < deadline, `${links.join(", ")}: addresses without a route`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

@@ -134,8 +134,7 @@ async function undone(thrown: unknown, record: AttachmentRecord, last: number, h
   const failures = [...own, ...earlier];
   // A plugin whose ADD failed and whose DEL fails too cannot do either: the pod is not to wait for it for ever.
   if (earlier.length === 0) {
-    removeRecord(host.cacheDir, record.containerId, record.ifName);
-    await settle(record.network, host).catch((cause: unknown) => failures.push(toFault(cause, "PB3025")));
+    await forget(record, host).catch((cause: unknown) => failures.push(toFault(cause, "PB3025")));
   }
   if (failures.length === 0) return thrown;
   const fault = toFault(thrown, "PB3000");
@@ -174,8 +173,7 @@ async function detachRecorded(key: AttachmentKey, host: CniHost): Promise<boolea
       cause: first,
     });
   }
-  removeRecord(host.cacheDir, key.containerId, key.ifName);
-  await settle(record.network, host);
+  await forget(record, host);
   return true;
 }
 
@@ -262,13 +260,25 @@ export function listCached(cacheDir: string): {
   };
 }
 
-/** Takes a network's host side away when nothing is attached any more. */
-async function settle(network: CniNetwork, host: CniHost): Promise<void> {
+/**
+ * Removes the record of what is detached. With the last of a network its host side goes first: where that fails, or the
+ * daemon dies meanwhile, the record stays, and the next DEL ends it.
+ */
+async function forget(record: AttachmentRecord, host: CniHost): Promise<void> {
+  const { network, containerId, ifName } = record;
+  const last = !listRecords(host.cacheDir).records.some(
+    (other) => other.network.name === network.name && (other.containerId !== containerId || other.ifName !== ifName),
+  );
+  // No await between the look at the records and what follows from it: of two that leave at once one is the last, and an
+  // ADD either had its record, or waits.
+  if (last) await takeHostSideAway(network, host);
+  removeRecord(host.cacheDir, containerId, ifName);
+}
+
+async function takeHostSideAway(network: CniNetwork, host: CniHost): Promise<void> {
   const builtins = network.plugins.filter(({ type }) => builtinPlugins[type] !== undefined);
   const key = departureKey(host, network);
   if (builtins.length === 0 || departing.has(key)) return departing.get(key);
-  if (listRecords(host.cacheDir).records.some((record) => record.network.name === network.name)) return;
-  // No await between the look at the records and this entry: an ADD either had its record, or waits.
   const departure = (async () => {
     for (const { type, config } of builtins) await builtinPlugins[type]?.unused(network.name, config, host.hostNetns);
   })();
