@@ -6,7 +6,7 @@ import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { Fault } from "../model/fault.ts";
 import { livingDaemon } from "./daemon-process.ts";
-import type { DataPaths } from "./paths.ts";
+import { type DataPaths, shellWord } from "./paths.ts";
 
 /** A VMI as the API has it. */
 export type Vmi = Stored<VirtualMachineInstance>;
@@ -16,7 +16,7 @@ export async function withApi<T>(paths: DataPaths, work: (client: KubeClient) =>
   if (livingDaemon(paths) === undefined) {
     throw new Fault("PB6112", `No daemon answers for ${paths.root}.`, {
       place: paths.root,
-      cure: `Start one: patchbay up --detach --data-dir ${paths.root}`,
+      cure: `Start one: patchbay up --detach --data-dir ${shellWord(paths.root)}`,
     });
   }
   const client = makeKubeClient(loadKubeconfig(paths.kubeconfig));

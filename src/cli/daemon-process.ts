@@ -2,7 +2,7 @@ import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { setTimeout as sleep } from "node:timers/promises";
 import { flock, LOCK_EX, LOCK_NB, LOCK_SH } from "../host/linux/libc.ts";
 import { Fault } from "../model/fault.ts";
-import type { DataPaths } from "./paths.ts";
+import { type DataPaths, shellWord } from "./paths.ts";
 
 /** Somebody who only looks holds the lock for a moment. */
 const CLAIM_MS = 1_000;
@@ -49,7 +49,7 @@ export async function claimDataFolder(paths: DataPaths): Promise<ClaimedFolder> 
       `A daemon runs already on ${paths.root}${pid === undefined ? "" : ` (process ${pid})`}.`,
       {
         place: paths.root,
-        cure: `Use it, stop it with \`patchbay down --data-dir ${paths.root}\`, or give another folder with --data-dir.`,
+        cure: `Use it, stop it with \`patchbay down --data-dir ${shellWord(paths.root)}\`, or give another folder with --data-dir.`,
       },
     );
   }

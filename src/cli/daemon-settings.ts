@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { writeWhole } from "../host/whole-file.ts";
 import { Fault } from "../model/fault.ts";
 import { isJsonObject, textAt } from "../model/json.ts";
-import type { DataPaths } from "./paths.ts";
+import { type DataPaths, shellWord } from "./paths.ts";
 
 /** How a data folder's daemon was last started: what its next start, or its end, must agree with. */
 export interface DaemonSettings {
@@ -39,7 +39,7 @@ export function nodeNameFor(paths: DataPaths, asked: string | undefined, guests:
   if (asked !== undefined && last !== undefined && asked !== last && guests > 0) {
     throw new Fault("PB6116", `The guests of ${paths.root} belong to the node "${last}", not to "${asked}".`, {
       place: paths.settings,
-      cure: `Leave --node-name out, or delete the VMs first: patchbay down --vms --data-dir ${paths.root}`,
+      cure: `Leave --node-name out, or delete the VMs first: patchbay down --vms --data-dir ${shellWord(paths.root)}`,
       data: { last, asked, guests },
     });
   }

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
 import type { KubeClient } from "../client/client.ts";
@@ -47,7 +47,8 @@ export async function down({ dataDir, vms }: DownOptions): Promise<number> {
 
 /** What a daemon that is gone has left can only be undone by one: it is started for that. */
 async function withoutDaemon(paths: DataPaths): Promise<void> {
-  if (!existsSync(paths.kubeconfig)) return;
+  const records = existsSync(paths.pods) ? readdirSync(paths.pods) : [];
+  if (!existsSync(paths.store) && records.length === 0) return;
   const folder = await claimDataFolder(paths);
   try {
     const daemon = await startDaemon({ paths, port: 0, log: pino({ level: "silent" }), ...lastSettings(paths) });

@@ -4,6 +4,8 @@ import { join, resolve } from "node:path";
 export interface DataPaths {
   readonly root: string;
   readonly kubeconfig: string;
+  /** The API's objects. */
+  readonly store: string;
   readonly pidFile: string;
   /** Held by the daemon as long as it lives. */
   readonly lock: string;
@@ -19,11 +21,17 @@ export interface DataPaths {
   readonly cni: string;
 }
 
+/** Text as one word of a shell's command line. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
 export function dataPaths(dataDir: string): DataPaths {
   const root = resolve(dataDir);
   return {
     root,
     kubeconfig: join(root, "kubeconfig"),
+    store: join(root, "store.db"),
     pidFile: join(root, "patchbay.pid"),
     lock: join(root, "patchbay.lock"),
     settings: join(root, "daemon.json"),

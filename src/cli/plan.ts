@@ -4,7 +4,7 @@ import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachine } from "../model/api/vm.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { Fault, isFault } from "../model/fault.ts";
-import { type Finding, findingAt } from "../model/manifest/finding.ts";
+import { type Finding, findingAt, findingJson } from "../model/manifest/finding.ts";
 import type { ManifestDocument } from "../model/manifest/read.ts";
 import { hostNameOf } from "../model/pods/launcher-pod.ts";
 import { judge } from "../model/rules/judge.ts";
@@ -27,10 +27,14 @@ export interface PlanOptions {
 export function plan(options: PlanOptions): number {
   const judged = judgeManifests(options.filename, options.config);
   printFindings(judged, process.stderr);
-  if (!isSound(judged)) return 1;
-  const { plans, refusals } = planAll(judged);
-  printFindings({ ...judged, findings: refusals }, process.stderr);
-  if (plans.length === 0 && refusals.length > 0) return 1;
+  const { plans, refusals } = isSound(judged) ? planAll(judged) : { plans: [], refusals: judged.findings };
+  if (isSound(judged)) printFindings({ ...judged, findings: refusals }, process.stderr);
+  if (plans.length === 0 && refusals.length > 0) {
+    if (options.output === "json") {
+      process.stdout.write(`${JSON.stringify({ findings: refusals.map(findingJson) }, undefined, 2)}\n`);
+    }
+    return 1;
+  }
   if (options.output === "json") {
     const [only, ...more] = plans;
     process.stdout.write(`${JSON.stringify(only !== undefined && more.length === 0 ? only : plans, undefined, 2)}\n`);

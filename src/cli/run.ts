@@ -5,7 +5,7 @@ import { getVmi, type Vmi, withApi } from "./api-access.ts";
 import { addressed, apply, isServed } from "./apply.ts";
 import { livingDaemon } from "./daemon-process.ts";
 import { isSound, judgeManifests, printFindings } from "./judged-manifests.ts";
-import { type DataPaths, dataPaths } from "./paths.ts";
+import { type DataPaths, dataPaths, shellWord } from "./paths.ts";
 import { exportLine, startBehind, type UpOptions } from "./up.ts";
 
 /** Options of `patchbay run`. */
@@ -123,7 +123,7 @@ function inWords({ namespace, name, nodeName, interfaces, ports }: Reach, paths:
   return [
     `${namespace}/${name} runs on ${nodeName ?? "this node"}; let in: ${listed}`,
     ...interfaces.map((nic) => `  ${nic.name}: ${nic.ipAddresses.join(", ") || "no address"} (${nic.mac})`),
-    `  console: patchbay console ${namespace}/${name} --data-dir ${paths.root}`,
+    `  console: patchbay console ${namespace}/${name} --data-dir ${shellWord(paths.root)}`,
     `  ${exportLine(paths)}`,
   ].join("\n");
 }

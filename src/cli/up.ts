@@ -12,7 +12,7 @@ import { type Code, codes } from "../model/codes/codes.ts";
 import { Fault, isFault } from "../model/fault.ts";
 import { startDaemon } from "./daemon.ts";
 import { claimDataFolder, livingDaemon, writing } from "./daemon-process.ts";
-import { type DataPaths, dataPaths } from "./paths.ts";
+import { type DataPaths, dataPaths, shellWord } from "./paths.ts";
 
 /** Options of `patchbay up`. */
 export interface UpOptions {
@@ -208,5 +208,5 @@ function upArguments(options: UpOptions): string[] {
 }
 
 export function exportLine(paths: DataPaths): string {
-  return `export KUBECONFIG=${paths.kubeconfig}`;
+  return `export KUBECONFIG=${shellWord(paths.kubeconfig)}`;
 }
