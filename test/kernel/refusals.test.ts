@@ -85,7 +85,7 @@ const wrongVmis: readonly { readonly what: string; readonly manifest: string; re
   {
     what: "an unknown field",
     manifest: sound.replace("masquerade:", "masquerad:"),
-    says: [/unknown field "spec\.domain\.devices\.interfaces\[0\]\.masquerad"/, /did you mean "masquerade"\?/],
+    says: [/spec\.domain\.devices\.interfaces\[0\]\.masquerad\b/, /did you mean "masquerade"\?/i],
   },
   {
     what: "a value of the wrong type",

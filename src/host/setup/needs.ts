@@ -176,6 +176,14 @@ export const needs: readonly Need[] = [
     level: "required",
   },
   {
+    name: "sysctl",
+    why: "sets up the hosts of the tests and the bench",
+    probe: { kind: "program", name: "sysctl" },
+    cure: debianPackage("procps"),
+    neededBy: ["tests"],
+    level: "required",
+  },
+  {
     name: "cpio",
     why: "packs the initrd of the tests' small guests",
     probe: { kind: "program", name: "cpio" },

@@ -30,7 +30,7 @@ export function admitVmiUpdate(old: KubeObject, next: KubeObject): AdmissionResp
     status: 422,
     reason: "Invalid",
     message,
-    causes: [{ reason: "FieldValueNotSupported", message, field: "" }],
+    causes: [],
     warnings: [],
   };
 }
@@ -46,7 +46,19 @@ function admit(kind: JudgedKind, object: KubeObject, configuration: unknown): Ad
   const causes = problems.map(cause);
   const told = causes.slice(0, MOST_TOLD).map(({ message }) => message);
   const more = causes.length > MOST_TOLD ? ` (and ${causes.length - MOST_TOLD} more)` : "";
-  return { allowed: false, status: 422, reason: "Invalid", message: told.join(" ") + more, causes, warnings };
+  return {
+    allowed: false,
+    status: 422,
+    reason: "Invalid",
+    message: told.join(" ") + more,
+    causes: placed(causes),
+    warnings,
+  };
+}
+
+/** kubectl shows `field: message` of each cause, and the whole message where there is none. */
+function placed(causes: readonly StatusCause[]): StatusCause[] {
+  return causes.every(({ field }) => field !== "") ? [...causes] : [];
 }
 
 function cause({ type, field, code, message, cure }: Problem): StatusCause {
