@@ -1,4 +1,5 @@
 import type { AdmissionResponse, StatusCause } from "../api/admission.ts";
+import { fieldPath } from "../api/field-path.ts";
 import type { KubeObject } from "../api/resource.ts";
 import { type JudgedKind, judge } from "./judge.ts";
 import type { Problem } from "./problem.ts";
@@ -30,7 +31,7 @@ export function admitVmiUpdate(old: KubeObject, next: KubeObject): AdmissionResp
     status: 422,
     reason: "Invalid",
     message,
-    causes: [],
+    causes: [{ reason: "FieldValueNotSupported", message, field: "spec" }],
     warnings: [],
   };
 }
@@ -51,21 +52,17 @@ function admit(kind: JudgedKind, object: KubeObject, configuration: unknown): Ad
     status: 422,
     reason: "Invalid",
     message: told.join(" ") + more,
-    causes: placed(causes),
+    causes,
     warnings,
   };
 }
 
-/** kubectl shows `field: message` of each cause, and the whole message where there is none. */
-function placed(causes: readonly StatusCause[]): StatusCause[] {
-  return causes.every(({ field }) => field !== "") ? [...causes] : [];
-}
-
-function cause({ type, field, code, message, cure }: Problem): StatusCause {
+/** kubectl shows `field: message` of each cause: where KubeVirt names no field, the one at fault is named. */
+function cause({ type, field, at, code, message, cure }: Problem): StatusCause {
   return {
     reason: type === "" ? "FieldValueInvalid" : type,
     message: `${code}: ${message}${cure === undefined ? "" : ` ${cure}`}`,
-    field,
+    field: field || fieldPath(at) || "spec",
   };
 }
 
