@@ -9,6 +9,8 @@ import { tracesOf } from "../guest/traces.ts";
 import { needs } from "../needs.ts";
 import { smallDisk } from "../small-disk.ts";
 
+/** The clone may lie where only root can read, below /root say: an ordinary user who can read it is what is wanted. */
+const READS_ALL = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"];
 const sound = blankManifest({ name: "sound" });
 
 /** Manifests that are wrong as they stand: what is written, and what has to be said of it. */
@@ -153,7 +155,7 @@ test("a daemon that cannot start says why, and leaves the folder as it was", asy
     assert.deepEqual(await readdir(folder), []);
   });
   await t.test("an ordinary user", async () => {
-    const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ...READS_ALL];
     const outcome = await host.run([...nobody, patchbay, "up", "--data-dir", "/tmp/patchbay-nobody", "--port", "0"]);
     refused(outcome, 1, [/PB6113: The daemon needs root/, /with sudo/]);
   });
