@@ -14,6 +14,7 @@ export function answerText(
   text: string | Uint8Array,
   warnings: readonly string[] = [],
   type = JSON_TYPE,
+  headers: Readonly<Record<string, string>> = {},
 ): void {
   addWarnings(response, warnings);
   // Bytes: a text would be sent in one piece with the headers, and those re-encoded with it.
@@ -21,8 +22,10 @@ export function answerText(
   response.setTimeout(STALL_MS, () => response.destroy());
   response.writeHead(code, {
     "content-type": type,
-    "content-length": bytes.length,
+    // Not Modified has no content, and the client's copy its own length.
+    ...(code === 304 ? {} : { "content-length": bytes.length }),
     "cache-control": "no-cache, private",
+    ...headers,
   });
   response.end(bytes);
 }

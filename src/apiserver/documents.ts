@@ -1,34 +1,42 @@
 import type { Catalog } from "./catalog.ts";
 import { aggregatedDiscovery, apiGroup, apiGroupList, apiResourceList, apiVersions } from "./discovery.ts";
-import { openApiV2Json, openApiV2Protobuf } from "./openapi-v2.ts";
-import { noSuchResource, notAcceptable } from "./refusals.ts";
+import { serveOpenApi } from "./openapi-documents.ts";
+import { noSuchResource } from "./refusals.ts";
 import { chooseRepresentation, type MediaRange } from "./representation.ts";
 
 /** A document that is no resource: its text and media type. */
 export interface ServedDocument {
   readonly type: string;
   readonly content: string | Uint8Array;
+  /** Default 200. */
+  readonly code?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** What a client asks for where no resource lies. */
+export interface DocumentRequest {
+  readonly path: readonly string[];
+  readonly accept: readonly MediaRange[];
+  /** `hash` of the query: the state of the document that the client was told of. */
+  readonly hash?: string;
+  /** If-None-Match: the states that the client has. */
+  readonly ifNoneMatch?: string;
 }
 
 /** The version that clients are told; kubectl asks it for what it may use. */
 const KUBERNETES = { major: "1", minor: "32", gitVersion: "v1.32.0+patchbay" };
-
-const OPENAPI_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 
 /**
  * Answers discovery, versions, OpenAPI and health.
  *
  * @throws ApiError 404 for other paths.
  */
-export function serveDocument(
-  catalog: Catalog,
-  path: readonly string[],
-  accept: readonly MediaRange[],
-): ServedDocument {
+export function serveDocument(catalog: Catalog, request: DocumentRequest): ServedDocument {
+  const { path, accept } = request;
   const [root, group, version] = path;
   switch (path.length === 0 ? "" : root) {
     case "":
-      return json({ paths: ["/api", "/apis", "/livez", "/openapi/v2", "/readyz", "/version"] });
+      return json({ paths: ["/api", "/apis", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"] });
     case "api":
       if (group !== undefined) return json(found(apiResourceList(catalog, "", group)));
       return aggregated(catalog, true, accept) ?? json(apiVersions());
@@ -52,8 +60,7 @@ export function serveDocument(
       if (path.length > 1) break;
       return { type: "text/plain; charset=utf-8", content: "ok" };
     case "openapi":
-      if (path.length === 2 && group === "v2") return openapiV2(catalog, accept);
-      break;
+      return serveOpenApi(catalog, request, KUBERNETES.gitVersion);
   }
   throw noSuchResource();
 }
@@ -74,15 +81,4 @@ function aggregated(catalog: Catalog, core: boolean, accept: readonly MediaRange
     type: `application/json;g=apidiscovery.k8s.io;v=${form.version};as=APIGroupDiscoveryList`,
     content: JSON.stringify(aggregatedDiscovery(catalog, core, form.version)),
   };
-}
-
-/** The protobuf form goes under a media type that kubectl 1.20 can read: it chokes on the one that it asks for. */
-function openapiV2(catalog: Catalog, accept: readonly MediaRange[]): ServedDocument {
-  for (const { type } of accept) {
-    if (type === OPENAPI_V2_PROTOBUF) {
-      return { type: "application/octet-stream", content: openApiV2Protobuf(catalog, KUBERNETES.gitVersion) };
-    }
-    if (type === "application/json" || type === "*/*") return json(openApiV2Json(catalog, KUBERNETES.gitVersion));
-  }
-  throw notAcceptable();
 }

@@ -5,7 +5,7 @@ import { isApiError } from "../model/api/status.ts";
 import { isJsonObject, type JsonObject } from "../model/json.ts";
 import { warningsOf } from "./admit.ts";
 import { answerError, answerJson, answerText, internalError } from "./answers.ts";
-import { apiVersionOf } from "./catalog.ts";
+import { apiVersionOf, listKindOf } from "./catalog.ts";
 import { deleteObject } from "./deletes.ts";
 import { serveDocument } from "./documents.ts";
 import type { Machinery } from "./machinery.ts";
@@ -41,9 +41,7 @@ const DELETE_TOGETHER = 64;
 
 export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
   const { catalog, store, log } = machinery;
-  const printers = new Map<ResourceDefinition, TablePrinter>(
-    catalog.definitions.map((definition) => [definition, makeTablePrinter(definition, machinery.now)]),
-  );
+  const printers = new WeakMap<ResourceDefinition, TablePrinter>();
 
   async function handle(request: IncomingMessage, response: ServerResponse, user: string): Promise<void> {
     const url = readUrl(request);
@@ -51,8 +49,15 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
     const accept = readAccept(request.headers.accept);
     if (route.to === "document") {
       if (request.method !== "GET" && request.method !== "HEAD") throw methodNotAllowed();
-      const document = serveDocument(catalog, route.path, accept);
-      answerText(response, 200, document.content, [], document.type);
+      const hash = url.searchParams.get("hash");
+      const ifNoneMatch = request.headers["if-none-match"];
+      const document = serveDocument(catalog, {
+        path: route.path,
+        accept,
+        ...(hash === null ? {} : { hash }),
+        ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }),
+      });
+      answerText(response, document.code ?? 200, document.content, [], document.type, document.headers);
       return;
     }
     const exchange = { request, response, query: url.searchParams, user, form: chooseRepresentation(accept) };
@@ -168,7 +173,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
       answerJson(response, 200, { kind: "PartialObjectMetadataList", apiVersion, metadata, items });
       return;
     }
-    const head = JSON.stringify({ kind: `${definition.kind}List`, apiVersion: apiVersionOf(definition), metadata });
+    const head = JSON.stringify({ kind: listKindOf(definition), apiVersion: apiVersionOf(definition), metadata });
     answerText(response, 200, `${head.slice(0, -1)},"items":[${listed.bodies.join(",")}]}`);
   }
 
@@ -217,7 +222,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
     }
     const { resourceVersion } = listed;
     const head = JSON.stringify({
-      kind: `${definition.kind}List`,
+      kind: listKindOf(definition),
       apiVersion: apiVersionOf(definition),
       metadata: { resourceVersion },
     });
@@ -259,8 +264,10 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
   }
 
   function printerOf(definition: ResourceDefinition): TablePrinter {
-    const printer = printers.get(definition);
-    if (printer === undefined) throw new Error(`${definition.plural} has no printer`);
+    const known = printers.get(definition);
+    if (known !== undefined) return known;
+    const printer = makeTablePrinter(definition, machinery.now);
+    printers.set(definition, printer);
     return printer;
   }
 

@@ -1,78 +1,101 @@
-import type { ResourceDefinition } from "../model/api/resource.ts";
+import { isJsonObject, type JsonObject } from "../model/json.ts";
 import type { Catalog } from "./catalog.ts";
-import { writeMessage } from "./protobuf.ts";
+import { type ApiOperation, apiOperations } from "./openapi-paths.ts";
+import { groupVersionKind, openApiSchemas, V3_ROOT } from "./openapi-schemas.ts";
 
-const TITLE = "Patchbay";
+const V2_ROOT = "#/definitions/";
 
 /**
- * The OpenAPI v2 document: for every kind its paths and that a patch takes `dryRun`, which is what kubectl up to 1.26
- * asks it before a server-side dry run. It has no definitions of types: unknown fields are the server's to report.
+ * The OpenAPI v2 document of all kinds: what kubectl up to 1.23 explains and checks manifests by.
+ *
+ * Such a client takes every field for unknown that an object's schema does not name. So an object that may hold any
+ * field has its description only, as kube-apiserver publishes it.
  */
-export function openApiV2Json(catalog: Catalog, version: string): object {
-  const parameter = { name: DRY_RUN.name, in: DRY_RUN.in, type: DRY_RUN.type, uniqueItems: true };
-  const paths = catalog.definitions.map((definition) => [
-    objectPath(definition),
-    {
-      patch: {
-        operationId: operationId(definition),
-        parameters: [parameter],
-        responses: { "200": { description: "OK" } },
-        "x-kubernetes-action": "patch",
-        "x-kubernetes-group-version-kind": groupVersionKind(definition),
-      },
-    },
-  ]);
-  return { swagger: "2.0", info: { title: TITLE, version }, paths: Object.fromEntries(paths), definitions: {} };
-}
-
-/** The same as a message `openapi.v2.Document` (gnostic's openapiv2/OpenAPIv2.proto). */
-export function openApiV2Protobuf(catalog: Catalog, version: string): Uint8Array {
-  const subSchema = writeMessage([
-    [2, DRY_RUN.in],
-    [4, DRY_RUN.name],
-    [6, DRY_RUN.type],
-  ]);
-  // ParametersItem.parameter, Parameter.non_body_parameter, NonBodyParameter.query_parameter_sub_schema
-  const parameter = writeMessage([[1, writeMessage([[2, writeMessage([[3, subSchema]])]])]]);
-  const paths = catalog.definitions.map((definition) => {
-    const kind = writeMessage([
-      [1, "x-kubernetes-group-version-kind"],
-      [2, writeMessage([[2, `${JSON.stringify(groupVersionKind(definition))}\n`]])],
-    ]);
-    const operation = writeMessage([
-      [5, operationId(definition)],
-      [8, parameter],
-      [13, kind],
-    ]);
-    return writeMessage([
-      [1, objectPath(definition)],
-      [2, writeMessage([[8, operation]])],
-    ]);
-  });
-  return writeMessage([
-    [1, "2.0"],
-    [
-      2,
-      writeMessage([
-        [1, TITLE],
-        [2, version],
+export function openApiV2Document(catalog: Catalog, title: string, version: string): JsonObject {
+  const paths = Map.groupBy(apiOperations(catalog.definitions), ({ path }) => path);
+  return {
+    swagger: "2.0",
+    info: { title, version },
+    paths: Object.fromEntries(
+      [...paths].map(([path, operations]) => [
+        path,
+        Object.fromEntries(operations.map((operation) => [operation.method, described(operation)])),
       ]),
+    ),
+    definitions: Object.fromEntries(
+      Object.entries(openApiSchemas(catalog.definitions)).map(([name, schema]) => [name, asV2(schema)]),
+    ),
+  };
+}
+
+function described({ id, description, action, definition, parameters, body, answer }: ApiOperation): JsonObject {
+  const schema = (name: string) => ({ $ref: `${V2_ROOT}${name}` });
+  const isDeletion = action === "delete" || action === "deletecollection";
+  return {
+    description,
+    operationId: id,
+    ...(body === undefined ? {} : { consumes: body.types }),
+    produces: ["application/json"],
+    parameters: [
+      ...parameters.map((parameter) => ({
+        name: parameter.name,
+        in: parameter.in,
+        description: parameter.description,
+        type: parameter.type,
+        ...(parameter.in === "path" ? { required: true } : {}),
+      })),
+      ...(body === undefined
+        ? []
+        : [{ name: "body", in: "body", ...(isDeletion ? {} : { required: true }), schema: schema(body.schema) }]),
     ],
-    [8, writeMessage(paths.map((path) => [2, path]))],
-  ]);
+    responses: {
+      [answer.code]: { description: answer.code === 201 ? "Created" : "OK", schema: schema(answer.schema) },
+      "401": { description: "Unauthorized" },
+    },
+    "x-kubernetes-action": action,
+    "x-kubernetes-group-version-kind": groupVersionKind(definition),
+  };
 }
 
-const DRY_RUN = { name: "dryRun", in: "query", type: "string" };
+/** What v2 has no word for; a client of it would read it wrongly, or not at all. */
+const NOT_V2 = new Set(["allOf", "anyOf", "oneOf", "not", "nullable"]);
 
-function objectPath({ group, version, plural, namespaced }: ResourceDefinition): string {
-  const root = group === "" ? `/api/${version}` : `/apis/${group}/${version}`;
-  return `${root}${namespaced ? "/namespaces/{namespace}" : ""}/${plural}/{name}`;
+function asV2(schema: JsonObject): JsonObject {
+  const { description } = schema;
+  const told = description === undefined ? {} : { description };
+  const target = referenceOf(schema);
+  if (target !== undefined) return { ...told, $ref: target.replace(V3_ROOT, V2_ROOT) };
+  if (schema["x-kubernetes-int-or-string"] === true) {
+    return { ...told, type: "string", format: "int-or-string", "x-kubernetes-int-or-string": true };
+  }
+  const open = schema["x-kubernetes-preserve-unknown-fields"] === true;
+  const entries = Object.entries(schema).flatMap(([key, value]): [string, unknown][] => {
+    if (NOT_V2.has(key)) return [];
+    switch (key) {
+      case "properties":
+        return open ? [] : [[key, mapped(value)]];
+      case "items":
+      case "additionalProperties":
+        if (open && key === "items") return [[key, {}]];
+        return [[key, isJsonObject(value) ? asV2(value) : value]];
+      case "required":
+        return open ? [] : [[key, value]];
+      default:
+        return [[key, value]];
+    }
+  });
+  return Object.fromEntries(entries);
 }
 
-function operationId({ group, version, kind, namespaced }: ResourceDefinition): string {
-  return `patch_${group === "" ? "core" : group}_${version}${namespaced ? "_namespaced" : ""}_${kind}`;
+function referenceOf({ $ref, allOf }: JsonObject): string | undefined {
+  if (typeof $ref === "string") return $ref;
+  const [only] = Array.isArray(allOf) && allOf.length === 1 ? allOf : [];
+  return isJsonObject(only) && typeof only["$ref"] === "string" ? only["$ref"] : undefined;
 }
 
-function groupVersionKind({ group, version, kind }: ResourceDefinition): object {
-  return { group, version, kind };
+function mapped(properties: unknown): JsonObject {
+  if (!isJsonObject(properties)) return {};
+  return Object.fromEntries(
+    Object.entries(properties).map(([name, field]) => [name, isJsonObject(field) ? asV2(field) : {}]),
+  );
 }

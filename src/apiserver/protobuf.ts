@@ -54,17 +54,24 @@ export function readFields(bytes: Uint8Array): WireField[] {
   return fields;
 }
 
-/** A field to write: text, a message that is already written, or nothing for an absent one. */
-export type WritableField = readonly [number: number, value: string | Uint8Array];
+/** A field to write: text, a message that is already written, a flag, an int64 (bigint) or a double (number). */
+export type WritableField = readonly [number: number, value: string | Uint8Array | boolean | bigint | number];
 
-/** A message of length-delimited fields. */
+/** A message of these fields, in this order; an int64 must not be negative. */
 export function writeMessage(fields: readonly WritableField[]): Uint8Array {
-  return Buffer.concat(
-    fields.flatMap(([number, value]) => {
-      const content = typeof value === "string" ? Buffer.from(value, "utf8") : value;
-      return [writeVarint(number * 8 + 2), writeVarint(content.length), content];
-    }),
-  );
+  return Buffer.concat(fields.flatMap(([number, value]) => writeField(number, value)));
+}
+
+function writeField(number: number, value: WritableField[1]): Uint8Array[] {
+  if (typeof value === "boolean") return [writeVarint(number * 8), writeVarint(value ? 1 : 0)];
+  if (typeof value === "bigint") return [writeVarint(number * 8), writeVarint(Number(value))];
+  if (typeof value === "number") {
+    const double = Buffer.alloc(8);
+    double.writeDoubleLE(value);
+    return [writeVarint(number * 8 + 1), double];
+  }
+  const content = typeof value === "string" ? Buffer.from(value, "utf8") : value;
+  return [writeVarint(number * 8 + 2), writeVarint(content.length), content];
 }
 
 function writeVarint(value: number): Uint8Array {

@@ -34,6 +34,11 @@ export function mergesStrategically(group: string): boolean {
   return !group.includes(".") || group.endsWith(".k8s.io");
 }
 
+/** The keys by which a list field of a strategic kind is merged; empty for a set of plain values, undefined for no merging. */
+export function patchMergeKeys(field: string): readonly string[] | undefined {
+  return SETS.has(field) ? [] : Object.hasOwn(MERGE_KEYS, field) ? MERGE_KEYS[field] : undefined;
+}
+
 /**
  * Applies a strategic merge patch: lists with a merge key are merged element by element; the directives `$patch`,
  * `$retainKeys`, `$setElementOrder/…` and `$deleteFromPrimitiveList/…` are followed.

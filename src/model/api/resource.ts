@@ -9,6 +9,8 @@ export interface ResourceDefinition {
   readonly kind: string;
   readonly plural: string;
   readonly singular: string;
+  /** Kind of a list of them. Default: the kind with `List` behind it. */
+  readonly listKind?: string;
   readonly shortNames: readonly string[];
   readonly categories: readonly string[];
   readonly namespaced: boolean;
