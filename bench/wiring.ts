@@ -34,6 +34,7 @@ export const wiring: Bench = {
         queues: 1,
         linkUp: true,
         dhcpOptions: { ntpServers: [], privateOptions: [] },
+        annotations: {},
         hostName: "bench",
       },
       typicalFacts,

@@ -1,4 +1,4 @@
-import { fieldPath, parseFieldPath } from "../model/api/field-path.ts";
+import { fieldPath, indexed, parseFieldPath } from "../model/api/field-path.ts";
 import type { KubeObject } from "../model/api/resource.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachine } from "../model/api/vm.ts";
@@ -8,8 +8,8 @@ import { type Finding, findingAt, findingJson } from "../model/manifest/finding.
 import type { ManifestDocument } from "../model/manifest/read.ts";
 import { hostNameOf } from "../model/pods/launcher-pod.ts";
 import { judge } from "../model/rules/judge.ts";
+import { settingsOf } from "../model/rules/settings.ts";
 import { type Plan, planVmi } from "../model/wiring/plan.ts";
-import { typicalFacts } from "../model/wiring/typical-facts.ts";
 import { isSound, type JudgedManifests, judgeManifests, printFindings } from "./judged-manifests.ts";
 
 /** Options of `patchbay plan`. */
@@ -67,7 +67,12 @@ export function planAll({ documents, configuration }: JudgedManifests): Plans {
 function refusal(document: ManifestDocument, { code, message, place = "", cure = "" }: Fault): Finding {
   const at = place.startsWith("spec.") ? parseFieldPath(place) : ["spec"];
   const whole = document.value["kind"] === "VirtualMachine" ? ["spec", "template", ...at] : at;
-  return findingAt(document, whole, { code, severity: "error", message, hint: cure }, { part: "key" });
+  return findingAt(
+    document,
+    indexed(document.value, whole),
+    { code, severity: "error", message, hint: cure },
+    { part: "key" },
+  );
 }
 
 /** What KubeVirt makes of a template without a spec. */
@@ -92,8 +97,9 @@ function planned(instance: KubeObject | undefined, configuration: unknown): read
   }
   if (defaulted === undefined) return [];
   const vmi = defaulted as Stored<VirtualMachineInstance>;
-  const { namespace = "default", name } = vmi.metadata;
-  return [planVmi({ namespace, name, hostName: hostNameOf(vmi), spec: vmi.spec }, typicalFacts)];
+  const { namespace = "default", name, annotations = {} } = vmi.metadata;
+  const { plugins } = settingsOf(configuration);
+  return [planVmi({ namespace, name, hostName: hostNameOf(vmi), spec: vmi.spec, annotations, plugins })];
 }
 
 /** With a name in place of the one that the API would make of `generateName`. */

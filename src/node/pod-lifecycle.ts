@@ -11,9 +11,9 @@ import type { Pod } from "../model/api/pod.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { Fault, isFault } from "../model/fault.ts";
-import { topologyOf, vcpusOf } from "../model/guest/topology.ts";
-import { hostNameOf } from "../model/pods/launcher-pod.ts";
-import { nicContexts, wire } from "../model/wiring/nics.ts";
+import { nicsOf } from "../model/pods/launcher-pod.ts";
+import { wire } from "../model/wiring/nics.ts";
+import { refuseUnbuilt } from "../model/wiring/unbuilt.ts";
 import type { Wiring } from "../model/wiring/wiring.ts";
 import { type GuestParts, guestSpec, hardwareOf } from "./guest-spec.ts";
 import { findVolumes, prepareVolumes, type VolumeParts } from "./guest-volumes.ts";
@@ -55,7 +55,8 @@ export async function bringUp(
   const podUid = pod.metadata.uid;
   // What needs no pod is looked at first: a missing image costs nobody an address.
   const volumes = await findVolumes(parts, vmi);
-  const nics = nicContexts(vmi.spec, hostNameOf(vmi), vcpusOf(topologyOf(vmi.spec.domain)));
+  const nics = nicsOf(vmi);
+  refuseUnbuilt(nics);
   const begun: PodRecord = {
     version: 1,
     podUid,

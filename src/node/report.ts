@@ -8,15 +8,13 @@ import { isApiError } from "../model/api/status.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import type { VmiStatus } from "../model/api/vmi-status.ts";
-import { bindingNamed } from "../model/bindings/registry.ts";
+import { bindingOf } from "../model/bindings/registry.ts";
 import { type Fault, sentence } from "../model/fault.ts";
-import { topologyOf, vcpusOf } from "../model/guest/topology.ts";
 import { PRIMARY_INTERFACE } from "../model/networks/pod-interface.ts";
-import { hostNameOf, NODE_FINALIZER } from "../model/pods/launcher-pod.ts";
+import { NODE_FINALIZER, nicsOf } from "../model/pods/launcher-pod.ts";
 import { type ConditionClaim, withCondition } from "../model/status/conditions.ts";
 import { interfaceStatuses, podAddresses } from "../model/status/interfaces.ts";
 import { assign, claim, enterPhase, inOrder, type VmiStatusChange } from "../model/status/vmi.ts";
-import { nicContexts } from "../model/wiring/nics.ts";
 import type { PodRecord } from "./records.ts";
 
 type Vmi = Stored<VirtualMachineInstance>;
@@ -184,10 +182,10 @@ function podRunning(status: Partial<PodStatus>, addresses: readonly string[], no
 function guestRuns(vmi: Vmi, record: PodRecord, node: NodeFacts): VmiStatusChange {
   const { facts, wiring, hardware } = record;
   if (facts === undefined || wiring === undefined) return (status) => status;
-  const nics = nicContexts(vmi.spec, hostNameOf(vmi), vcpusOf(topologyOf(vmi.spec.domain)));
+  const nics = nicsOf(vmi);
   const interfaces = interfaceStatuses(nics, wiring.nics, facts);
   const fixed = nics.flatMap((nic) => {
-    const verdict = bindingNamed(nic.binding, nic.name).migration(nic);
+    const verdict = bindingOf(nic.binding).migration(nic);
     return verdict.migratable ? [] : [verdict.reason];
   });
   const migratable: ConditionClaim =

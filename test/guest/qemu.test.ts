@@ -99,7 +99,7 @@ test("every model comes up where its PCI address was planned, with its MAC; virt
   const seen = new Map(
     [...boots.matchAll(/NIC (\S+) (\S+) (\S+) (\d+)/g)].map(([, mac, pci, driver, mtu]) => [mac, { pci, driver, mtu }]),
   );
-  const drivers: Record<NicModel, string> = {
+  const drivers: Record<GuestNic["model"], string> = {
     virtio: "virtio-pci",
     e1000: "e1000",
     e1000e: "e1000e",
@@ -107,6 +107,7 @@ test("every model comes up where its PCI address was planned, with its MAC; virt
     ne2k_pci: "ne2k-pci",
     pcnet: "pcnet32",
     rtl8139: "8139cp",
+    "vfio-pci": "igbvf",
   };
   for (const each of nics) {
     const expected = {

@@ -14,7 +14,7 @@ import { closeFds } from "../../src/host/linux/tap.ts";
 import { isFault } from "../../src/model/fault.ts";
 import type { NftTable } from "../../src/model/wiring/nft.ts";
 import { inverse, needsReading, type Step, stepsTo, stepText } from "../../src/model/wiring/steps.ts";
-import type { KernelState } from "../../src/model/wiring/wiring.ts";
+import type { KernelState, TapLink } from "../../src/model/wiring/wiring.ts";
 import { needs } from "../needs.ts";
 
 const PREFIX = `pblnx-apply-${process.pid}-`;
@@ -238,8 +238,8 @@ const poisons: readonly (readonly [name: string, poisoned: KernelState, sentence
   ["the second table: a device in a jump loop", table(1, "counter jump prerouting"), /./],
 ];
 
-function link(change: Partial<KernelState["links"][number]>): KernelState {
-  return { ...wanted, links: wanted.links.map((one) => ({ ...one, ...change })) };
+function link(change: Partial<TapLink>): KernelState {
+  return { ...wanted, links: wanted.links.flatMap((one) => (one.kind === "tap" ? [{ ...one, ...change }] : [])) };
 }
 
 function taps(...names: readonly string[]): KernelState {

@@ -167,7 +167,9 @@ test("a guest whose link is down at first starts paused", () => {
 test("taps that are missing and attachments that are not known are refused", () => {
   const refused = (thrown: unknown) => isFault(thrown, "PB5059");
   assert.throws(() => qemuCommandLine(spec([nic("default")]), new Map()), refused);
-  const passt = nic("default", { attachment: { kind: "stream", process: "passt" } });
+  const passt = nic("default", {
+    attachment: { kind: "stream", process: "passt", device: "eth0", ports: { tcp: "all", udp: "all" } },
+  });
   assert.throws(() => qemuCommandLine(spec([passt]), new Map()), refused);
 });
 

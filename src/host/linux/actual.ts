@@ -34,15 +34,21 @@ function readActualLinks(routed: readonly string[]): ActualLink[] {
     // Routes are the longest dump, and a link that is not there has none.
     const routes = links.some(({ name }) => routed.includes(name)) ? dumpRoutes(fd) : [];
     const localRoutes = routes.filter(({ type, protocol }) => type === RTN_LOCAL && protocol !== RTPROT_KERNEL);
-    return links.map(({ index, name, kind, mac, mtu, up }) => ({
-      name,
-      kind,
-      mac,
-      mtu,
-      up,
-      addresses: addresses.filter(({ link }) => link === index).map(({ cidr }) => cidr),
-      localRoutes: localRoutes.filter(({ link }) => link === index).map(({ destination }) => destination),
-    }));
+    const names = new Map(links.map(({ index, name }) => [index, name]));
+    return links.map(({ index, name, kind, mac, mtu, up, master: bridge, learning }) => {
+      const master = bridge === undefined ? undefined : names.get(bridge);
+      return {
+        name,
+        kind,
+        mac,
+        mtu,
+        up,
+        addresses: addresses.filter(({ link }) => link === index).map(({ cidr }) => cidr),
+        localRoutes: localRoutes.filter(({ link }) => link === index).map(({ destination }) => destination),
+        ...(master === undefined ? {} : { master }),
+        ...(learning === undefined ? {} : { learning }),
+      };
+    });
   });
 }
 

@@ -6,10 +6,13 @@ import { runNft } from "./nftables.ts";
 import { linkIndex } from "./rtnetlink.ts";
 import {
   addAddress,
+  addLink,
   addLocalRoute,
   deleteAddress,
   deleteLink,
   deleteLocalRoute,
+  renameLink,
+  setLearning,
   setLink,
 } from "./rtnetlink-requests.ts";
 import { writeSysctl } from "./sysctl.ts";
@@ -25,9 +28,14 @@ export interface Outcome {
   readonly failure?: { readonly step: Step; readonly fault: Fault };
 }
 
-/** How a step reaches the kernel. Steps of one way that follow each other go there together, except taps and sysctls. */
+/**
+ * How a step reaches the kernel. Those by `rtnetlink` or `nftables` that follow each other go there together; links are
+ * made one by one, as what follows needs their indexes.
+ */
 type Action =
   | { readonly by: "tap"; readonly name: string; readonly queues: number }
+  /** The first that the kernel has: not every one has every kind of link. */
+  | { readonly by: "link"; readonly choices: readonly (() => NetlinkRequest)[] }
   | { readonly by: "rtnetlink"; readonly request: (index: (link: string) => number) => NetlinkRequest }
   | { readonly by: "sysctl"; readonly key: string; readonly value: string }
   | { readonly by: "nftables"; readonly commands: string };
@@ -36,8 +44,21 @@ type Executors = { readonly [Kind in StepKind]: (step: Extract<Step, { readonly 
 
 const executors: Executors = {
   "tap.open": ({ tap }) => ({ by: "tap", name: tap.name, queues: tap.queues }),
+  "link.add": ({ link: { name, kind, mac, mtu } }) => ({
+    by: "link",
+    choices: LINK_KINDS[kind].map((kernelKind) => () => addLink(name, kernelKind, mac, mtu)),
+  }),
+  "link.rename": ({ name, to }) => ({ by: "link", choices: [() => renameLink(linkIndex(name), to)] }),
   "link.delete": ({ name }) => ({ by: "rtnetlink", request: () => deleteLink(name) }),
-  "link.set": ({ name, do: _, ...change }) => ({ by: "rtnetlink", request: () => setLink(name, change) }),
+  "link.set": ({ name, do: _, master, ...change }) => ({
+    by: "rtnetlink",
+    request: (index) =>
+      setLink(name, {
+        ...change,
+        ...(master === undefined ? {} : { master: master === null ? 0 : index(master) }),
+      }),
+  }),
+  "port.learning": ({ name, on }) => ({ by: "rtnetlink", request: (index) => setLearning(index(name), on, name) }),
   "address.add": ({ link, cidr }) => ({ by: "rtnetlink", request: (index) => addAddress(index(link), cidr, link) }),
   "address.delete": ({ link, cidr }) => ({
     by: "rtnetlink",
@@ -63,6 +84,9 @@ const executors: Executors = {
     commands: `table ${family} ${name}\ndelete table ${family} ${name}\n`,
   }),
 };
+
+/** A stand-in is never up, so that a bridge without ports does as well where the kernel has no dummy links. */
+const LINK_KINDS = { bridge: ["bridge"], "stand-in": ["dummy", "bridge"] } as const;
 
 function actionOf(step: Step): Action {
   return (executors[step.do] as (step: Step) => Action)(step);
@@ -108,6 +132,7 @@ function runGroup(group: readonly Planned[], progress: Progress): Failure | unde
   for (const { step, action } of group) {
     try {
       if (action.by === "tap") progress.taps.set(action.name, openTap(action.name, action.queues));
+      if (action.by === "link") makeLink(action.choices);
       if (action.by === "sysctl") writeSysctl(action.key, action.value);
     } catch (thrown) {
       return { step, fault: toFault(thrown, "PB4000") };
@@ -115,6 +140,18 @@ function runGroup(group: readonly Planned[], progress: Progress): Failure | unde
     progress.done.push(step);
   }
   return undefined;
+}
+
+const UNSUPPORTED = "EOPNOTSUPP";
+
+function makeLink(choices: readonly (() => NetlinkRequest)[]): void {
+  for (const [position, choice] of choices.entries()) {
+    const request = choice();
+    const [verdict] = withRouteSocket((fd) => batch(fd, [request]));
+    if (verdict === undefined || verdict.ok) return;
+    const fault = refusal(request.about, verdict);
+    if (position === choices.length - 1 || fault.data["errno"] !== UNSUPPORTED) throw fault;
+  }
 }
 
 /** One send of all messages. The kernel executes also those after one that fails: `done` has what it said yes to. */

@@ -2,7 +2,7 @@ import { parseCidr } from "../../model/addresses/cidr.ts";
 import { parseIp } from "../../model/addresses/ip.ts";
 import { parseMac } from "../../model/addresses/mac.ts";
 import { Fault } from "../../model/fault.ts";
-import { type Attribute, encodePayload, text, u32 } from "./netlink.ts";
+import { type Attribute, encodePayload, nested, text, u32 } from "./netlink.ts";
 import type { NetlinkRequest } from "./netlink-socket.ts";
 import { RTA } from "./rtnetlink.ts";
 
@@ -18,6 +18,13 @@ const IFF_UP = 1;
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
+const IFLA_MASTER = 10;
+const IFLA_PROTINFO = 12;
+const IFLA_LINKINFO = 18;
+const IFLA_INFO_KIND = 1;
+const IFLA_BRPORT_LEARNING = 8;
+const RTM_SETLINK = 19;
+const AF_BRIDGE = 7;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const IFA_F_NODAD = 2;
@@ -34,31 +41,55 @@ function linkHead(index: number, flags: number, change: number): Uint8Array {
   return bytes;
 }
 
+/** A link of a kind that the kernel makes by itself, such as `bridge` or `dummy`; it is down. */
+export function addLink(name: string, kind: string, mac: string, mtu: number): NetlinkRequest {
+  return {
+    type: RTM_NEWLINK,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    payload: encodePayload(linkHead(0, 0, 0), [
+      linkName(name),
+      linkMac(name, mac),
+      linkMtu(name, mtu),
+      nested(IFLA_LINKINFO, [text(IFLA_INFO_KIND, kind)]),
+    ]),
+    about: `${kind} ${name}`,
+  };
+}
+
+/** Whether the bridge learns addresses from its port with this index. */
+export function setLearning(index: number, on: boolean, name: string): NetlinkRequest {
+  const head = linkHead(index, 0, 0);
+  head[0] = AF_BRIDGE;
+  return {
+    type: RTM_SETLINK,
+    flags: 0,
+    payload: encodePayload(head, [
+      nested(IFLA_PROTINFO, [{ type: IFLA_BRPORT_LEARNING, value: Uint8Array.of(on ? 1 : 0) }]),
+    ]),
+    about: `learning ${on ? "on" : "off"} for port ${name}`,
+  };
+}
+
 /**
- * Sets what is given of the link called `name`: MAC, MTU, up or down, in this order.
+ * Sets what is given of the link called `name`: MAC, MTU, up or down, bridge, in this order.
  *
  * Not atomic: where the kernel refuses one of them, those before it are set.
+ *
+ * @param change `master` is the index of the bridge, 0 for none
  */
 export function setLink(
   name: string,
-  change: { readonly mac?: string; readonly mtu?: number; readonly up?: boolean },
+  change: { readonly mac?: string; readonly mtu?: number; readonly up?: boolean; readonly master?: number },
 ): NetlinkRequest {
   const attributes: Attribute[] = [linkName(name)];
-  if (change.mac !== undefined) {
-    const mac = parseMac(change.mac);
-    if (mac === undefined) throw invalid(`the MAC "${change.mac}" of link ${name}`);
-    attributes.push({ type: IFLA_ADDRESS, value: mac });
-  }
-  if (change.mtu !== undefined) {
-    if (!Number.isInteger(change.mtu) || change.mtu < 0 || change.mtu > 0x7fffffff) {
-      throw invalid(`the MTU ${change.mtu} of link ${name}`);
-    }
-    attributes.push(u32(IFLA_MTU, change.mtu));
-  }
+  if (change.mac !== undefined) attributes.push(linkMac(name, change.mac));
+  if (change.mtu !== undefined) attributes.push(linkMtu(name, change.mtu));
+  if (change.master !== undefined) attributes.push(u32(IFLA_MASTER, change.master));
   const head = linkHead(0, change.up === true ? IFF_UP : 0, change.up === undefined ? 0 : IFF_UP);
   const what = [
     ...(change.mac === undefined ? [] : [`MAC ${change.mac}`]),
     ...(change.mtu === undefined ? [] : [`MTU ${change.mtu}`]),
+    ...(change.master === undefined ? [] : [change.master === 0 ? "no bridge" : `bridge ${change.master}`]),
     ...(change.up === undefined ? [] : [change.up ? "up" : "down"]),
   ];
   return {
@@ -87,6 +118,17 @@ export function deleteLink(name: string): NetlinkRequest {
     payload: encodePayload(linkHead(0, 0, 0), [linkName(name)]),
     about: `the deletion of link ${name}`,
   };
+}
+
+function linkMac(name: string, mac: string): Attribute {
+  const value = parseMac(mac);
+  if (value === undefined) throw invalid(`the MAC "${mac}" of link ${name}`);
+  return { type: IFLA_ADDRESS, value };
+}
+
+function linkMtu(name: string, mtu: number): Attribute {
+  if (!Number.isInteger(mtu) || mtu < 0 || mtu > 0x7fffffff) throw invalid(`the MTU ${mtu} of link ${name}`);
+  return u32(IFLA_MTU, mtu);
 }
 
 function linkName(name: string): Attribute {

@@ -19,6 +19,8 @@ export interface Link {
   readonly loopback: boolean;
   /** Index of the bridge, bond or team that it is a port of. */
   readonly master?: number;
+  /** Of a port: whether its bridge learns addresses from it. */
+  readonly learning?: boolean;
   /** Index of the lower or peer link; it may be in another namespace. */
   readonly lower?: number;
   readonly txQueues: number;
@@ -73,6 +75,8 @@ const RTM_GETROUTE = 26;
 const RTM_GETNEIGH = 30;
 const IFLA = { address: 1, name: 3, mtu: 4, link: 5, master: 10, info: 18, extMask: 29, txQueues: 31, rxQueues: 32 };
 const IFLA_INFO_KIND = 1;
+const IFLA_INFO_SLAVE_DATA = 5;
+const IFLA_BRPORT_LEARNING = 8;
 const RTEXT_FILTER_SKIP_STATS = 8;
 const IFF_UP = 1;
 const IFF_LOOPBACK = 8;
@@ -115,6 +119,9 @@ function linkOf(payload: Uint8Array): Link {
   const info = byType(decodeAttributes(attributes.get(IFLA.info) ?? new Uint8Array(0)));
   const master = asU32(attributes.get(IFLA.master));
   const lower = asU32(attributes.get(IFLA.link));
+  const learning = byType(decodeAttributes(info.get(IFLA_INFO_SLAVE_DATA) ?? new Uint8Array(0))).get(
+    IFLA_BRPORT_LEARNING,
+  );
   return {
     index: data.getInt32(4, true),
     name: asText(attributes.get(IFLA.name)) ?? "",
@@ -124,6 +131,7 @@ function linkOf(payload: Uint8Array): Link {
     up: (flags & IFF_UP) !== 0,
     loopback: (flags & IFF_LOOPBACK) !== 0,
     ...(master === undefined ? {} : { master }),
+    ...(learning === undefined ? {} : { learning: learning[0] === 1 }),
     ...(lower === undefined ? {} : { lower }),
     txQueues: asU32(attributes.get(IFLA.txQueues)) ?? 1,
     rxQueues: asU32(attributes.get(IFLA.rxQueues)) ?? 1,

@@ -21,11 +21,11 @@ function sysctlPath(key: string): string {
   return `${ROOT}/${key}`;
 }
 
-/** The value of a sysctl of the current namespace without the line's end; undefined where the kernel has none. */
+/** The value of a sysctl of the current namespace, its numbers one blank apart; undefined where the kernel has none. */
 export function readSysctl(key: string): string | undefined {
   const path = sysctlPath(key);
   try {
-    return readFileSync(path, "utf8").trimEnd();
+    return readFileSync(path, "utf8").trimEnd().replaceAll("\t", " ");
   } catch (thrown) {
     const fault = fileFault(thrown, path);
     if (errnoOf(fault) === "ENOENT") return undefined;

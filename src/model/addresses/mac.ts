@@ -1,3 +1,5 @@
+import { sha256 } from "@noble/hashes/sha2.js";
+
 /**
  * The octets of a hardware address in the three forms that Go's `net.ParseMAC` reads: `aa:bb:cc:dd:ee:ff`,
  * `aa-bb-cc-dd-ee-ff` and `aabb.ccdd.eeff`, of 6, 8 or 20 octets; undefined for anything else.
@@ -43,4 +45,11 @@ export function linkLocalOf(mac: Uint8Array): Uint8Array {
   address.set([0xfe, 0x80], 0);
   address.set([(mac[0] ?? 0) ^ 0x02, mac[1] ?? 0, mac[2] ?? 0, 0xff, 0xfe, mac[3] ?? 0, mac[4] ?? 0, mac[5] ?? 0], 8);
   return address;
+}
+
+/** An address of our own making (locally administered), the same for the same words and else hardly ever. */
+export function derivedMac(...words: readonly string[]): string {
+  const bytes = sha256(new TextEncoder().encode(words.join("\0"))).slice(0, 6);
+  bytes[0] = ((bytes[0] ?? 0) & 0xfe) | 0x02;
+  return formatMac(bytes);
 }

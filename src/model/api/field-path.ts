@@ -36,3 +36,14 @@ export function valueAt(root: unknown, keys: FieldPath): unknown {
   }
   return value;
 }
+
+/** The place with the index of each element of a list that it names: `interfaces[red]` is that of the one called red. */
+export function indexed(root: unknown, keys: FieldPath): FieldPath {
+  const found: (string | number)[] = [];
+  for (const key of keys) {
+    const list = typeof key === "string" ? valueAt(root, found) : undefined;
+    const index = Array.isArray(list) ? list.findIndex((item) => valueAt(item, ["name"]) === key) : -1;
+    found.push(index < 0 ? key : index);
+  }
+  return found;
+}

@@ -1,10 +1,10 @@
-import { bridgeSchema } from "../bindings/bridge-rules.ts";
-import { macvtapSchema } from "../bindings/macvtap-rules.ts";
-import { masqueradeSchema } from "../bindings/masquerade-rules.ts";
-import { passtBindingSchema, passtSchema } from "../bindings/passt-rules.ts";
-import { pluginSchema } from "../bindings/plugin-rules.ts";
-import { slirpSchema } from "../bindings/slirp-rules.ts";
-import { sriovSchema } from "../bindings/sriov-rules.ts";
+import { bridgeSchema } from "../bindings/bridge.ts";
+import { macvtapSchema } from "../bindings/macvtap.ts";
+import { masqueradeSchema } from "../bindings/masquerade.ts";
+import { passtBindingSchema, passtSchema } from "../bindings/passt.ts";
+import { pluginSchema } from "../bindings/plugin.ts";
+import { slirpSchema } from "../bindings/slirp.ts";
+import { sriovSchema } from "../bindings/sriov.ts";
 import { list, object, type Static, text, whole } from "./schema.ts";
 
 const port = object(

@@ -1,3 +1,7 @@
+import type { PluginConfiguration } from "../api/kubevirt.ts";
+import type { NicNetwork } from "../networks/network.ts";
+import type { Problem } from "../rules/problem.ts";
+import type { Nic } from "../rules/subject.ts";
 import type { PodFacts } from "../wiring/facts.ts";
 import type { Dhcp4Service, Forward, GuestNic, KernelState, NicModel, NicServices } from "../wiring/wiring.ts";
 
@@ -6,8 +10,9 @@ export interface NicContext {
   readonly name: string;
   /** Position in `spec.domain.devices.interfaces`. */
   readonly index: number;
-  /** The field that chooses the binding, such as `masquerade`. */
-  readonly binding: string;
+  readonly binding: BindingField;
+  /** The plugin that the field `binding` names. */
+  readonly plugin?: Plugin;
   readonly network: NicNetwork;
   /** Name of the pod's link, such as `eth0`. */
   readonly podInterface: string;
@@ -24,12 +29,14 @@ export interface NicContext {
   readonly dhcpOptions: DhcpOptions;
   readonly hostName: string;
   readonly subdomain?: string;
+  /** Annotations of the VMI. */
+  readonly annotations: Readonly<Record<string, string>>;
 }
 
-export type NicNetwork =
-  | { readonly kind: "pod"; readonly vmNetworkCIDR: string; readonly vmIPv6NetworkCIDR: string }
-  | { readonly kind: "multus"; readonly networkName: string; readonly default: boolean }
-  | { readonly kind: "genie"; readonly networkName: string };
+/** A network binding plugin as the KubeVirt resource registers it; without settings where it does not. */
+export interface Plugin extends PluginConfiguration {
+  readonly name: string;
+}
 
 /** What `dhcpOptions` of an interface adds to the answers. */
 export type DhcpOptions = Pick<Dhcp4Service, "ntpServers" | "tftpServerName" | "bootFileName" | "privateOptions">;
@@ -44,10 +51,23 @@ export interface NicWiring {
 /** Whether a guest with this NIC can be migrated live, and why not. */
 export type MigrationVerdict = { readonly migratable: true } | { readonly migratable: false; readonly reason: string };
 
+/** Every field that chooses how a NIC is connected. */
+export type BindingField =
+  | "bridge"
+  | "masquerade"
+  | "slirp"
+  | "sriov"
+  | "macvtap"
+  | "passt"
+  | "passtBinding"
+  | "binding";
+
 /** Everything Patchbay knows about one way of connecting a NIC. */
 export interface Binding {
   /** The field that users write. */
-  readonly name: string;
+  readonly field: BindingField;
+  /** Everything that is wrong with this use of it; called only for interfaces that have the field. */
+  rules(nic: Nic): Problem[];
   /** What to build, to serve and to plug. Throws a Fault where the facts do not allow it. */
   wire(nic: NicContext, facts: PodFacts): NicWiring;
   migration(nic: NicContext): MigrationVerdict;

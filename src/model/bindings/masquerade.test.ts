@@ -18,6 +18,7 @@ const nic: NicContext = {
   queues: 1,
   linkUp: true,
   dhcpOptions: { ntpServers: [], privateOptions: [] },
+  annotations: {},
   hostName: "testvmi",
 };
 

@@ -1,11 +1,23 @@
 import { type Cidr, formatCidr, hostAddress, networkOf, parseCidr } from "../addresses/cidr.ts";
 import { formatIp } from "../addresses/ip.ts";
+import { canonicalMac } from "../addresses/mac.ts";
+import { marker } from "../api/schema.ts";
 import { Fault } from "../fault.ts";
-import type { LinkFacts, PodFacts } from "../wiring/facts.ts";
-import type { NftChain, NftTable } from "../wiring/nft.ts";
-import type { Sysctl, WiredAddress } from "../wiring/wiring.ts";
+import { tapName } from "../networks/pod-interface.ts";
+import type { Problem } from "../rules/problem.ts";
+import { type Nic, nicProblem } from "../rules/subject.ts";
+import { globalAddresses, type LinkFacts, type PodFacts } from "../wiring/facts.ts";
+import type { NftChain, NftSet, NftTable } from "../wiring/nft.ts";
+import type { Forward, Sysctl, WiredAddress } from "../wiring/wiring.ts";
 import type { Binding, NicContext, NicWiring } from "./binding.ts";
 import { guestDns } from "./guest-dns.ts";
+import { LEASE_SECONDS } from "./in-pod-bridge.ts";
+import { guestNic, podLink } from "./pod-link.ts";
+
+/** `masquerade: {}` of an interface. */
+export const masqueradeSchema = marker(
+  "Puts the guest behind NAT of the pod's addresses, IPv4 and IPv6. Pod network only. No fields of its own: `ports` of the interface choose what is let in.",
+);
 
 /**
  * Hides the guest behind the pod's addresses: a routed tap that holds the gateway, NAT between it and the pod's link.
@@ -13,7 +25,8 @@ import { guestDns } from "./guest-dns.ts";
  * The chains are KubeVirt's (reference 5.3); the device is the tap itself instead of a bridge with one port.
  */
 export const masquerade: Binding = {
-  name: "masquerade",
+  field: "masquerade",
+  rules: (nic) => [...onPodNetwork(nic), ...macIsFree(nic)],
   wire: wireMasquerade,
   migration: () => ({ migratable: true }),
 };
@@ -22,8 +35,6 @@ export const masquerade: Binding = {
 export const GATEWAY_MAC = "02:00:00:00:00:00";
 /** Source of router advertisements and of DHCPv6 answers. */
 export const GATEWAY_LINK_LOCAL = "fe80::1";
-/** 999 days, as KubeVirt's lease (reference 6.1). */
-export const LEASE_SECONDS = 86_313_600;
 /** The longest that RFC 4861 6.2.1 allows. */
 const ROUTER_LIFETIME_SECONDS = 9000;
 /** A network, gateway, guest and broadcast address need two host bits (reference 5.2). */
@@ -39,14 +50,7 @@ interface Side {
 }
 
 function wireMasquerade(nic: NicContext, facts: PodFacts): NicWiring {
-  const link = facts.links.find((candidate) => candidate.name === nic.podInterface);
-  if (link === undefined) {
-    throw new Fault("PB4002", `The pod has no link "${nic.podInterface}" for the interface "${nic.name}".`, {
-      place: nic.podInterface,
-      cure: `It has: ${facts.links.map(({ name }) => name).join(", ") || "none"}. Look at the CNI configuration of the pod network.`,
-      data: { links: facts.links.map(({ name }) => name) },
-    });
-  }
+  const link = podLink(nic, facts);
   const { v4, v6 } = sides(nic, link);
   if (v4 === undefined && v6 === undefined) {
     throw new Fault(
@@ -73,18 +77,11 @@ function wireMasquerade(nic: NicContext, facts: PodFacts): NicWiring {
       sysctls: both.flatMap((side) => forwarding(side, tap)),
       tables: both.map((side) => natTable(side, nic, link.name, tap)),
     },
-    nic: {
-      name: nic.name,
+    nic: guestNic(nic, {
       attachment: { kind: "tap", device: tap, queues: nic.queues },
       mac: nic.mac ?? link.mac,
-      model: nic.model,
       mtu: link.mtu,
-      queues: nic.queues,
-      linkUp: nic.linkUp,
-      ...(nic.bootOrder === undefined ? {} : { bootOrder: nic.bootOrder }),
-      ...(nic.acpiIndex === undefined ? {} : { acpiIndex: nic.acpiIndex }),
-      ...(nic.pciAddress === undefined ? {} : { pciAddress: nic.pciAddress }),
-    },
+    }),
     services: {
       nic: nic.name,
       device: tap,
@@ -133,11 +130,6 @@ function wireMasquerade(nic: NicContext, facts: PodFacts): NicWiring {
   };
 }
 
-/** `tap` and the pod link's name from its fourth character on; the primary link's tap is always `tap0` (reference 4.1). */
-function tapName(podInterface: string): string {
-  return podInterface.startsWith("pod") ? `tap${podInterface.slice(3)}` : "tap0";
-}
-
 function sides(nic: NicContext, link: LinkFacts): { readonly v4: Side | undefined; readonly v6: Side | undefined } {
   if (nic.network.kind !== "pod") {
     throw new Fault("PB4001", `The interface "${nic.name}" uses masquerade on a ${nic.network.kind} network.`, {
@@ -153,11 +145,7 @@ function sides(nic: NicContext, link: LinkFacts): { readonly v4: Side | undefine
 
 /** Undefined where the pod's link has no global address of the family. */
 function side(family: 4 | 6, cidrText: string, field: string, nic: NicContext, link: LinkFacts): Side | undefined {
-  const podAddresses = link.addresses
-    .filter(({ scope }) => scope === "global" || scope === "site")
-    .map(({ cidr }) => parseCidr(cidr))
-    .filter((cidr) => cidr?.family === family)
-    .flatMap((cidr) => (cidr === undefined ? [] : [formatIp(cidr.address)]));
+  const podAddresses = globalAddresses(link, family).map(({ address }) => formatIp(address));
   if (podAddresses.length === 0) return undefined;
   const cidr = parseCidr(cidrText);
   const bits = family === 4 ? 32 : 128;
@@ -197,7 +185,7 @@ function natTable(side: Side, nic: NicContext, podLink: string, tap: string): Nf
   return {
     family: ip,
     name: "nat",
-    sets: limited ? [{ name: "ports", type: "inet_proto . inet_service", elements: portElements(nic) }] : [],
+    sets: limited ? [portSet(nic)] : [],
     chains: [
       base("prerouting", -100, [
         `iifname "${podLink}" counter jump KUBEVIRT_PREINBOUND`,
@@ -218,10 +206,46 @@ function natTable(side: Side, nic: NicContext, podLink: string, tap: string): Nf
   };
 }
 
+function portSet(nic: NicContext): NftSet {
+  const flags = nic.ports.some(({ last }) => last !== undefined) ? { flags: ["interval"] } : {};
+  return { name: "ports", type: "inet_proto . inet_service", ...flags, elements: portElements(nic) };
+}
+
 /** Each port once, sorted as nft lists them. */
 function portElements(nic: NicContext): readonly string[] {
-  const elements = new Map(nic.ports.map(({ protocol, port }) => [`${protocol} . ${port}`, { protocol, port }]));
-  return [...elements.values()]
-    .sort((a, b) => (a.protocol === b.protocol ? a.port - b.port : a.protocol === "tcp" ? -1 : 1))
-    .map(({ protocol, port }) => `${protocol} . ${port}`);
+  const elements = new Map(nic.ports.map((forward) => [elementOf(forward), forward]));
+  return [...elements]
+    .sort(([, a], [, b]) => (a.protocol === b.protocol ? a.port - b.port : a.protocol === "tcp" ? -1 : 1))
+    .map(([element]) => element);
+}
+
+function elementOf({ protocol, port, last }: Forward): string {
+  return `${protocol} . ${port}${last === undefined || last === port ? "" : `-${last}`}`;
+}
+
+function onPodNetwork(nic: Nic): Problem[] {
+  if (nic.network === undefined || nic.network.pod !== undefined) return [];
+  return [
+    nicProblem(nic, ["name"], {
+      code: "PB2020",
+      type: "FieldValueInvalid",
+      message: `The interface "${nic.nic.name}" uses masquerade, and its network is not the pod network.`,
+      cure: "Use bridge on this network, or make the network a pod network.",
+    }),
+  ];
+}
+
+function macIsFree(nic: Nic): Problem[] {
+  const { macAddress } = nic.nic;
+  if (macAddress === undefined || canonicalMac(macAddress) !== GATEWAY_MAC) return [];
+  return [
+    nicProblem(nic, ["macAddress"], {
+      code: "PB2021",
+      type: "FieldValueInvalid",
+      message: `The MAC ${macAddress} of the interface "${nic.nic.name}" is that of its gateway.`,
+      cure: "Take any other MAC, or leave macAddress out.",
+      // KubeVirt compares letter by letter.
+      ...(macAddress === GATEWAY_MAC ? {} : { stricter: true as const }),
+    }),
+  ];
 }

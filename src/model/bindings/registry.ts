@@ -1,17 +1,27 @@
-import { Fault } from "../fault.ts";
-import type { Binding } from "./binding.ts";
+import type { Binding, BindingField } from "./binding.ts";
+import { bridge } from "./bridge.ts";
+import { macvtap } from "./macvtap.ts";
 import { masquerade } from "./masquerade.ts";
+import { passt, passtBinding } from "./passt.ts";
+import { plugin } from "./plugin.ts";
+import { slirp } from "./slirp.ts";
+import { sriov } from "./sriov.ts";
 
-/** Every binding that this version can wire, by the field that users write. */
-export const bindings: ReadonlyMap<string, Binding> = new Map([masquerade].map((binding) => [binding.name, binding]));
+/** Every binding by its field, in the order in which their rules are told. */
+const registry = {
+  slirp,
+  masquerade,
+  bridge,
+  macvtap,
+  passt,
+  passtBinding,
+  sriov,
+  binding: plugin,
+} satisfies { readonly [Field in BindingField]: Binding };
 
-/** The binding of that name; a Fault that names those there are otherwise. */
-export function bindingNamed(name: string, place: string): Binding {
-  const binding = bindings.get(name);
-  if (binding !== undefined) return binding;
-  throw new Fault("PB4020", `${place}: this version of Patchbay cannot wire the binding "${name}".`, {
-    place,
-    cure: `Use one of: ${[...bindings.keys()].join(", ")}.`,
-    data: { binding: name, known: [...bindings.keys()] },
-  });
+export const bindings: readonly Binding[] = Object.values(registry);
+
+/** The binding that a field chooses. */
+export function bindingOf(field: BindingField): Binding {
+  return registry[field];
 }

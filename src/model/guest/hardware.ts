@@ -1,5 +1,5 @@
 import { Fault } from "../fault.ts";
-import type { GuestNic, NicModel } from "../wiring/wiring.ts";
+import type { GuestNic } from "../wiring/wiring.ts";
 import { chooseMachine } from "./machine-type.ts";
 import { type PciPlace, parsePciAddress, pciPlan } from "./pci.ts";
 
@@ -41,7 +41,7 @@ export interface NicHardware {
   readonly name: string;
   /** QEMU's device type. */
   readonly device: string;
-  readonly model: NicModel;
+  readonly model: GuestNic["model"];
   readonly mac: string;
   readonly mtu: number;
   readonly queues: number;
@@ -154,7 +154,7 @@ export function decideHardware(request: HardwareRequest): GuestHardware {
 }
 
 /** QEMU's device for a model, and whether it may sit on a PCI Express port. */
-function nicDevice(model: NicModel, transitional: boolean): { device: string; express: boolean } {
+function nicDevice(model: GuestNic["model"], transitional: boolean): { device: string; express: boolean } {
   switch (model) {
     case "virtio":
       return transitional
@@ -162,6 +162,7 @@ function nicDevice(model: NicModel, transitional: boolean): { device: string; ex
         : { device: "virtio-net-pci", express: true };
     case "e1000e":
     case "igb":
+    case "vfio-pci":
       return { device: model, express: true };
     case "e1000":
     case "ne2k_pci":

@@ -1,36 +1,36 @@
-import { bindingRules } from "../bindings/rules-registry.ts";
+import { bindings } from "../bindings/registry.ts";
 import type { Problem } from "./problem.ts";
 import { type Nic, nicProblem, type Subject } from "./subject.ts";
 
 /** The bindings that an interface names. */
 export function bindingsOf(nic: Nic): string[] {
-  return bindingRules.map(({ field }) => field).filter((field) => nic.nic[field] !== undefined);
+  return bindings.map(({ field }) => field).filter((field) => nic.nic[field] !== undefined);
 }
 
 /** How each interface is connected. */
 export function judgeBindings(nics: readonly Nic[]): Problem[] {
   return nics.flatMap((nic) => [
-    ...bindingRules.filter(({ field }) => nic.nic[field] !== undefined).flatMap((binding) => binding.rules(nic)),
+    ...bindings.filter(({ field }) => nic.nic[field] !== undefined).flatMap((binding) => binding.rules(nic)),
     ...exactlyOne(nic),
   ]);
 }
 
 /** KubeVirt 1.9 refuses what came to nothing, or to a matter of luck, before. */
 function exactlyOne(nic: Nic): Problem[] {
-  const bindings = bindingsOf(nic);
-  if (bindings.length === 1) return [];
+  const used = bindingsOf(nic);
+  if (used.length === 1) return [];
   // A plugin beside another binding has a rule of its own.
-  if (nic.nic.binding !== undefined && bindings.length > 1) return [];
+  if (nic.nic.binding !== undefined && used.length > 1) return [];
   return [
     nicProblem(nic, [], {
       code: "PB2070",
       type: "FieldValueInvalid",
       message:
-        bindings.length === 0
+        used.length === 0
           ? `The interface "${nic.nic.name}" does not say how it is connected.`
-          : `The interface "${nic.nic.name}" is connected in several ways: ${bindings.join(", ")}.`,
+          : `The interface "${nic.nic.name}" is connected in several ways: ${used.join(", ")}.`,
       cure:
-        bindings.length === 0
+        used.length === 0
           ? "Add one of masquerade: {}, bridge: {}, sriov: {}, or a binding plugin."
           : "Keep one of them.",
       stricter: true,

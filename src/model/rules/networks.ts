@@ -1,6 +1,6 @@
 import { nearMiss } from "../near-miss.ts";
-import { networkPath, placedNetworks } from "../networks/network-rules.ts";
-import { networkRules } from "../networks/rules-registry.ts";
+import { networkPath, placedNetworks } from "../networks/network.ts";
+import { networkKinds } from "../networks/registry.ts";
 import type { Problem } from "./problem.ts";
 import { interfacePath, interfacesOf, networksOf, problemAt, type Subject } from "./subject.ts";
 
@@ -13,9 +13,9 @@ export function judgeNetworks(subject: Subject): Problem[] {
   return [
     ...lengths(subject),
     ...oneSource(subject),
-    ...networkRules.flatMap((rules) => {
-      const own = placed.filter(({ network }) => network[rules.field] !== undefined);
-      return own.length === 0 ? [] : rules.rules(subject, own);
+    ...networkKinds.flatMap((kind) => {
+      const own = placed.filter(({ network }) => network[kind.field] !== undefined);
+      return own.length === 0 ? [] : kind.rules(subject, own);
     }),
     ...uniqueNames(subject),
     ...eachHasInterface(subject),
@@ -39,7 +39,7 @@ function lengths(subject: Subject): Problem[] {
 }
 
 function oneSource(subject: Subject): Problem[] {
-  const fields = networkRules.map(({ field }) => field);
+  const fields = networkKinds.map(({ field }) => field);
   return placedNetworks(subject).flatMap(({ network, index }) => {
     const sources = fields.filter((field) => network[field] !== undefined);
     if (sources.length === 1) return [];

@@ -1,3 +1,5 @@
+import { type Cidr, parseCidr } from "../addresses/cidr.ts";
+
 /** What is in a pod's network namespace, read once before Patchbay changes it and kept under the pod's UID. */
 export interface PodFacts {
   readonly podUid: string;
@@ -7,6 +9,18 @@ export interface PodFacts {
   readonly resolver: Resolver;
   /** The annotation `k8s.v1.cni.cncf.io/network-status`, parsed; in CNI order, the default network first. */
   readonly networkStatus: readonly NetworkStatus[];
+  /** Devices that were claimed for networks of the pod. */
+  readonly devices?: readonly ClaimedDevice[];
+}
+
+/** A PCI device of the host that one network of the pod hands over. */
+export interface ClaimedDevice {
+  /** Name of the network in the manifest. */
+  readonly network: string;
+  /** `0000:81:02.0` on the host. */
+  readonly pci: string;
+  readonly mac?: string;
+  readonly mtu?: number;
 }
 
 export interface LinkFacts {
@@ -55,4 +69,12 @@ export interface NetworkStatus {
   readonly default?: boolean;
   readonly gateway?: readonly string[];
   readonly dns?: Readonly<Record<string, unknown>>;
+}
+
+/** The addresses of a link that others can reach, of one family, in kernel order. */
+export function globalAddresses(link: LinkFacts, family: 4 | 6): readonly Cidr[] {
+  return link.addresses
+    .filter(({ scope }) => scope === "global" || scope === "site")
+    .flatMap(({ cidr }) => parseCidr(cidr) ?? [])
+    .filter((cidr) => cidr.family === family);
 }

@@ -1,20 +1,18 @@
-import type { VmiSpec } from "../api/vmi.ts";
+import { formatCidr } from "../addresses/cidr.ts";
 import { decideHardware, guestPciAddress } from "../guest/hardware.ts";
-import { memoryOf, topologyOf, vcpusOf } from "../guest/topology.ts";
-import type { AddressFacts, PodFacts, RouteFacts } from "./facts.ts";
+import { memoryOf, topologyOf } from "../guest/topology.ts";
+import { globalAddresses, type PodFacts, type RouteFacts } from "./facts.ts";
 import { renderTable } from "./nft.ts";
-import { nicContexts, wire } from "./nics.ts";
-import type { NicServices, WiredLink } from "./wiring.ts";
+import { type NicsRequest, nicContexts, wire } from "./nics.ts";
+import { type ConfigOf, factsFor } from "./typical-facts.ts";
+import type { Attachment, NicServices, Wiring } from "./wiring.ts";
 
 /** What would be built for a VMI, and nothing of it done: the shape of `patchbay plan -o json`. */
 export interface Plan {
   readonly vmi: { readonly namespace: string; readonly name: string };
   readonly pod: {
-    /** The pod's own links as the network made them, then those that Patchbay adds. */
-    readonly links: readonly (
-      | WiredLink
-      | { readonly kind: string; readonly name: string; readonly mac: string; readonly mtu: number }
-    )[];
+    /** As they would be: those that the network made, the primary one first, then those that Patchbay adds. */
+    readonly links: readonly PlannedLink[];
     readonly addresses: readonly { readonly link: string; readonly cidr: string }[];
     readonly routes: PodFacts["routes"];
     readonly sysctls: readonly { readonly key: string; readonly value: string }[];
@@ -24,8 +22,21 @@ export interface Plan {
   readonly nics: readonly PlannedNic[];
 }
 
+export interface PlannedLink {
+  /** The kernel's, of a link that the network made; else what Patchbay makes: `tap`, `bridge`, `stand-in`. */
+  readonly kind: string;
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+  /** What the network called it, where it gets another name. */
+  readonly from?: string;
+  readonly master?: string;
+  readonly queues?: number;
+}
+
 export interface PlannedNic {
   readonly name: string;
+  /** The field that chooses the binding; of a plugin its name. */
   readonly binding: string;
   readonly podInterface: string;
   readonly guest: {
@@ -36,15 +47,17 @@ export interface PlannedNic {
     /** `0000:01:00.0`: domain, bus, slot and function as the guest sees them. */
     readonly pci: string;
   };
+  /** What QEMU is given. */
+  readonly attachment: Attachment;
   readonly serve: Pick<NicServices, "dhcp4" | "dhcp6" | "ra">;
 }
 
 /** What a plan needs to know of a defaulted VMI. */
-export interface PlanRequest {
+export interface PlanRequest extends NicsRequest {
   readonly namespace: string;
   readonly name: string;
-  readonly hostName: string;
-  readonly spec: VmiSpec;
+  /** CNI configurations that are known. */
+  readonly configOf?: ConfigOf;
 }
 
 /** Every device that some QEMU has: a plan asks no machine. */
@@ -57,11 +70,14 @@ const DEVICES = [
   "ne2k_pci",
   "pcnet",
   "rtl8139",
+  "vfio-pci",
 ];
 
-/** Plans a VMI on a pod of these facts. Throws the Fault that would stop it. */
-export function planVmi({ namespace, name, hostName, spec }: PlanRequest, facts: PodFacts): Plan {
-  const nics = nicContexts(spec, hostName, vcpusOf(topologyOf(spec.domain)));
+/** Plans a VMI on a typical pod, or on one of these facts. Throws the Fault that would stop it. */
+export function planVmi(request: PlanRequest, given?: PodFacts): Plan {
+  const { namespace, name, spec } = request;
+  const nics = nicContexts(request);
+  const facts = given ?? factsFor(nics, request.configOf ?? (() => undefined));
   const wiring = wire(nics, facts);
   const hardware = decideHardware({
     accel: "tcg",
@@ -77,46 +93,25 @@ export function planVmi({ namespace, name, hostName, spec }: PlanRequest, facts:
   });
   return {
     vmi: { namespace, name },
-    pod: {
-      links: [
-        ...facts.links.map(({ kind, name: link, mac, mtu }) => ({ kind, name: link, mac, mtu })),
-        ...wiring.kernel.links,
-      ],
-      addresses: [
-        ...facts.links.flatMap((link) =>
-          link.addresses.filter(isGlobal).map(({ cidr }) => ({ link: link.name, cidr })),
-        ),
-        ...wiring.kernel.addresses,
-      ],
-      routes: [
-        ...facts.routes,
-        ...wiring.kernel.localRoutes.map(
-          ({ link, destination }): RouteFacts => ({
-            family: destination.includes(":") ? 6 : 4,
-            destination,
-            device: link,
-          }),
-        ),
-      ],
-      sysctls: wiring.kernel.sysctls,
-      nft: wiring.kernel.tables.map(renderTable),
-    },
-    nics: nics.flatMap((nic) => {
+    pod: plannedPod(facts, wiring),
+    nics: nics.flatMap((nic, index) => {
       const guest = hardware.nics.find((candidate) => candidate.name === nic.name);
-      const services = wiring.services.find((candidate) => candidate.nic === nic.name);
       const pci = guestPciAddress(hardware, nic.name);
-      if (guest === undefined || pci === undefined) return [];
+      const attachment = wiring.nics[index]?.attachment;
+      if (guest === undefined || pci === undefined || attachment === undefined) return [];
       const { mac, model, mtu, queues } = guest;
+      const { dhcp4, dhcp6, ra } = wiring.services.find((candidate) => candidate.nic === nic.name) ?? {};
       return [
         {
           name: nic.name,
-          binding: nic.binding,
+          binding: nic.plugin?.name ?? nic.binding,
           podInterface: nic.podInterface,
           guest: { mac, model, mtu, queues, pci },
+          attachment,
           serve: {
-            ...(services?.dhcp4 === undefined ? {} : { dhcp4: services.dhcp4 }),
-            ...(services?.dhcp6 === undefined ? {} : { dhcp6: services.dhcp6 }),
-            ...(services?.ra === undefined ? {} : { ra: services.ra }),
+            ...(dhcp4 === undefined ? {} : { dhcp4 }),
+            ...(dhcp6 === undefined ? {} : { dhcp6 }),
+            ...(ra === undefined ? {} : { ra }),
           },
         },
       ];
@@ -124,6 +119,47 @@ export function planVmi({ namespace, name, hostName, spec }: PlanRequest, facts:
   };
 }
 
-function isGlobal(address: AddressFacts): boolean {
-  return address.scope === "global" || address.scope === "site";
+function plannedPod(facts: PodFacts, { kernel }: Wiring): Plan["pod"] {
+  const changed = new Map(kernel.links.flatMap((link) => (link.kind === "pod" ? [[link.from, link] as const] : [])));
+  // With its name and its addresses a link loses its routes.
+  const keeps = (name: string): boolean => (changed.get(name)?.name ?? name) === name;
+  return {
+    links: [
+      ...facts.links.map(({ kind, ...link }): PlannedLink => {
+        const { name, mac, mtu, master } = changed.get(link.name) ?? { ...link, master: undefined };
+        return {
+          kind,
+          name,
+          mac,
+          mtu,
+          ...(name === link.name ? {} : { from: link.name }),
+          ...(master === undefined ? {} : { master }),
+        };
+      }),
+      ...kernel.links.filter((link) => link.kind !== "pod"),
+    ],
+    addresses: [
+      ...facts.links
+        .filter(({ name }) => keeps(name))
+        .flatMap((link) =>
+          [...globalAddresses(link, 4), ...globalAddresses(link, 6)].map((cidr) => ({
+            link: link.name,
+            cidr: formatCidr(cidr),
+          })),
+        ),
+      ...kernel.addresses,
+    ],
+    routes: [
+      ...facts.routes.filter(({ device }) => keeps(device)),
+      ...kernel.localRoutes.map(
+        ({ link, destination }): RouteFacts => ({
+          family: destination.includes(":") ? 6 : 4,
+          destination,
+          device: link,
+        }),
+      ),
+    ],
+    sysctls: kernel.sysctls,
+    nft: kernel.tables.map(renderTable),
+  };
 }

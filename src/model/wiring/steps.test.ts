@@ -36,11 +36,31 @@ function executed(step: Step, kernel: Actual): Actual {
       const fresh = { name: step.tap.name, kind: "tun", mac: "6a:00:00:00:00:01", mtu: 1500, up: false, ...none };
       return { ...kernel, links: [...kernel.links, fresh] };
     }
+    case "link.add": {
+      const none = { addresses: [], localRoutes: [] };
+      const { name, mac, mtu } = step.link;
+      const kind = step.link.kind === "bridge" ? "bridge" : "dummy";
+      return { ...kernel, links: [...kernel.links, { name, kind, mac, mtu, up: false, ...none }] };
+    }
+    case "link.rename":
+      return link(step.name, (one) => ({ ...one, name: step.to }));
+    case "port.learning":
+      return link(step.name, (one) => ({ ...one, learning: step.on }));
     case "link.delete":
       return { ...kernel, links: kernel.links.filter(({ name }) => name !== step.name) };
     case "link.set": {
-      const { do: _, name, ...change } = step;
-      return link(name, (one) => ({ ...one, ...change }));
+      const { do: _, name, master, ...change } = step;
+      return link(name, (one) => {
+        const { master: before, learning, ...rest } = { ...one, ...change };
+        if (master === null) return rest;
+        // A new port is learned from.
+        if (master !== undefined) return { ...rest, master, learning: true };
+        return {
+          ...rest,
+          ...(before === undefined ? {} : { master: before }),
+          ...(learning === undefined ? {} : { learning }),
+        };
+      });
     }
     case "address.add":
       return link(step.link, (one) => ({ ...one, addresses: [...one.addresses, step.cidr] }));
@@ -116,6 +136,95 @@ test("the inverses in reverse lead back from wherever it stopped", () => {
       assert.deepEqual(plain(back), plain(kernel));
     }),
   );
+});
+
+const bridged: KernelState = {
+  links: [
+    { kind: "pod", name: "eth0-nic", from: "eth0", mac: "02:00:00:00:00:0b", mtu: 1450, master: "k6t-eth0" },
+    { kind: "bridge", name: "k6t-eth0", mac: "02:00:00:00:00:0b", mtu: 1450 },
+    { kind: "tap", name: "tap0", mac: "02:00:00:00:00:0a", mtu: 1450, queues: 1, master: "k6t-eth0" },
+    { kind: "stand-in", name: "eth0", mac: "02:00:00:00:00:01", mtu: 1450 },
+  ],
+  addresses: [
+    { link: "k6t-eth0", cidr: "169.254.75.10/32" },
+    { link: "eth0", cidr: "10.244.0.5/24" },
+  ],
+  localRoutes: [],
+  sysctls: [{ key: "net/ipv4/conf/all/arp_ignore", value: "1" }],
+  tables: [],
+};
+
+const pod: Actual = {
+  links: [
+    {
+      name: "eth0",
+      kind: "veth",
+      mac: "02:00:00:00:00:01",
+      mtu: 1450,
+      up: true,
+      addresses: ["10.244.0.5/24", "fd10:244::5/64", "fe80::1/64"],
+      localRoutes: [],
+    },
+  ],
+  sysctls: { "net/ipv4/conf/all/arp_ignore": "0" },
+  tables: {},
+};
+
+test("a pod's link is moved out of the way before its stand-in gets its name", () => {
+  assert.deepEqual(stepsTo(bridged, pod).map(stepText), [
+    "MAC 02:00:00:00:00:0b, down for link eth0",
+    "the name eth0-nic for link eth0",
+    "bridge k6t-eth0",
+    "tap tap0 with 1 queue",
+    "stand-in eth0",
+    "bridge k6t-eth0, up for link eth0-nic",
+    "up for link k6t-eth0",
+    "MAC 02:00:00:00:00:0a, MTU 1450, bridge k6t-eth0, up for link tap0",
+    "learning off for port eth0-nic",
+    "removal of address 10.244.0.5/24 from link eth0-nic",
+    "removal of address fd10:244::5/64 from link eth0-nic",
+    "address 169.254.75.10/32 on link k6t-eth0",
+    "address 10.244.0.5/24 on link eth0",
+    "sysctl net/ipv4/conf/all/arp_ignore = 1",
+  ]);
+});
+
+test("wherever the move of a pod's link stopped, it is gone on with to the same end", () => {
+  const steps = stepsTo(bridged, pod);
+  for (let stop = 0; stop <= steps.length; stop += 1) {
+    const half = steps.slice(0, stop).reduce((state, step) => executed(step, state), pod);
+    const whole = stepsTo(bridged, half).reduce((state, step) => executed(step, state), half);
+    assert.deepEqual(stepsTo(bridged, whole), [], `stopped after ${stop}`);
+    assert.deepEqual(
+      whole.links.find(({ name }) => name === "eth0-nic"),
+      {
+        name: "eth0-nic",
+        kind: "veth",
+        mac: "02:00:00:00:00:0b",
+        mtu: 1450,
+        up: true,
+        master: "k6t-eth0",
+        learning: false,
+        addresses: ["fe80::1/64"],
+        localRoutes: [],
+      },
+    );
+  }
+});
+
+test("wherever the move of a pod's link stopped, the inverses give the pod its link back", () => {
+  const steps = stepsTo(bridged, pod);
+  for (let stop = 0; stop <= steps.length; stop += 1) {
+    const done = steps.slice(0, stop);
+    const half = done.reduce((state, step) => executed(step, state), pod);
+    const back = done
+      .toReversed()
+      .flatMap((step) => inverse(step, pod))
+      .reduce((state, step) => executed(step, state), half);
+    const [link, ...others] = back.links;
+    assert.deepEqual(others, []);
+    assert.deepEqual({ ...link, addresses: link?.addresses.toSorted() }, pod.links[0], `stopped after ${stop}`);
+  }
 });
 
 test("a table that changed is replaced with the counters it has", () => {

@@ -1,5 +1,5 @@
 import { isTable, type NftTable, withCounters } from "./nft.ts";
-import type { KernelState, TapLink } from "./wiring.ts";
+import type { BridgeLink, KernelState, PodLink, StandInLink, TapLink, WiredLink } from "./wiring.ts";
 
 /** What the kernel holds of the things a wiring may name, as read from the pod's namespace. */
 export interface Actual {
@@ -16,6 +16,10 @@ export interface ActualLink {
   readonly mac: string;
   readonly mtu: number;
   readonly up: boolean;
+  /** Name of the bridge that it is a port of. */
+  readonly master?: string;
+  /** Of a port: whether the bridge learns addresses from it. */
+  readonly learning?: boolean;
   /** Addresses with prefix length, canonical text. */
   readonly addresses: readonly string[];
   /** Destinations of the local routes that somebody added, with prefix length. */
@@ -25,14 +29,19 @@ export interface ActualLink {
 /** One change to the kernel. Every kind has one executor in `host/linux` and one inverse here. */
 export type Step =
   | { readonly do: "tap.open"; readonly tap: TapLink }
+  | { readonly do: "link.add"; readonly link: BridgeLink | StandInLink }
   | { readonly do: "link.delete"; readonly name: string }
+  | { readonly do: "link.rename"; readonly name: string; readonly to: string }
   | {
       readonly do: "link.set";
       readonly name: string;
       readonly mac?: string;
       readonly mtu?: number;
+      /** Name of a bridge; null: of none. */
+      readonly master?: string | null;
       readonly up?: boolean;
     }
+  | { readonly do: "port.learning"; readonly name: string; readonly on: boolean }
   | { readonly do: "address.add"; readonly link: string; readonly cidr: string }
   | { readonly do: "address.delete"; readonly link: string; readonly cidr: string }
   | { readonly do: "route.add"; readonly link: string; readonly destination: string }
@@ -53,28 +62,107 @@ export function tableKey(table: { readonly family: string; readonly name: string
 }
 
 /**
- * The steps that turn `actual` into `wanted`, in the order to execute them: taps, links, addresses, routes, sysctls,
- * tables.
+ * The steps that turn `actual` into `wanted`, in the order to execute them: links moved out of the way, links, taps,
+ * their properties, addresses, routes, sysctls, tables.
  *
  * Empty when nothing differs; what `wanted` does not name is left alone.
  */
 export function stepsTo(wanted: KernelState, actual: Actual): Step[] {
-  const linkByName = new Map(actual.links.map((link) => [link.name, link]));
-  const taps = wanted.links.filter(({ name }) => !linkByName.has(name)).map((tap): Step => ({ do: "tap.open", tap }));
-  const links = wanted.links.flatMap((link): Step[] => {
-    const there = linkByName.get(link.name);
-    const change = {
-      ...(there?.mac === link.mac ? {} : { mac: link.mac }),
-      ...(there?.mtu === link.mtu ? {} : { mtu: link.mtu }),
-      ...(there?.up === true ? {} : { up: true }),
-    };
-    return Object.keys(change).length === 0 ? [] : [{ do: "link.set", name: link.name, ...change }];
-  });
+  const found = linksFound(wanted, actual);
+  const moves = wanted.links.filter(isPodLink).filter((link) => found.get(link)?.name === link.from && isMoved(link));
+  return [
+    // A link of older kernels has to be down to get another name. What it was is remembered by the name that it had.
+    ...moves.flatMap((link): Step[] => [
+      { do: "link.set", name: link.from, ...macChange(link, found.get(link)), up: false },
+      { do: "link.rename", name: link.from, to: link.name },
+    ]),
+    ...wanted.links.flatMap((link) => (found.has(link) ? [] : making(link))),
+    ...wanted.links.flatMap((link) => setting(link, found.get(link), moves)),
+    ...wanted.links.flatMap((link) => learning(link, found.get(link))),
+    ...wanted.links.flatMap((link) => baring(link, found.get(link))),
+    ...serving(wanted, actual, found),
+  ];
+}
+
+/**
+ * The links that are there, by the wanted one. A name alone does not say which is which: before a pod's link is moved out
+ * of the way, it has the name that its stand-in is to have.
+ */
+function linksFound(wanted: KernelState, actual: Actual): ReadonlyMap<WiredLink, ActualLink> {
+  const byName = new Map(actual.links.map((link) => [link.name, link]));
+  const unmoved = new Set(
+    wanted.links.filter(isPodLink).flatMap((link) => (isMoved(link) && !byName.has(link.name) ? [link.from] : [])),
+  );
+  return new Map(
+    wanted.links.flatMap((link): [WiredLink, ActualLink][] => {
+      const name = link.kind === "pod" && unmoved.has(link.from) ? link.from : link.name;
+      const there = link.kind !== "pod" && unmoved.has(link.name) ? undefined : byName.get(name);
+      return there === undefined ? [] : [[link, there]];
+    }),
+  );
+}
+
+function isPodLink(link: WiredLink): link is PodLink {
+  return link.kind === "pod";
+}
+
+function isMoved(link: PodLink): boolean {
+  return link.name !== link.from;
+}
+
+function making(link: WiredLink): Step[] {
+  switch (link.kind) {
+    case "tap":
+      return [{ do: "tap.open", tap: link }];
+    case "bridge":
+    case "stand-in":
+      return [{ do: "link.add", link }];
+    case "pod":
+      return [];
+  }
+}
+
+function setting(link: WiredLink, there: ActualLink | undefined, moves: readonly PodLink[]): Step[] {
+  const made = there === undefined && link.kind !== "tap" ? link : undefined;
+  const master = "master" in link ? link.master : undefined;
+  const down = link.kind === "stand-in";
+  const moving = moves.some((moved) => moved === link);
+  const isUp = there?.up === true && !moving;
+  const change = {
+    ...(moving ? {} : macChange(link, there ?? made)),
+    ...((there ?? made)?.mtu === link.mtu ? {} : { mtu: link.mtu }),
+    ...(master === undefined || there?.master === master ? {} : { master }),
+    ...(isUp === !down ? {} : { up: !down }),
+  };
+  return Object.keys(change).length === 0 ? [] : [{ do: "link.set", name: link.name, ...change }];
+}
+
+function macChange(link: WiredLink, there: { readonly mac: string } | undefined): { readonly mac?: string } {
+  return there?.mac === link.mac ? {} : { mac: link.mac };
+}
+
+/** The bridge must not learn from the pod's link what it knows of the guest. */
+function learning(link: WiredLink, there: ActualLink | undefined): Step[] {
+  if (link.kind !== "pod" || link.master === undefined) return [];
+  const isOff = there?.master === link.master && there.learning === false;
+  return isOff ? [] : [{ do: "port.learning", name: link.name, on: false }];
+}
+
+/** Addresses that a moved link must not have; the kernel takes link-local ones away with IPv6 itself. */
+function baring(link: WiredLink, there: ActualLink | undefined): Step[] {
+  if (link.kind !== "pod" || !isMoved(link)) return [];
+  return (there?.addresses ?? [])
+    .filter((cidr) => !cidr.startsWith("fe80:"))
+    .map((cidr): Step => ({ do: "address.delete", link: link.name, cidr }));
+}
+
+function serving(wanted: KernelState, actual: Actual, found: ReadonlyMap<WiredLink, ActualLink>): Step[] {
+  const byName = new Map(wanted.links.map((link) => [link.name, found.get(link)]));
   const addresses = wanted.addresses
-    .filter((address) => !(linkByName.get(address.link)?.addresses.includes(address.cidr) ?? false))
+    .filter((address) => !(byName.get(address.link)?.addresses.includes(address.cidr) ?? false))
     .map((address): Step => ({ do: "address.add", link: address.link, cidr: address.cidr }));
   const routes = wanted.localRoutes
-    .filter((route) => !(linkByName.get(route.link)?.localRoutes.includes(route.destination) ?? false))
+    .filter((route) => !(byName.get(route.link)?.localRoutes.includes(route.destination) ?? false))
     .map((route): Step => ({ do: "route.add", link: route.link, destination: route.destination }));
   const sysctls = wanted.sysctls
     .filter((sysctl) => actual.sysctls[sysctl.key] !== sysctl.value)
@@ -84,7 +172,7 @@ export function stepsTo(wanted: KernelState, actual: Actual): Step[] {
     if (listing === undefined) return [{ do: "table.create", table }];
     return isTable(table, listing) ? [] : [{ do: "table.replace", table: withCounters(table, listing) }];
   });
-  return [...taps, ...links, ...addresses, ...routes, ...sysctls, ...tables];
+  return [...addresses, ...routes, ...sysctls, ...tables];
 }
 
 /** The steps that take `step` back on a kernel that was `before`; to be executed after the inverses of later steps. */
@@ -92,18 +180,29 @@ export function inverse(step: Step, before: Actual): Step[] {
   switch (step.do) {
     case "tap.open":
       return [{ do: "link.delete", name: step.tap.name }];
+    case "link.add":
+      return [{ do: "link.delete", name: step.link.name }];
+    case "link.rename":
+      return [{ do: "link.rename", name: step.to, to: step.name }];
     case "link.set": {
       const link = before.links.find((candidate) => candidate.name === step.name);
-      if (link === undefined) return [];
+      // One that was made goes; one that was moved gets its name back, for which it has to be free and down.
+      if (link === undefined)
+        return step.master === undefined ? [] : [{ do: "link.set", name: step.name, master: null, up: false }];
       return [
         {
           do: "link.set",
           name: step.name,
           ...(step.mac === undefined ? {} : { mac: link.mac }),
           ...(step.mtu === undefined ? {} : { mtu: link.mtu }),
+          ...(step.master === undefined ? {} : { master: link.master ?? null }),
           ...(step.up === undefined ? {} : { up: link.up }),
         },
       ];
+    }
+    case "port.learning": {
+      const link = before.links.find((candidate) => candidate.name === step.name);
+      return link?.learning === undefined ? [] : [{ do: "port.learning", name: step.name, on: link.learning }];
     }
     case "address.add":
       return [{ do: "address.delete", link: step.link, cidr: step.cidr }];
@@ -138,10 +237,17 @@ export function stepText(step: Step): string {
   switch (step.do) {
     case "tap.open":
       return `tap ${step.tap.name} with ${step.tap.queues} ${step.tap.queues === 1 ? "queue" : "queues"}`;
+    case "link.add":
+      return `${step.link.kind} ${step.link.name}`;
+    case "link.rename":
+      return `the name ${step.to} for link ${step.name}`;
+    case "port.learning":
+      return `learning ${step.on ? "on" : "off"} for port ${step.name}`;
     case "link.set": {
       const what = [
         ...(step.mac === undefined ? [] : [`MAC ${step.mac}`]),
         ...(step.mtu === undefined ? [] : [`MTU ${step.mtu}`]),
+        ...(step.master === undefined ? [] : [step.master === null ? "no bridge" : `bridge ${step.master}`]),
         ...(step.up === undefined ? [] : [step.up ? "up" : "down"]),
       ];
       return `${what.join(", ")} for link ${step.name}`;

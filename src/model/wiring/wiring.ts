@@ -24,9 +24,10 @@ export interface KernelState {
   readonly tables: readonly NftTable[];
 }
 
-/** A link that Patchbay creates in the pod. A tap lives exactly as long as somebody holds its fds. */
-export type WiredLink = TapLink;
+/** A link that Patchbay creates in the pod, or one that it found there and changes. */
+export type WiredLink = TapLink | BridgeLink | StandInLink | PodLink;
 
+/** Lives exactly as long as somebody holds its fds. */
 export interface TapLink {
   readonly kind: "tap";
   readonly name: string;
@@ -34,6 +35,35 @@ export interface TapLink {
   readonly mtu: number;
   /** Number of queue pairs; 1 opens a single-queue tap. */
   readonly queues: number;
+  /** The bridge that it is a port of. */
+  readonly master?: string;
+}
+
+export interface BridgeLink {
+  readonly kind: "bridge";
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+}
+
+/** Keeps the name, MAC and addresses of a link that a guest took over, for CNI and whoever else looks; it is down. */
+export interface StandInLink {
+  readonly kind: "stand-in";
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+}
+
+/** A link that the pod's network made, as it is to be: up, and without addresses where it has another name than before. */
+export interface PodLink {
+  readonly kind: "pod";
+  readonly name: string;
+  /** What the network called it. */
+  readonly from: string;
+  readonly mac: string;
+  /** The network's own. */
+  readonly mtu: number;
+  readonly master?: string;
 }
 
 export interface WiredAddress {
@@ -60,7 +90,8 @@ export interface GuestNic {
   readonly name: string;
   readonly attachment: Attachment;
   readonly mac: string;
-  readonly model: NicModel;
+  /** `vfio-pci` for a device that is handed over as it is. */
+  readonly model: NicModel | "vfio-pci";
   readonly mtu: number;
   readonly queues: number;
   readonly bootOrder?: number;
@@ -73,13 +104,31 @@ export interface GuestNic {
 export type Attachment =
   | { readonly kind: "tap"; readonly device: string; readonly queues: number }
   | { readonly kind: "macvtap"; readonly device: string; readonly queues: number }
-  | { readonly kind: "user"; readonly cidr: string; readonly forwards: readonly Forward[] }
-  | { readonly kind: "stream"; readonly process: "passt" }
-  | { readonly kind: "vfio"; readonly pci: string };
+  /** QEMU's own user network (slirp). */
+  | {
+      readonly kind: "user";
+      readonly cidr: string;
+      readonly forwards: readonly Forward[];
+      readonly search: readonly string[];
+    }
+  | { readonly kind: "stream"; readonly process: "passt"; readonly device: string; readonly ports: PasstPorts }
+  /** PCI address of the host's device. */
+  | { readonly kind: "vfio"; readonly pci: string }
+  /** A binding plugin plugs the NIC. */
+  | { readonly kind: "plugin"; readonly plugin: string };
 
+/** The ports that passt listens on, of each protocol. */
+export interface PasstPorts {
+  readonly tcp: "all" | readonly number[];
+  readonly udp: "all" | readonly number[];
+}
+
+/** A port that is let in, or a run of them. */
 export interface Forward {
   readonly protocol: "tcp" | "udp";
   readonly port: number;
+  /** The last port of a run. */
+  readonly last?: number;
 }
 
 export type NicModel = "virtio" | "e1000" | "e1000e" | "igb" | "ne2k_pci" | "pcnet" | "rtl8139";

@@ -1,7 +1,8 @@
 import { object, text } from "../api/schema.ts";
 import type { CauseType, Problem, RuleCode } from "../rules/problem.ts";
 import { interfacesOf, problemAt, type Subject } from "../rules/subject.ts";
-import { type NetworkRules, networkPath, type Placed, placedNetworks } from "./network-rules.ts";
+import { type NetworkKind, networkPath, type Placed, placedNetworks } from "./network.ts";
+import { hashedInterface } from "./pod-interface.ts";
 
 /** `resourceClaim: {}` of a network (KubeVirt 1.9, alpha). */
 export const claimSchema = object(
@@ -13,8 +14,13 @@ export const claimSchema = object(
   },
 );
 
-export const claimRules: NetworkRules = {
+export const resourceClaim: NetworkKind = {
   field: "resourceClaim",
+  connect({ name, resourceClaim: given }) {
+    if (given === undefined) return undefined;
+    const { claimName = "", requestName = "" } = given;
+    return { network: { kind: "resourceClaim", claimName, requestName }, podInterface: hashedInterface(name) };
+  },
   rules(subject, own) {
     const first = own[0]?.index ?? 0;
     const whole = (code: RuleCode, message: string, cure: string): Problem[] => [

@@ -1,7 +1,8 @@
 import { flag, object, text } from "../api/schema.ts";
 import type { Problem } from "../rules/problem.ts";
 import { problemAt, type Subject } from "../rules/subject.ts";
-import { type NetworkRules, networkPath, type Placed, placedNetworks } from "./network-rules.ts";
+import { type NetworkKind, networkPath, type Placed, placedNetworks } from "./network.ts";
+import { hashedInterface, PRIMARY_INTERFACE } from "./pod-interface.ts";
 
 /** `multus: {}` of a network. */
 export const multusSchema = object(
@@ -18,8 +19,16 @@ export const multusSchema = object(
   },
 );
 
-export const multusRules: NetworkRules = {
+export const multus: NetworkKind = {
   field: "multus",
+  connect({ name, multus: given }) {
+    if (given === undefined) return undefined;
+    const primary = given.default === true;
+    return {
+      network: { kind: "multus", networkName: given.networkName, default: primary },
+      podInterface: primary ? PRIMARY_INTERFACE : hashedInterface(name),
+    };
+  },
   rules: (subject, own) => [...named(subject, own), ...oneDefault(subject, own)],
 };
 

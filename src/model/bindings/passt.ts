@@ -1,6 +1,10 @@
+import { derivedMac } from "../addresses/mac.ts";
 import { marker } from "../api/schema.ts";
 import { interfacesOf, type Nic, nicProblem } from "../rules/subject.ts";
-import type { BindingRules } from "./binding-rules.ts";
+import type { PodFacts } from "../wiring/facts.ts";
+import type { PasstPorts } from "../wiring/wiring.ts";
+import type { Binding, NicContext, NicWiring } from "./binding.ts";
+import { guestNic, podLink, untouched } from "./pod-link.ts";
 
 /** `passt: {}` of an interface. */
 export const passtSchema = marker(
@@ -12,8 +16,14 @@ export const passtBindingSchema = marker(
   "Connects the guest through a passt process by vhost-user. Pod network only, and only with the feature gate `PasstBinding`.",
 );
 
-export const passtRules: BindingRules = {
+/** A passt process speaks for the guest, which has the pod's own addresses; the sole interface, as KubeVirt 1.1 has it. */
+export const passt: Binding = {
   field: "passt",
+  wire: wirePasst,
+  migration: (nic) => ({
+    migratable: false,
+    reason: `The interface "${nic.name}" uses passt, whose connections are its process's own and stay behind.`,
+  }),
   rules(nic) {
     if (nic.network === undefined) return [];
     if (!nic.subject.settings.gates.has("Passt")) return [gateShut(nic, "PB2025", "passt", "Passt")];
@@ -30,8 +40,11 @@ export const passtRules: BindingRules = {
   },
 };
 
-export const passtBindingRules: BindingRules = {
+/** The same as KubeVirt 1.8 has it: beside other interfaces, and migratable. */
+export const passtBinding: Binding = {
   field: "passtBinding",
+  wire: wirePasst,
+  migration: () => ({ migratable: true }),
   rules(nic) {
     const gate = nic.subject.settings.gates.has("PasstBinding")
       ? []
@@ -57,4 +70,32 @@ function notOnPodNetwork(nic: Nic, code: "PB2026" | "PB2072", binding: string) {
     message: `The interface "${nic.nic.name}" uses ${binding}, and its network is not the pod network.`,
     cure: "Use bridge on this network, or make the network a pod network.",
   });
+}
+
+function wirePasst(nic: NicContext, facts: PodFacts): NicWiring {
+  const link = podLink(nic, facts);
+  return {
+    kernel: {
+      ...untouched,
+      sysctls: [
+        // passt has no privilege: echo requests need the one, ports below 1024 the other.
+        { key: "net/ipv4/ping_group_range", value: "0 2147483647" },
+        { key: "net/ipv4/ip_unprivileged_port_start", value: "0" },
+      ],
+    },
+    nic: guestNic(nic, {
+      attachment: { kind: "stream", process: "passt", device: link.name, ports: portsOf(nic) },
+      // passt itself has the link's.
+      mac: nic.mac ?? derivedMac(facts.podUid, nic.name),
+      mtu: link.mtu,
+    }),
+  };
+}
+
+/** All of both protocols where the manifest lists none (reference 5.4). */
+function portsOf({ ports }: NicContext): PasstPorts {
+  if (ports.length === 0) return { tcp: "all", udp: "all" };
+  const of = (wanted: string): number[] =>
+    [...new Set(ports.filter(({ protocol }) => protocol === wanted).map(({ port }) => port))].toSorted((a, b) => a - b);
+  return { tcp: of("tcp"), udp: of("udp") };
 }

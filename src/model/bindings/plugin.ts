@@ -1,8 +1,13 @@
 import { object, text } from "../api/schema.ts";
 import { nearMiss } from "../near-miss.ts";
+import { tapName } from "../networks/pod-interface.ts";
 import type { Problem } from "../rules/problem.ts";
 import { type Nic, nicProblem } from "../rules/subject.ts";
-import type { BindingRules } from "./binding-rules.ts";
+import type { PodFacts } from "../wiring/facts.ts";
+import type { Binding, MigrationVerdict, NicContext, NicWiring } from "./binding.ts";
+import { inPodBridge } from "./in-pod-bridge.ts";
+import { wireMacvtap } from "./macvtap.ts";
+import { guestNic, podLink, untouched } from "./pod-link.ts";
 
 /** `binding: {name}` of an interface. */
 export const pluginSchema = object(
@@ -15,8 +20,11 @@ export const pluginSchema = object(
   {},
 );
 
-export const pluginRules: BindingRules = {
+/** A network binding plugin connects the NIC, as far as its registration says (reference 5.4). */
+export const plugin: Binding = {
   field: "binding",
+  wire: wirePlugin,
+  migration,
   rules: (nic) => [...gateOpen(nic), ...standsAlone(nic), ...registered(nic)],
 };
 
@@ -69,4 +77,38 @@ function registered(nic: Nic): Problem[] {
       stricter: true,
     }),
   ];
+}
+
+function wirePlugin(nic: NicContext, facts: PodFacts): NicWiring {
+  const name = nic.plugin?.name ?? "";
+  switch (nic.plugin?.domainAttachmentType) {
+    case "managedTap":
+      return inPodBridge(nic, facts, false);
+    case "tap":
+      return wireTap(nic, facts);
+    default: {
+      const link = podLink(nic, facts);
+      const attachment = { kind: "plugin", plugin: name } as const;
+      return { kernel: untouched, nic: guestNic(nic, { attachment, mac: nic.mac ?? link.mac, mtu: link.mtu }) };
+    }
+  }
+}
+
+/** The tap that the plugin's CNI made beside the pod's link, else the link itself, which is then one or a macvtap. */
+function wireTap(nic: NicContext, facts: PodFacts): NicWiring {
+  const link = podLink(nic, facts);
+  const tap = facts.links.find(({ name }) => name === tapName(nic.podInterface)) ?? link;
+  if (tap.kind === "macvtap") return wireMacvtap(nic, tap);
+  const attachment = { kind: "tap", device: tap.name, queues: nic.queues } as const;
+  return { kernel: untouched, nic: guestNic(nic, { attachment, mac: nic.mac ?? link.mac, mtu: tap.mtu }) };
+}
+
+/** Only the primary network's plugin decides (reference 8.1). */
+function migration(nic: NicContext): MigrationVerdict {
+  const { plugin: used, network } = nic;
+  if (network.kind !== "pod" || used?.migration !== undefined) return { migratable: true };
+  return {
+    migratable: false,
+    reason: `The interface "${nic.name}" uses the binding plugin "${used?.name ?? ""}" on the pod network, and its registration says nothing of migration.`,
+  };
 }

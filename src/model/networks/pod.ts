@@ -3,7 +3,8 @@ import type { Family } from "../addresses/ip.ts";
 import { object, text } from "../api/schema.ts";
 import type { Problem } from "../rules/problem.ts";
 import { interfacesOf, problemAt, type Subject } from "../rules/subject.ts";
-import { type NetworkRules, networkPath, type Placed } from "./network-rules.ts";
+import { type NetworkKind, networkPath, type Placed } from "./network.ts";
+import { DEFAULT_VM_IPV6_NETWORK_CIDR, DEFAULT_VM_NETWORK_CIDR, PRIMARY_INTERFACE } from "./pod-interface.ts";
 
 /** `pod: {}` of a network. */
 export const podNetworkSchema = object(
@@ -22,8 +23,19 @@ export const podNetworkSchema = object(
 /** Gateway and guest need an address each, beside the first and the last one. */
 const LONGEST_PREFIX: Readonly<Record<Family, number>> = { 4: 30, 6: 126 };
 
-export const podRules: NetworkRules = {
+export const pod: NetworkKind = {
   field: "pod",
+  connect: (network) =>
+    network.pod === undefined
+      ? undefined
+      : {
+          network: {
+            kind: "pod",
+            vmNetworkCIDR: network.pod.vmNetworkCIDR || DEFAULT_VM_NETWORK_CIDR,
+            vmIPv6NetworkCIDR: network.pod.vmIPv6NetworkCIDR || DEFAULT_VM_IPV6_NETWORK_CIDR,
+          },
+          podInterface: PRIMARY_INTERFACE,
+        },
   rules: (subject, own) => [
     ...onlyOne(subject, own),
     ...own.flatMap((placed) => [

@@ -1,6 +1,6 @@
 import { object, text } from "../api/schema.ts";
 import { problemAt } from "../rules/subject.ts";
-import { type NetworkRules, networkPath, placedNetworks } from "./network-rules.ts";
+import { type NetworkKind, networkPath, placedNetworks } from "./network.ts";
 
 /** `genie: {}` of a network, which KubeVirt had from 0.9.2 to 0.28. */
 export const genieSchema = object(
@@ -9,8 +9,16 @@ export const genieSchema = object(
   {},
 );
 
-export const genieRules: NetworkRules = {
+export const genie: NetworkKind = {
   field: "genie",
+  connect(network, networks) {
+    if (network.genie === undefined) return undefined;
+    const position = networks.filter((other) => other.genie !== undefined).indexOf(network);
+    return {
+      network: { kind: "genie", networkName: network.genie.networkName },
+      podInterface: `eth${position}`,
+    };
+  },
   rules(subject, own) {
     const networks = placedNetworks(subject);
     const isOther = ({ network }: (typeof networks)[number]): boolean =>

@@ -1,0 +1,191 @@
+import { formatCidr, networkOf, parseCidr } from "../addresses/cidr.ts";
+import { formatIp } from "../addresses/ip.ts";
+import { derivedMac } from "../addresses/mac.ts";
+import { Fault } from "../fault.ts";
+import { bridgeName, movedName, tapName } from "../networks/pod-interface.ts";
+import { globalAddresses, type LinkFacts, type PodFacts } from "../wiring/facts.ts";
+import type { NftTable } from "../wiring/nft.ts";
+import type { Dhcp4Service, KernelState, Sysctl, WiredAddress, WiredLink } from "../wiring/wiring.ts";
+import type { NicContext, NicWiring } from "./binding.ts";
+import { guestDns } from "./guest-dns.ts";
+import { guestNic, podLink } from "./pod-link.ts";
+
+/** 999 days, as KubeVirt's lease (reference 6.1). */
+export const LEASE_SECONDS = 86_313_600;
+/** Links that take frames for one MAC only and share their lower link: a bridge port is of no use there. */
+const ONE_MAC_KINDS = new Set(["macvlan", "ipvlan"]);
+
+/**
+ * Puts the guest in the place of the pod on the pod's link: the link gets another name and loses its addresses, a
+ * stand-in keeps the old name with them, and a bridge joins the link with a tap (reference 5.1).
+ *
+ * A macvlan or ipvlan link and the tap are joined by two nftables rules instead of a bridge: both ends keep the one MAC,
+ * which is the only one that such a link takes frames for.
+ *
+ * @param serve the guest gets the pod's IPv4 address by DHCP, where the pod has one
+ */
+export function inPodBridge(nic: NicContext, facts: PodFacts, serve: boolean): NicWiring {
+  const link = podLink(nic, facts);
+  const mac = nic.mac ?? link.mac;
+  const tap = tapName(nic.podInterface);
+  const lease = serve ? leaseOf(nic, link, facts) : undefined;
+  const joined = ONE_MAC_KINDS.has(link.kind) ? joinedByRules : joinedByBridge;
+  const { served, kernel } = joined({ nic, link, facts, mac, tap, serverAddress: lease?.serverAddress });
+  return {
+    kernel,
+    nic: guestNic(nic, { attachment: { kind: "tap", device: tap, queues: nic.queues }, mac, mtu: link.mtu }),
+    ...(lease === undefined
+      ? {}
+      : { services: { nic: nic.name, device: served.name, mac: served.mac, dhcp4: { ...lease, clientMac: mac } } }),
+  };
+}
+
+interface Joint {
+  readonly nic: NicContext;
+  readonly link: LinkFacts;
+  readonly facts: PodFacts;
+  /** The guest's. */
+  readonly mac: string;
+  readonly tap: string;
+  /** The DHCP server's, on the device that serves. */
+  readonly serverAddress: string | undefined;
+}
+
+interface Joined {
+  /** The device that the servers listen on. */
+  readonly served: WiredLink;
+  readonly kernel: KernelState;
+}
+
+function joinedByBridge(joint: Joint): Joined {
+  const { nic, link, facts } = joint;
+  const name = bridgeName(nic.podInterface);
+  const mac = derivedMac(facts.podUid, name);
+  const bridge: WiredLink = { kind: "bridge", name, mac, mtu: link.mtu };
+  const links: readonly WiredLink[] = [
+    // The link must not keep the guest's MAC: it would take the guest's frames for its own.
+    { kind: "pod", name: movedName(nic.podInterface), from: nic.podInterface, mac, mtu: link.mtu, master: name },
+    bridge,
+    { ...tapOf(joint), master: name },
+    standIn(joint),
+  ];
+  return { served: bridge, kernel: { ...kernelOf(joint, links, name), tables: [] } };
+}
+
+function joinedByRules(joint: Joint): Joined {
+  const { nic, link, mac, tap } = joint;
+  const moved = movedName(nic.podInterface);
+  const device = tapOf(joint);
+  const links: readonly WiredLink[] = [
+    { kind: "pod", name: moved, from: nic.podInterface, mac, mtu: link.mtu },
+    device,
+    standIn(joint),
+  ];
+  return { served: device, kernel: { ...kernelOf(joint, links, tap), tables: [joining(joint, moved)] } };
+}
+
+function tapOf({ nic, link, facts, tap }: Joint): Extract<WiredLink, { kind: "tap" }> {
+  return { kind: "tap", name: tap, mac: derivedMac(facts.podUid, tap), mtu: link.mtu, queues: nic.queues };
+}
+
+function standIn({ nic, link }: Joint): WiredLink {
+  return { kind: "stand-in", name: nic.podInterface, mac: link.mac, mtu: link.mtu };
+}
+
+/** `serving` is the device that holds the DHCP server's address. */
+function kernelOf(
+  { nic, link, serverAddress }: Joint,
+  links: readonly WiredLink[],
+  serving: string,
+): Omit<KernelState, "tables"> {
+  const kept = [...globalAddresses(link, 4), ...globalAddresses(link, 6)];
+  const addresses: WiredAddress[] = [
+    ...(serverAddress === undefined ? [] : [{ link: serving, cidr: `${serverAddress}/32` }]),
+    ...kept.map((cidr) => ({ link: nic.podInterface, cidr: formatCidr(cidr) })),
+  ];
+  return { links, addresses, localRoutes: [], sysctls: sysctls(link, links) };
+}
+
+function sysctls(link: LinkFacts, links: readonly WiredLink[]): Sysctl[] {
+  // Without IPv6 in the kernel there is nothing to switch off, and nothing to do it by.
+  const six = link.addresses.some(({ cidr }) => cidr.includes(":"));
+  return [
+    // The stand-in's address is not to be answered for: the guest has it.
+    ...(globalAddresses(link, 4).length === 0 ? [] : [{ key: "net/ipv4/conf/all/arp_ignore", value: "1" }]),
+    // What only carries the guest's frames must not speak for itself.
+    ...(six
+      ? links
+          .filter(({ kind }) => kind !== "stand-in")
+          .map(({ name }) => ({ key: `net/ipv6/conf/${name}/disable_ipv6`, value: "1" }))
+      : []),
+  ];
+}
+
+/** What arrives on one end leaves by the other, but for what the guest says to the DHCP server. */
+function joining({ tap, serverAddress }: Joint, moved: string): NftTable {
+  const ingress = (name: string, device: string, rules: readonly string[]) => ({
+    name,
+    hook: { type: "filter", at: "ingress", priority: 0, device } as const,
+    rules,
+  });
+  return {
+    family: "netdev",
+    name: `k6t-${moved.replace(/-nic$/, "")}`,
+    sets: [],
+    chains: [
+      ingress("from-network", moved, [`counter fwd to "${tap}"`]),
+      ingress("from-guest", tap, [
+        ...(serverAddress === undefined
+          ? []
+          : [
+              "udp dport 67 counter accept",
+              `arp daddr ip ${serverAddress} counter accept`,
+              `ip daddr ${serverAddress} counter accept`,
+            ]),
+        `counter fwd to "${moved}"`,
+      ]),
+    ],
+  };
+}
+
+/** The pod's address as a lease; undefined where CNI gave it no IPv4 address: then nothing is served. */
+function leaseOf(nic: NicContext, link: LinkFacts, facts: PodFacts): Dhcp4Service | undefined {
+  const [address] = globalAddresses(link, 4);
+  if (address === undefined) return undefined;
+  const routes = facts.routes.filter(({ family, device }) => family === 4 && device === nic.podInterface);
+  if (routes.length === 0) {
+    throw new Fault("PB4006", `The pod's link "${link.name}" has an IPv4 address and no IPv4 route.`, {
+      place: link.name,
+      cure: "Without a route the guest could reach nobody: add one to the CNI configuration, such as its subnet's.",
+      data: { address: formatCidr(address) },
+    });
+  }
+  const subnet = formatCidr(networkOf(address));
+  const isDefault = (destination: string): boolean => parseCidr(destination)?.prefixLength === 0;
+  const told = routes.filter(({ destination, gateway }) => destination !== subnet || gateway !== undefined);
+  const router = (routes.find(({ destination }) => isDefault(destination)) ?? routes[0])?.gateway;
+  const dns = guestDns(facts.resolver, nic.subdomain);
+  return {
+    serverAddress: serverAddress(nic.index),
+    clientAddress: formatIp(address.address),
+    prefixLength: address.prefixLength,
+    leaseSeconds: LEASE_SECONDS,
+    mtu: link.mtu,
+    routers: router === undefined ? [] : [router],
+    dnsServers: dns.nameservers4,
+    hostName: nic.hostName,
+    ...(dns.domain === undefined ? {} : { domainName: dns.domain }),
+    searchDomains: dns.search,
+    // Default routes last: a client that takes only some takes the others (reference 6.2).
+    classlessRoutes: [
+      ...told.filter(({ destination }) => !isDefault(destination)),
+      ...told.filter(({ destination }) => isDefault(destination)),
+    ].map(({ destination, gateway }) => ({ destination, gateway: gateway ?? "0.0.0.0" })),
+    ...nic.dhcpOptions,
+  };
+}
+
+/** 169.254.75.1 with the interface's position behind it, as KubeVirt writes it; from the hundredth on in the next network. */
+function serverAddress(index: number): string {
+  return `169.254.${75 + Math.floor(index / 100)}.1${index % 100}`;
+}

@@ -1,0 +1,44 @@
+import type { BindingField, NicContext } from "../bindings/binding.ts";
+import { Fault } from "../fault.ts";
+import type { NicNetwork } from "../networks/network.ts";
+
+/** What this version plans and explains, and cannot build yet. */
+export const UNBUILT_BINDINGS: ReadonlySet<BindingField> = new Set<BindingField>([
+  "bridge",
+  "slirp",
+  "macvtap",
+  "passt",
+  "passtBinding",
+  "sriov",
+  "binding",
+]);
+export const UNBUILT_NETWORKS: ReadonlySet<NicNetwork["kind"]> = new Set<NicNetwork["kind"]>([
+  "multus",
+  "genie",
+  "resourceClaim",
+]);
+
+/** Throws PB4021 for a NIC on a network, PB4020 for one with a binding, that cannot be built yet. */
+export function refuseUnbuilt(nics: readonly NicContext[]): void {
+  for (const { name, index, binding, plugin, network } of nics) {
+    const place = `spec.domain.devices.interfaces[${index}]`;
+    if (UNBUILT_NETWORKS.has(network.kind)) {
+      throw new Fault(
+        "PB4021",
+        `${place}: this version of Patchbay cannot connect the ${network.kind} network "${name}".`,
+        {
+          place,
+          cure: "Use the pod network: `pod: {}`.",
+        },
+      );
+    }
+    if (UNBUILT_BINDINGS.has(binding)) {
+      const used = plugin === undefined ? binding : `binding: ${plugin.name}`;
+      throw new Fault("PB4020", `${place}: this version of Patchbay cannot wire the binding "${used}".`, {
+        place,
+        cure: "Use masquerade.",
+        data: { binding: used },
+      });
+    }
+  }
+}
