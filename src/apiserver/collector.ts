@@ -82,7 +82,7 @@ export function startCollector(machinery: Machinery): Collector {
     }
     const definition = catalog.stored(stored.group, stored.plural);
     if (definition === undefined) return;
-    const object = asKubeObject(servedObject(catalog, definition, stored.body));
+    const object = asKubeObject(servedObject(definition, stored.body));
     if (object.metadata.deletionTimestamp === undefined) {
       await settleOwners(stored);
       return;
@@ -97,7 +97,7 @@ export function startCollector(machinery: Machinery): Collector {
   async function settleOwners(stored: StoredObject): Promise<void> {
     const definition = catalog.stored(stored.group, stored.plural);
     if (definition === undefined) return;
-    const object = asKubeObject(servedObject(catalog, definition, stored.body));
+    const object = asKubeObject(servedObject(definition, stored.body));
     const owners = object.metadata.ownerReferences ?? [];
     const gone = owners.filter(isGone);
     if (gone.length === 0) return;

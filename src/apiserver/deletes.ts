@@ -37,11 +37,11 @@ export async function deleteObject(
   name: string,
   options: DeleteOptions,
 ): Promise<Deleted> {
-  const { catalog, store } = machinery;
+  const { store } = machinery;
   const key = keyFor(definition, namespace, name);
   const stored = store.get(key);
   if (stored === undefined) throw notFound(definition, name);
-  const judged = asKubeObject(servedObject(catalog, definition, stored.body));
+  const judged = asKubeObject(servedObject(definition, stored.body));
   requirePreconditions(definition, judged, options);
   if (isNamespaceResource(definition) && PERMANENT_NAMESPACES.includes(name)) {
     throw forbidden(definition, name, "this namespace may not be deleted");
@@ -58,7 +58,7 @@ export async function deleteObject(
   );
   const { warnings } = admitted;
   const answer = (body: string, gone: boolean): Deleted => ({
-    body: servedBody(catalog, definition, body),
+    body: servedBody(definition, body),
     uid: stored.uid,
     gone,
     warnings,
@@ -67,7 +67,7 @@ export async function deleteObject(
   return await store.transact((transaction) => {
     const there = transaction.get(key);
     if (there === undefined || there.uid !== stored.uid) throw notFound(definition, name);
-    const current = asKubeObject(servedObject(catalog, definition, there.body));
+    const current = asKubeObject(servedObject(definition, there.body));
     requirePreconditions(definition, current, options);
     const marked = markDeleted(machinery, definition, transaction, current, options.propagationPolicy);
     if (isDone(marked) && !holdsContent(definition, transaction, name)) {
@@ -109,7 +109,7 @@ export async function removeEmptyNamespace(machinery: Machinery, definition: Res
     const key = keyFor(definition, "", name);
     const there = transaction.get(key);
     if (there === undefined || transaction.inhabited(name)) return;
-    const object = asKubeObject(servedObject(machinery.catalog, definition, there.body));
+    const object = asKubeObject(servedObject(definition, there.body));
     if (isDone(object)) remove(machinery, definition, transaction, key, object);
   });
 }

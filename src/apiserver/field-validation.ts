@@ -1,33 +1,47 @@
 import type { StatusCause } from "../model/api/admission.ts";
+import { conform } from "../model/api/conform.ts";
+import { checkConstraints } from "../model/api/constraints.ts";
 import type { KubeObject, ResourceDefinition } from "../model/api/resource.ts";
 import { checkShape, type ShapeProblem } from "../model/api/shape.ts";
 import { ApiError, failure } from "../model/api/status.ts";
 import { apiVersionOf } from "./catalog.ts";
 import type { FieldValidation } from "./machinery.ts";
+import { asKubeObject } from "./object-meta.ts";
 import { invalid } from "./refusals.ts";
 
+/** An object as its resource's schema has it, and what the client is to be warned of. */
+export interface ValidatedFields {
+  readonly object: KubeObject;
+  readonly warnings: readonly string[];
+}
+
 /**
- * Judges an object by its resource's schema.
+ * Judges an object by its resource's schema: fields that it does not know go, and its defaults come in.
  *
- * @returns the warnings that `Warn` asks for.
+ * `Warn` asks for a warning of each such field.
+ *
  * @throws ApiError 400 for unknown fields under `Strict`, 422 for what is missing or of a wrong type or value.
  */
 export function validateFields(
   definition: ResourceDefinition,
   object: KubeObject,
   mode: FieldValidation,
-): readonly string[] {
-  if (definition.schema === undefined) return [];
-  const problems = checkShape(definition.schema, object);
-  const unknown = problems.filter((problem) => problem.kind === "unknown").map(unknownField);
+): ValidatedFields {
+  const { schema } = definition;
+  if (schema === undefined) return { object, warnings: [] };
+  const unknown = checkShape(schema, object)
+    .filter((problem) => problem.kind === "unknown")
+    .map(unknownField);
   if (mode === "Strict" && unknown.length > 0) {
     const apiVersion = apiVersionOf(definition);
     const message = `${definition.kind} in version "${apiVersion}" cannot be handled as a ${definition.kind}: strict decoding error: ${unknown.join(", ")}`;
     throw new ApiError("PB6010", failure(400, "BadRequest", message));
   }
-  const causes = problems.filter((problem) => problem.kind !== "unknown").map(causeOf);
+  const conformed = asKubeObject(conform(schema, object));
+  const misshapen = checkShape(schema, conformed);
+  const causes = (misshapen.length > 0 ? misshapen : checkConstraints(schema, conformed)).map(causeOf);
   if (causes.length > 0) throw invalid(definition, object.metadata.name, causes);
-  return mode === "Warn" ? unknown : [];
+  return { object: conformed, warnings: mode === "Warn" ? unknown : [] };
 }
 
 function unknownField({ path, hint }: ShapeProblem): string {

@@ -101,7 +101,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
     switch (request.method) {
       case "GET":
       case "HEAD":
-        answerObject(exchange, definition, 200, readOne(catalog, store, definition, namespace, name));
+        answerObject(exchange, definition, 200, readOne(store, definition, namespace, name));
         return;
       case "PUT": {
         const body = await required(request);
@@ -148,7 +148,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
     const token = parameter(query, "continue");
     const resourceVersion = parameter(query, "resourceVersion");
     const resourceVersionMatch = parameter(query, "resourceVersionMatch");
-    const listed = readList(catalog, store, definition, {
+    const listed = readList(store, definition, {
       ...(namespace === undefined ? {} : { namespace }),
       selection: readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector")),
       limit: wholeParameter(query, "limit") ?? 0,
@@ -207,7 +207,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
     const options = readDeleteOptions(query, optional(await readBody(request)), user);
     const selection = readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector"));
     const where = namespace === undefined ? {} : { namespace };
-    const listed = readList(catalog, store, definition, { ...where, selection, limit: 0 });
+    const listed = readList(store, definition, { ...where, selection, limit: 0 });
     const names = listed.bodies.map((body) => String(parsedName(body)));
     for (let start = 0; start < names.length; start += DELETE_TOGETHER) {
       const removals = names.slice(start, start + DELETE_TOGETHER).map(async (name) => {

@@ -1,22 +1,15 @@
 import type { ResourceDefinition } from "../model/api/resource.ts";
 import { isJsonObject, objectAt, textAt } from "../model/json.ts";
-import type { Catalog } from "./catalog.ts";
 import { badRequest, expired, notFound, tooLargeResourceVersion } from "./refusals.ts";
 import type { Selection } from "./selectors.ts";
 import { keyFor, parseStored, servedBody } from "./serving.ts";
 import type { ListQuery, Store, StoredObject } from "./store.ts";
 
 /** The JSON text of one object. */
-export function readOne(
-  catalog: Catalog,
-  store: Store,
-  definition: ResourceDefinition,
-  namespace: string,
-  name: string,
-) {
+export function readOne(store: Store, definition: ResourceDefinition, namespace: string, name: string) {
   const stored = store.get(keyFor(definition, namespace, name));
   if (stored === undefined) throw notFound(definition, name);
-  return servedBody(catalog, definition, stored.body);
+  return servedBody(definition, stored.body);
 }
 
 export interface ListOptions {
@@ -47,7 +40,7 @@ const PAGE = 500;
  * Lists what is committed. Later pages show what is there when they are read; every page carries the resourceVersion
  * of the first, so a watch from it misses nothing.
  */
-export function readList(catalog: Catalog, store: Store, definition: ResourceDefinition, options: ListOptions): Listed {
+export function readList(store: Store, definition: ResourceDefinition, options: ListOptions): Listed {
   const { selection, limit } = options;
   const current = store.revision();
   requireReachable(options, current);
@@ -58,7 +51,7 @@ export function readList(catalog: Catalog, store: Store, definition: ResourceDef
     plural: definition.plural,
     ...(definition.namespaced && options.namespace !== undefined ? { namespace: options.namespace } : {}),
   };
-  const answer = (found: readonly StoredObject[]) => found.map(({ body }) => servedBody(catalog, definition, body));
+  const answer = (found: readonly StoredObject[]) => found.map(({ body }) => servedBody(definition, body));
   const direct = selection.name !== undefined && (!definition.namespaced || options.namespace !== undefined);
   if (direct && selection.name !== undefined) {
     const stored = store.get(keyFor(definition, options.namespace ?? "", selection.name));

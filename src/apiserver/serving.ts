@@ -1,7 +1,6 @@
 import type { ResourceDefinition } from "../model/api/resource.ts";
 import { isJsonObject, type JsonObject } from "../model/json.ts";
 import { apiVersionOf, type Catalog } from "./catalog.ts";
-import { withFields } from "./json.ts";
 import type { ObjectKey } from "./store.ts";
 
 /** The object in a text of the store. */
@@ -11,23 +10,27 @@ export function parseStored(body: string): JsonObject {
   return value;
 }
 
-/** A stored text as this version of its resource shows it. */
-export function servedBody(catalog: Catalog, definition: ResourceDefinition, body: string): string {
-  if (catalog.stored(definition.group, definition.plural)?.version === definition.version) return body;
-  return JSON.stringify(servedObject(catalog, definition, body));
+/** A stored text as this version of its resource shows it: versions differ in nothing but their name. */
+export function servedBody(definition: ResourceDefinition, body: string): string {
+  return isOfVersion(definition, body) ? body : JSON.stringify(servedObject(definition, body));
 }
 
 /** The same, parsed. */
-export function servedObject(catalog: Catalog, definition: ResourceDefinition, body: string): JsonObject {
+export function servedObject(definition: ResourceDefinition, body: string): JsonObject {
   const object = parseStored(body);
-  if (catalog.stored(definition.group, definition.plural)?.version === definition.version) return object;
-  return withFields(object, { apiVersion: apiVersionOf(definition) });
+  return isOfVersion(definition, body) ? object : { ...object, apiVersion: apiVersionOf(definition) };
 }
 
-/** The text to store: always in the first version of the resource. */
+/** The text to store, with the version first that objects of the resource are written in. */
 export function storedBody(catalog: Catalog, definition: ResourceDefinition, object: JsonObject): string {
-  const storage = catalog.stored(definition.group, definition.plural) ?? definition;
-  return JSON.stringify({ ...object, apiVersion: apiVersionOf(storage) });
+  const apiVersion = apiVersionOf(catalog.stored(definition.group, definition.plural) ?? definition);
+  // Assigned to the first key: it stays the first.
+  return JSON.stringify(Object.assign({ apiVersion }, object, { apiVersion }));
+}
+
+/** Tells it without parsing: a text's version comes first. */
+function isOfVersion(definition: ResourceDefinition, body: string): boolean {
+  return body.startsWith(`{"apiVersion":${JSON.stringify(apiVersionOf(definition))},`);
 }
 
 export function keyFor(definition: ResourceDefinition, namespace: string, name: string): ObjectKey {

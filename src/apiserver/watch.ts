@@ -32,6 +32,8 @@ export interface WatchHub {
    */
   serve(definition: ResourceDefinition, options: WatchOptions, response: ServerResponse): void;
   readonly watchers: number;
+  /** Ends the watches of what the catalog no longer serves, or serves otherwise. */
+  endUnserved(): void;
   close(): void;
 }
 
@@ -46,6 +48,7 @@ const STALL_MS = 60_000;
 
 interface Watcher {
   readonly topic: string;
+  readonly definition: ResourceDefinition;
   /** Begins to write; the watcher must be known to the hub by then, for it may end at once. */
   start(): void;
   hear(changes: readonly Change[]): void;
@@ -70,7 +73,7 @@ export function makeWatchHub(catalog: Catalog, store: Store): WatchHub {
       if (options.from !== undefined && options.from > 0 && options.from < store.compacted()) {
         throw expired(`too old resource version: ${options.from} (${store.compacted()})`);
       }
-      const watcher = makeWatcher({ catalog, store, lines, definition, options, response }, () => {
+      const watcher = makeWatcher({ store, lines, definition, options, response }, () => {
         all.delete(watcher);
         byTopic.get(watcher.topic)?.delete(watcher);
       });
@@ -78,6 +81,12 @@ export function makeWatchHub(catalog: Catalog, store: Store): WatchHub {
       const peers = byTopic.get(watcher.topic) ?? new Set();
       byTopic.set(watcher.topic, peers.add(watcher));
       watcher.start();
+    },
+    endUnserved() {
+      for (const watcher of [...all]) {
+        const { group, version, plural } = watcher.definition;
+        if (catalog.find(group, version, plural) !== watcher.definition) watcher.end();
+      }
     },
     close() {
       unsubscribe();
@@ -112,7 +121,6 @@ function makeLineCache(): LineCache {
 }
 
 interface WatchContext {
-  readonly catalog: Catalog;
   readonly store: Store;
   readonly lines: LineCache;
   readonly definition: ResourceDefinition;
@@ -121,7 +129,7 @@ interface WatchContext {
 }
 
 function makeWatcher(context: WatchContext, gone: () => void): Watcher {
-  const { catalog, store, definition, options, response } = context;
+  const { store, definition, options, response } = context;
   const { group, plural } = definition;
   let cursor = options.from ?? 0;
   /** Live watches are fed by commits; the others read the history. */
@@ -141,7 +149,7 @@ function makeWatcher(context: WatchContext, gone: () => void): Watcher {
     if (type === undefined) return;
     const make = () => {
       const shown = type === "DELETED" && change.type !== "DELETED" ? withRevision(change) : change.body;
-      return eventLine(type, options.represent(servedBody(catalog, definition, shown)));
+      return eventLine(type, options.represent(servedBody(definition, shown)));
     };
     write(options.represent === asItIs ? context.lines.line(change, type, definition, make) : make());
   }
@@ -201,7 +209,7 @@ function makeWatcher(context: WatchContext, gone: () => void): Watcher {
 
   if (options.from === undefined || options.from === 0) {
     const { namespace, selection } = options;
-    const listed = readList(catalog, store, definition, {
+    const listed = readList(store, definition, {
       selection,
       limit: 0,
       ...(namespace === undefined ? {} : { namespace }),
@@ -230,6 +238,7 @@ function makeWatcher(context: WatchContext, gone: () => void): Watcher {
 
   return {
     topic: topicOf(definition),
+    definition,
     start() {
       response.flushHeaders();
       pump();

@@ -51,10 +51,10 @@ export async function createObject(
   };
   const fresh = withMetadata(withoutStatus(definition, given), born);
   const judged = validateFields(definition, fresh, options.fieldValidation);
-  const admitted = await admit(machinery, definition, options, { operation: "CREATE", object: fresh });
+  const admitted = await admit(machinery, definition, options, { operation: "CREATE", object: judged.object });
   const settled = withMetadata(admitted.object, { ...born, name, namespace: fresh.metadata.namespace });
   const object = isNamespaceResource(definition) ? asNewNamespace(settled) : settled;
-  const warnings = [...judged, ...admitted.warnings];
+  const warnings = [...judged.warnings, ...admitted.warnings];
   const key = keyFor(definition, namespace, name);
   if (options.dryRun) {
     if (store.get(key) !== undefined) throw alreadyExists(definition, name);
@@ -65,7 +65,7 @@ export async function createObject(
     if (transaction.get(key) !== undefined) throw alreadyExists(definition, name);
     return requireSize(put(machinery, definition, transaction, key, object));
   });
-  return { body: servedBody(catalog, definition, stored.body), warnings, created: true };
+  return { body: servedBody(definition, stored.body), warnings, created: true };
 }
 
 /** What a write makes of the object that is there. */
@@ -86,22 +86,26 @@ export async function changeObject(
   wanted: Wanted,
   options: WriteOptions,
 ): Promise<Written> {
-  const { catalog, store } = machinery;
+  const { store } = machinery;
   const key = keyFor(definition, namespace, name);
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const stored = store.get(key);
     if (stored === undefined) throw notFound(definition, name);
-    const current = asKubeObject(servedObject(catalog, definition, stored.body));
+    const current = asKubeObject(servedObject(definition, stored.body));
     const given = readObject(definition, wanted.from(current), namespace, name);
     requireSame(definition, current, given);
     const prepared = prepare(definition, current, given, wanted.subresource);
     const judged = validateFields(definition, prepared, options.fieldValidation);
     const admitted =
       wanted.subresource === undefined
-        ? await admit(machinery, definition, options, { operation: "UPDATE", object: prepared, oldObject: current })
-        : { object: prepared, warnings: [] };
+        ? await admit(machinery, definition, options, {
+            operation: "UPDATE",
+            object: judged.object,
+            oldObject: current,
+          })
+        : { object: judged.object, warnings: [] };
     const settled = prepare(definition, current, admitted.object, wanted.subresource);
-    const warnings = [...judged, ...admitted.warnings];
+    const warnings = [...judged.warnings, ...admitted.warnings];
     if (sameJson(settled, current)) {
       return { body: JSON.stringify(current), warnings, created: false };
     }
@@ -118,7 +122,7 @@ export async function changeObject(
         : requireSize(put(machinery, definition, transaction, key, object));
     });
     if (written !== undefined) {
-      return { body: servedBody(catalog, definition, written.body), warnings, created: false };
+      return { body: servedBody(definition, written.body), warnings, created: false };
     }
     if (wanted.pinned) throw staleWrite(definition, name);
   }

@@ -18,6 +18,8 @@ export interface ResourceDefinition {
   readonly statusSubresource: boolean;
   /** Absent: any object is taken as it is. */
   readonly schema?: JsonSchema;
+  /** The CustomResourceDefinition that made the kind, where a user's did. */
+  readonly definedBy?: string;
   /** What `kubectl get` shows, after NAME. */
   readonly columns: readonly PrinterColumn[];
 }

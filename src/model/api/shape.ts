@@ -22,13 +22,15 @@ export interface ShapeProblem {
 
 /** More problems than this help nobody. */
 const MOST_PROBLEMS = 100;
+/** What an object inside another one may have beside what its schema names. */
+const EMBEDDED_FIELDS = ["apiVersion", "kind", "metadata"];
 
 /**
  * Everything in `value` that `schema` does not take; empty when all is well. Never throws.
  *
  * Reads the structural subset: type, properties, required, additionalProperties, items, enum, minimum, maximum, format,
- * pattern of quantities, nullable, x-kubernetes-int-or-string, x-kubernetes-preserve-unknown-fields. It goes no deeper
- * than the schema does, and stops after 100 problems.
+ * pattern of quantities, nullable, x-kubernetes-int-or-string, x-kubernetes-preserve-unknown-fields,
+ * x-kubernetes-embedded-resource. It goes no deeper than the schema does, and stops after 100 problems.
  */
 export function checkShape(schema: JsonSchema, value: unknown): ShapeProblem[] {
   const problems: ShapeProblem[] = [];
@@ -57,11 +59,12 @@ function checkObject(search: Search, schema: JsonSchema, value: unknown, at: Fie
   }
   const properties = propertiesOf(schema);
   const others = schema["additionalProperties"];
-  const open = schema["x-kubernetes-preserve-unknown-fields"] === true;
+  const open = schema["x-kubernetes-preserve-unknown-fields"] === true || others === true;
+  const embedded = schema["x-kubernetes-embedded-resource"] === true;
   for (const [key, field] of Object.entries(value)) {
     const known = Object.hasOwn(properties, key) ? properties[key] : isSchema(others) ? others : undefined;
     if (known !== undefined) check(search, known, field, [...at, key]);
-    else if (!open) reportUnknown(search, schema, [...at, key], key);
+    else if (!open && !(embedded && EMBEDDED_FIELDS.includes(key))) reportUnknown(search, schema, [...at, key], key);
   }
   for (const name of wordsOf(schema["required"])) {
     if (!Object.hasOwn(value, name)) {
@@ -125,6 +128,7 @@ function inRange(schema: JsonSchema, value: number): boolean {
   const { minimum, maximum, format } = schema;
   if (typeof minimum === "number" && value < minimum) return false;
   if (typeof maximum === "number" && value > maximum) return false;
+  if (schema["type"] === "number") return true;
   if (format === "int32") return value === (value | 0);
   return Number.isSafeInteger(value);
 }
