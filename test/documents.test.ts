@@ -103,7 +103,7 @@ function check(file: string, { findings, forbidden, plan }: Expectation): readon
     unconfigured.map(({ code }) => code),
     forbidden === undefined ? [] : [forbidden],
   );
-  const { plans, refusals } = planAll(judged);
+  const { results: plans, refusals } = planAll(judged);
   assert.deepEqual(refusals, []);
   assert.deepEqual(
     plans.flatMap(({ nics }) =>

@@ -217,7 +217,7 @@ function outcomeOf(object: object, config?: string): Outcome {
   if (!isSound(judged)) {
     return { refused: judged.findings.flatMap(({ code, severity }) => (severity === "error" ? [code] : [])) };
   }
-  const { plans, refusals } = planAll(judged);
+  const { results: plans, refusals } = planAll(judged);
   const [plan] = plans;
   const [refusal] = refusals;
   assert.equal(plans.length + refusals.length, 1);
@@ -300,7 +300,7 @@ test("a template without a name of its own is planned under the one that it begi
   };
   const plan = (object: object) => planAll(judgeTexts([{ file: "a.json", text: JSON.stringify(object) }]));
   assert.deepEqual(
-    plan(vm).plans.map(({ vmi, nics }) => [vmi, nics]),
+    plan(vm).results.map(({ vmi, nics }) => [vmi, nics]),
     [[{ namespace: "default", name: "web-xxxxx" }, []]],
   );
   const { memory: _, ...domain } = vm.spec.template.spec.domain;
@@ -327,7 +327,7 @@ spec:
   networks: [{name: a, pod: {}}]
 `;
   const text = `${vmi("one", 'e1000\n          pciAddress: "0000:00:1f.0"')}---\n${vmi("two", "virtio")}`;
-  const { plans, refusals } = planAll(judgeTexts([{ file: "a.yaml", text }]));
+  const { results: plans, refusals } = planAll(judgeTexts([{ file: "a.yaml", text }]));
   assert.deepEqual(
     plans.map(({ vmi: { name } }) => name),
     ["two"],

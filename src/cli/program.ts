@@ -41,6 +41,7 @@ function build(ended: (code: number) => void): Command {
 
   addDaemonCommands(program, ended);
   addManifestCommands(program, ended);
+  addExplainCommand(program, ended);
   addImageCommands(program, ended);
   return program;
 }
@@ -110,6 +111,20 @@ function addManifestCommands(program: Command, ended: (code: number) => void): v
     .option("--config <file>", "the KubeVirt resource whose configuration holds")
     .addOption(outputOption())
     .action(async (_options, command: Command) => ended((await import("./plan.ts")).plan(command.optsWithGlobals())));
+}
+
+function addExplainCommand(program: Command, ended: (code: number) => void): void {
+  program
+    .command("explain")
+    .description("in plain words: who reaches each NIC, what it reaches, MTU, MAC, what is served, migration, needs")
+    .argument("[vmi]", "a VMI of the daemon: name, or namespace/name")
+    .option("-f, --filename <file...>", "manifests instead: files, folders, or - for stdin")
+    .option("--config <file>", "the KubeVirt resource whose configuration holds")
+    .option("-n, --namespace <namespace>", "where the VMI is", "default")
+    .addOption(outputOption())
+    .action(async (name: string | undefined, _options, command: Command) =>
+      ended(await (await import("./explain.ts")).explain(name, command.optsWithGlobals())),
+    );
 }
 
 function addImageCommands(program: Command, ended: (code: number) => void): void {

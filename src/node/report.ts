@@ -11,10 +11,11 @@ import type { VmiStatus } from "../model/api/vmi-status.ts";
 import { bindingOf } from "../model/bindings/registry.ts";
 import { type Fault, sentence } from "../model/fault.ts";
 import { PRIMARY_INTERFACE } from "../model/networks/pod-interface.ts";
-import { NODE_FINALIZER, nicsOf } from "../model/pods/launcher-pod.ts";
+import { FACTS_ANNOTATION, NODE_FINALIZER, nicsOf } from "../model/pods/launcher-pod.ts";
 import { type ConditionClaim, withCondition } from "../model/status/conditions.ts";
-import { interfaceStatuses, podAddresses } from "../model/status/interfaces.ts";
+import { interfaceStatuses } from "../model/status/interfaces.ts";
 import { assign, claim, enterPhase, inOrder, type VmiStatusChange } from "../model/status/vmi.ts";
+import { podAddresses } from "../model/wiring/facts.ts";
 import type { PodRecord } from "./records.ts";
 
 type Vmi = Stored<VirtualMachineInstance>;
@@ -156,6 +157,7 @@ export function makeReporter(client: KubeClient, events: EventRecorder, node: No
 async function annotate(client: KubeClient, pod: LauncherPod, record: PodRecord): Promise<void> {
   const annotations = {
     "patchbay.io/netns": record.netns,
+    ...(record.facts === undefined ? {} : { [FACTS_ANNOTATION]: JSON.stringify(record.facts) }),
     ...(record.guest === undefined ? {} : { "patchbay.io/qemu-pid": String(record.guest.pid) }),
     "k8s.v1.cni.cncf.io/network-status": JSON.stringify(record.facts?.networkStatus ?? []),
   };

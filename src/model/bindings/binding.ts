@@ -1,4 +1,5 @@
 import type { PluginConfiguration } from "../api/kubevirt.ts";
+import type { BindingSays } from "../explain/claim.ts";
 import type { NicNetwork } from "../networks/network.ts";
 import type { Problem } from "../rules/problem.ts";
 import type { Nic } from "../rules/subject.ts";
@@ -71,4 +72,6 @@ export interface Binding {
   /** What to build, to serve and to plug. Throws a Fault where the facts do not allow it. */
   wire(nic: NicContext, facts: PodFacts): NicWiring;
   migration(nic: NicContext): MigrationVerdict;
+  /** Who reaches whom through it, and what it needs; `wired` is what {@link Binding.wire} made of the same. */
+  explain(nic: NicContext, facts: PodFacts, wired: NicWiring): BindingSays;
 }

@@ -1,4 +1,5 @@
 import { marker } from "../api/schema.ts";
+import type { BindingSays } from "../explain/claim.ts";
 import { Fault } from "../fault.ts";
 import { nicProblem } from "../rules/subject.ts";
 import type { LinkFacts } from "../wiring/facts.ts";
@@ -27,6 +28,13 @@ export const macvtap: Binding = {
     );
   },
   migration: () => ({ migratable: true }),
+  explain: (nic, _, { nic: { mac } }) => ({
+    ...onTheNodesNetwork(nic, mac),
+    needs: [
+      { what: "gate", name: "Macvtap", phrase: "the feature gate Macvtap" },
+      { what: "device", name: nic.name, phrase: "a device plugin that hands out macvtap devices, and its CNI plugin" },
+    ],
+  }),
   rules(nic) {
     if (nic.network === undefined) return [];
     if (!nic.subject.settings.gates.has("Macvtap")) {
@@ -57,5 +65,21 @@ export function wireMacvtap(nic: NicContext, { name, mac: own, mtu }: LinkFacts)
   return {
     kernel: { ...untouched, links: [{ kind: "pod", name, from: name, mac, mtu }] },
     nic: guestNic(nic, { attachment: { kind: "macvtap", device: name, queues: nic.queues }, mac, mtu }),
+  };
+}
+
+/** What holds of every guest that is on the node's own network with a MAC of its own. */
+export function onTheNodesNetwork(nic: NicContext, mac: string): Omit<BindingSays, "needs"> {
+  return {
+    in: {
+      statement: `Whoever is on the network "${nic.name}" of the node reaches the guest by the addresses that it has there, on every port, at MAC ${mac}; the node itself does not, as a macvtap keeps the two apart.${nic.ports.length === 0 ? "" : " The ports that are listed limit nothing."}`,
+      addresses: [],
+      ports: "all",
+    },
+    "in-icmp": { statement: "Echo requests are answered by the guest.", answeredBy: "guest" },
+    out: {
+      statement: `The guest reaches whatever is on the network "${nic.name}" and beyond, as itself.`,
+      seenAs: [],
+    },
   };
 }

@@ -2,6 +2,8 @@ import { type Cidr, formatCidr, hostAddress, networkOf, parseCidr } from "../add
 import { formatIp } from "../addresses/ip.ts";
 import { canonicalMac } from "../addresses/mac.ts";
 import { marker } from "../api/schema.ts";
+import { type BindingSays, listed } from "../explain/claim.ts";
+import { portsText } from "../explain/ports.ts";
 import { Fault } from "../fault.ts";
 import { tapName } from "../networks/pod-interface.ts";
 import type { Problem } from "../rules/problem.ts";
@@ -29,6 +31,7 @@ export const masquerade: Binding = {
   rules: (nic) => [...onPodNetwork(nic), ...macIsFree(nic)],
   wire: wireMasquerade,
   migration: () => ({ migratable: true }),
+  explain,
 };
 
 /** The gateway's MAC: the one that KubeVirt reserves, the same in every pod so that a migrated guest keeps its neighbour. */
@@ -221,6 +224,40 @@ function portElements(nic: NicContext): readonly string[] {
 
 function elementOf({ protocol, port, last }: Forward): string {
   return `${protocol} . ${port}${last === undefined || last === port ? "" : `-${last}`}`;
+}
+
+function explain(nic: NicContext, facts: PodFacts, { services }: NicWiring): BindingSays {
+  const { v4, v6 } = sides(nic, podLink(nic, facts));
+  const both = [v4, v6].filter((side) => side !== undefined);
+  const addresses = both.flatMap(({ podAddresses }) => podAddresses);
+  const loopbacks = both.map(({ family }) => (family === 4 ? "127.0.0.1" : "::1"));
+  const all = nic.ports.length === 0;
+  const by = all ? "every port of every protocol" : portsText(nic.ports);
+  return {
+    in: {
+      statement: `Whoever reaches the pod reaches the guest at ${listed(addresses)} on ${by}.${all ? "" : " Whatever else comes to these addresses is the pod's, where nobody listens."}`,
+      addresses,
+      ports: all ? "all" : nic.ports,
+    },
+    "in-icmp": {
+      statement: `Echo requests to ${listed(addresses)} are answered by the ${all ? "guest" : "pod: only the ports that are listed are translated"}.`,
+      answeredBy: all ? "guest" : "pod",
+    },
+    "in-local": {
+      statement: `Inside the pod ${listed(loopbacks)} ${loopbacks.length === 1 ? "leads" : "lead"} to the guest on ${by}, as calls from ${listed(both.map(({ gateway }) => gateway))}; the guest reaches itself by ${listed(addresses)} as well.`,
+      loopbacks,
+      seenAs: both.map(({ gateway }) => gateway),
+    },
+    out: {
+      statement: `The guest reaches whatever the pod reaches, and is seen there as ${listed(addresses)}; its own ${listed(both.map(({ guest }) => guest))} ${both.length === 1 ? "stays" : "stay"} inside. Its gateway is ${listed(gateways(services))}.`,
+      seenAs: addresses,
+    },
+    needs: [],
+  };
+}
+
+function gateways(services: NicWiring["services"]): readonly string[] {
+  return [...(services?.dhcp4?.routers ?? []), ...(services?.ra === undefined ? [] : [services.ra.linkLocal])];
 }
 
 function onPodNetwork(nic: Nic): Problem[] {

@@ -1,7 +1,9 @@
 import { derivedMac } from "../addresses/mac.ts";
 import { marker } from "../api/schema.ts";
+import { type BindingSays, listed, type Need } from "../explain/claim.ts";
+import { portsText } from "../explain/ports.ts";
 import { interfacesOf, type Nic, nicProblem } from "../rules/subject.ts";
-import type { PodFacts } from "../wiring/facts.ts";
+import { type PodFacts, podAddresses } from "../wiring/facts.ts";
 import type { PasstPorts } from "../wiring/wiring.ts";
 import type { Binding, NicContext, NicWiring } from "./binding.ts";
 import { guestNic, podLink, untouched } from "./pod-link.ts";
@@ -16,6 +18,8 @@ export const passtBindingSchema = marker(
   "Connects the guest through a passt process by vhost-user. Pod network only, and only with the feature gate `PasstBinding`.",
 );
 
+const passtGate = (name: string): Need => ({ what: "gate", name, phrase: `the feature gate ${name}` });
+
 /** A passt process speaks for the guest, which has the pod's own addresses; the sole interface, as KubeVirt 1.1 has it. */
 export const passt: Binding = {
   field: "passt",
@@ -23,6 +27,19 @@ export const passt: Binding = {
   migration: (nic) => ({
     migratable: false,
     reason: `The interface "${nic.name}" uses passt, whose connections are its process's own and stay behind.`,
+  }),
+  explain: (nic, facts, wired) => ({
+    ...explain(nic, facts, wired),
+    ...(nic.ports.length > 0
+      ? {}
+      : {
+          memory: {
+            statement:
+              "On KubeVirt the pod asks for 800Mi more memory, as passt listens on every port there is; listing the ports that are wanted avoids it.",
+            kubeVirtMebibytes: 800,
+          },
+        }),
+    needs: [passtGate("Passt")],
   }),
   rules(nic) {
     if (nic.network === undefined) return [];
@@ -45,6 +62,14 @@ export const passtBinding: Binding = {
   field: "passtBinding",
   wire: wirePasst,
   migration: () => ({ migratable: true }),
+  explain: (nic, facts, wired) => ({
+    ...explain(nic, facts, wired),
+    memory: {
+      statement: "On KubeVirt the pod asks for 250Mi more memory, once for all such interfaces.",
+      kubeVirtMebibytes: 250,
+    },
+    needs: [passtGate("PasstBinding")],
+  }),
   rules(nic) {
     const gate = nic.subject.settings.gates.has("PasstBinding")
       ? []
@@ -98,4 +123,22 @@ function portsOf({ ports }: NicContext): PasstPorts {
   const of = (wanted: string): number[] =>
     [...new Set(ports.filter(({ protocol }) => protocol === wanted).map(({ port }) => port))].toSorted((a, b) => a - b);
   return { tcp: of("tcp"), udp: of("udp") };
+}
+
+function explain(nic: NicContext, facts: PodFacts, { nic: { attachment } }: NicWiring): Omit<BindingSays, "needs"> {
+  const addresses = podAddresses(facts, nic.podInterface);
+  const ports = attachment.kind === "stream" ? attachment.ports : { tcp: [], udp: [] };
+  const all = nic.ports.length === 0;
+  return {
+    in: {
+      statement: `Whoever reaches the pod reaches the guest at ${listed(addresses)} on ${all ? "every TCP and UDP port" : portsText(nic.ports)}, where passt listens for it; the guest has these addresses itself.`,
+      addresses,
+      ports: all ? "all" : ports,
+    },
+    "in-icmp": { statement: "Echo requests to the pod are answered by the pod.", answeredBy: "pod" },
+    out: {
+      statement: `The guest reaches by TCP, UDP and ICMP echo whatever the pod reaches, as ${listed(addresses)}; passt makes its connections. A service mesh of the pod sees them as any process's.`,
+      seenAs: addresses,
+    },
+  };
 }

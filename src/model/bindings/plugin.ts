@@ -1,4 +1,5 @@
 import { object, text } from "../api/schema.ts";
+import type { BindingSays } from "../explain/claim.ts";
 import { nearMiss } from "../near-miss.ts";
 import { tapName } from "../networks/pod-interface.ts";
 import type { Problem } from "../rules/problem.ts";
@@ -25,6 +26,7 @@ export const plugin: Binding = {
   field: "binding",
   wire: wirePlugin,
   migration,
+  explain,
   rules: (nic) => [...gateOpen(nic), ...standsAlone(nic), ...registered(nic)],
 };
 
@@ -111,4 +113,46 @@ function migration(nic: NicContext): MigrationVerdict {
     migratable: false,
     reason: `The interface "${nic.name}" uses the binding plugin "${used?.name ?? ""}" on the pod network, and its registration says nothing of migration.`,
   };
+}
+
+function explain(nic: NicContext, _: PodFacts, { nic: { attachment, mac } }: NicWiring): BindingSays {
+  const { name = "", sidecarImage, networkAttachmentDefinition, computeResourceOverhead } = nic.plugin ?? {};
+  const who = `the binding plugin "${name}"`;
+  const how =
+    attachment.kind === "plugin"
+      ? `How is for ${who} to say: it plugs the NIC itself`
+      : `${capital(who)} decides what comes by; the NIC with MAC ${mac} is plugged into ${attachment.kind === "tap" || attachment.kind === "macvtap" ? attachment.device : "it"}`;
+  const memory = computeResourceOverhead?.requests?.["memory"];
+  return {
+    in: { statement: `${how}.`, addresses: [], ports: "plugin" },
+    "in-icmp": { statement: `Who answers echo requests is for ${who} to say.`, answeredBy: "plugin" },
+    out: { statement: `What the guest reaches is for ${who} to say.`, seenAs: [] },
+    ...(memory === undefined
+      ? {}
+      : {
+          memory: {
+            statement: `On KubeVirt the pod asks for ${memory} more memory, once for ${who}.`,
+            overhead: memory,
+          },
+        }),
+    needs: [
+      { what: "registration", name, phrase: `${who} in spec.configuration.network.binding of the KubeVirt resource` },
+      ...(networkAttachmentDefinition === undefined
+        ? []
+        : [
+            {
+              what: "definition",
+              name: networkAttachmentDefinition,
+              phrase: `the NetworkAttachmentDefinition ${networkAttachmentDefinition} of ${who}`,
+            } as const,
+          ]),
+      ...(sidecarImage === undefined
+        ? []
+        : [{ what: "add-on", name: sidecarImage, phrase: `the sidecar image ${sidecarImage}` } as const]),
+    ],
+  };
+}
+
+function capital(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }

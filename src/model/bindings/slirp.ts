@@ -1,8 +1,12 @@
+import { hostAddress, parseCidr } from "../addresses/cidr.ts";
+import { formatIp } from "../addresses/ip.ts";
 import { derivedMac } from "../addresses/mac.ts";
 import { marker } from "../api/schema.ts";
+import { type BindingSays, listed } from "../explain/claim.ts";
+import { portsText } from "../explain/ports.ts";
 import { DEFAULT_VM_NETWORK_CIDR } from "../networks/pod-interface.ts";
 import { nicProblem } from "../rules/subject.ts";
-import type { PodFacts } from "../wiring/facts.ts";
+import { type PodFacts, podAddresses } from "../wiring/facts.ts";
 import type { Binding, NicContext, NicWiring } from "./binding.ts";
 import { guestDns } from "./guest-dns.ts";
 import { guestNic, untouched } from "./pod-link.ts";
@@ -19,6 +23,7 @@ const MTU = 1500;
 export const slirp: Binding = {
   field: "slirp",
   wire: wireSlirp,
+  explain,
   migration: (nic) => ({
     migratable: false,
     reason: `The interface "${nic.name}" uses slirp, whose connections are QEMU's own and stay behind.`,
@@ -62,5 +67,41 @@ function wireSlirp(nic: NicContext, facts: PodFacts): NicWiring {
       mac: nic.mac ?? derivedMac(facts.podUid, nic.name),
       mtu: MTU,
     }),
+  };
+}
+
+/** QEMU's own choice of addresses in its network (reference 5.4). */
+const GUEST_HOST = 15;
+const GATEWAY_HOST = 2;
+const DNS_HOST = 3;
+
+function explain(nic: NicContext, facts: PodFacts, { nic: guest }: NicWiring): BindingSays {
+  const { attachment } = guest;
+  const user = attachment.kind === "user" ? attachment : undefined;
+  const host = (offset: number): string => {
+    const cidr = parseCidr(user?.cidr ?? "");
+    const address = cidr === undefined ? undefined : hostAddress(cidr, offset);
+    return address === undefined ? "?" : formatIp(address);
+  };
+  const forwards = user?.forwards ?? [];
+  const addresses = podAddresses(facts, nic.podInterface);
+  return {
+    in: {
+      statement:
+        forwards.length === 0
+          ? "Nobody reaches the guest: slirp lets in only the ports that are listed, and there are none."
+          : `Whoever reaches the pod reaches the guest at ${listed(addresses)} on ${portsText(forwards)}, where QEMU listens for it; nothing else comes in.`,
+      addresses: forwards.length === 0 ? [] : addresses,
+      ports: forwards,
+    },
+    "in-icmp": { statement: "Echo requests to the pod are answered by the pod.", answeredBy: "pod" },
+    out: {
+      statement: `The guest reaches by TCP and UDP whatever the pod reaches, as connections of QEMU's own; no other protocol gets out, ICMP included. It is ${host(GUEST_HOST)}, its gateway ${host(GATEWAY_HOST)} and its name server ${host(DNS_HOST)}, which QEMU's own DHCP tells it.`,
+      seenAs: addresses,
+      guest: host(GUEST_HOST),
+      gateway: host(GATEWAY_HOST),
+      nameserver: host(DNS_HOST),
+    },
+    needs: [{ what: "setting", name: "permitSlirpInterface", phrase: "permitSlirpInterface to be true" }],
   };
 }

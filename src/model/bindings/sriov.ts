@@ -1,5 +1,6 @@
 import { derivedMac } from "../addresses/mac.ts";
 import { marker } from "../api/schema.ts";
+import type { BindingSays } from "../explain/claim.ts";
 import { Fault } from "../fault.ts";
 import { nicProblem } from "../rules/subject.ts";
 import type { PodFacts } from "../wiring/facts.ts";
@@ -20,6 +21,7 @@ export const sriov: Binding = {
   wire: wireSriov,
   // Taken out before, put back after (reference 8.1).
   migration: () => ({ migratable: true }),
+  explain,
   rules(nic) {
     if (nic.network?.pod === undefined) return [];
     return [
@@ -53,5 +55,35 @@ function wireSriov(nic: NicContext, facts: PodFacts): NicWiring {
       model: "vfio-pci",
       queues: 1,
     },
+  };
+}
+
+function explain(nic: NicContext, _: PodFacts, { nic: { attachment, mac } }: NicWiring): BindingSays {
+  const pci = attachment.kind === "vfio" ? attachment.pci : "";
+  return {
+    in: {
+      statement: `Whoever is on the network of the card reaches the guest by the addresses that it has there, on every port, at MAC ${mac}: the virtual function ${pci} is the guest's.${nic.ports.length === 0 ? "" : " The ports that are listed limit nothing."}`,
+      addresses: [],
+      ports: "all",
+      device: pci,
+    },
+    "in-icmp": { statement: "Echo requests are answered by the guest.", answeredBy: "guest" },
+    out: {
+      statement:
+        "The guest reaches whatever is on the network of the card, as itself; neither the pod nor the host sees its packets.",
+      seenAs: [],
+    },
+    memory: {
+      statement:
+        "On KubeVirt the pod asks for 1Gi more memory, once for all devices that are handed over, and all of the guest's memory is locked.",
+      kubeVirtMebibytes: 1024,
+    },
+    needs: [
+      {
+        what: "device",
+        name: nic.name,
+        phrase: "a device plugin that hands out virtual functions bound to vfio-pci, and the sriov CNI plugin",
+      },
+    ],
   };
 }

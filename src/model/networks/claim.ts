@@ -16,6 +16,17 @@ export const claimSchema = object(
 
 export const resourceClaim: NetworkKind = {
   field: "resourceClaim",
+  needs: (network) =>
+    network.kind !== "resourceClaim"
+      ? []
+      : [
+          { what: "gate", name: "NetworkDevicesWithDRA", phrase: "the feature gate NetworkDevicesWithDRA" },
+          {
+            what: "device",
+            name: `${network.claimName}/${network.requestName}`,
+            phrase: `a device for the request ${network.requestName} of the claim ${network.claimName}`,
+          },
+        ],
   connect({ name, resourceClaim: given }) {
     if (given === undefined) return undefined;
     const { claimName = "", requestName = "" } = given;

@@ -11,6 +11,17 @@ export const genieSchema = object(
 
 export const genie: NetworkKind = {
   field: "genie",
+  needs: (network) =>
+    network.kind !== "genie"
+      ? []
+      : [
+          { what: "add-on", name: "CNI-Genie", phrase: "CNI-Genie, its configuration first in the CNI folder" },
+          {
+            what: "definition",
+            name: network.networkName,
+            phrase: `a CNI configuration of the type ${network.networkName} in the same folder`,
+          },
+        ],
   connect(network, networks) {
     if (network.genie === undefined) return undefined;
     const position = networks.filter((other) => other.genie !== undefined).indexOf(network);

@@ -21,6 +21,17 @@ export const multusSchema = object(
 
 export const multus: NetworkKind = {
   field: "multus",
+  needs: (network, namespace) =>
+    network.kind !== "multus"
+      ? []
+      : [
+          { what: "add-on", name: "Multus", phrase: "Multus" },
+          {
+            what: "definition",
+            name: qualifiedName(network.networkName, namespace),
+            phrase: `the NetworkAttachmentDefinition ${qualifiedName(network.networkName, namespace)}`,
+          },
+        ],
   connect({ name, multus: given }) {
     if (given === undefined) return undefined;
     const primary = given.default === true;
@@ -67,4 +78,9 @@ function oneDefault(subject: Subject, own: readonly Placed[]): Problem[] {
     problems.push(refuse("PB2008", first.index, message, "Remove the pod network, or default: true."));
   }
   return problems;
+}
+
+/** `namespace/name` of a definition; without a namespace of its own it is in the VMI's. */
+export function qualifiedName(networkName: string, namespace: string): string {
+  return networkName.includes("/") ? networkName : `${namespace}/${networkName}`;
 }

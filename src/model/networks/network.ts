@@ -1,5 +1,6 @@
 import type { FieldPath } from "../api/field-path.ts";
 import type { Network } from "../api/networks.ts";
+import type { Need } from "../explain/claim.ts";
 import type { Problem } from "../rules/problem.ts";
 import { networksOf, type Subject } from "../rules/subject.ts";
 import { PRIMARY_INTERFACE } from "./pod-interface.ts";
@@ -12,6 +13,8 @@ export interface NetworkKind {
   rules(subject: Subject, own: readonly Placed[]): Problem[];
   /** Where a network of this kind is found in the pod; undefined for a network of another kind. */
   connect(network: Network, networks: readonly Network[]): Connected | undefined;
+  /** What the cluster must have for a network of this kind; `namespace` is the VMI's. */
+  needs(network: NicNetwork, namespace: string): readonly Need[];
 }
 
 /** A network as a NIC sees it. */

@@ -25,6 +25,7 @@ const LONGEST_PREFIX: Readonly<Record<Family, number>> = { 4: 30, 6: 126 };
 
 export const pod: NetworkKind = {
   field: "pod",
+  needs: () => [],
   connect: (network) =>
     network.pod === undefined
       ? undefined

@@ -1,8 +1,9 @@
 import type { Network } from "../api/networks.ts";
+import type { Need } from "../explain/claim.ts";
 import { resourceClaim } from "./claim.ts";
 import { genie } from "./genie.ts";
 import { multus } from "./multus.ts";
-import type { Connected, NetworkKind } from "./network.ts";
+import type { Connected, NetworkKind, NicNetwork } from "./network.ts";
 import { pod } from "./pod.ts";
 
 /** Every kind of network, in the order in which their rules are told. */
@@ -15,4 +16,9 @@ export function connected(network: Network, networks: readonly Network[]): Conne
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/** What the cluster must have for a network. */
+export function networkNeeds(network: NicNetwork, namespace: string): readonly Need[] {
+  return networkKinds.flatMap((kind) => kind.needs(network, namespace));
 }

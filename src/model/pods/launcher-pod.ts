@@ -6,6 +6,8 @@ import { nicContexts } from "../wiring/nics.ts";
 
 /** Held until the node has given everything of the pod back. */
 export const NODE_FINALIZER = "patchbay.io/node";
+/** Of a pod: what the node read of its namespace before it changed anything, as JSON. */
+export const FACTS_ANNOTATION = "patchbay.io/pod-facts";
 /** Names the VMI's UID on its pods, as KubeVirt does. */
 export const CREATED_BY_LABEL = "kubevirt.io/created-by";
 export const LAUNCHER_LABEL = "kubevirt.io";

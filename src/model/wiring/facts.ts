@@ -1,4 +1,7 @@
 import { type Cidr, parseCidr } from "../addresses/cidr.ts";
+import { formatIp } from "../addresses/ip.ts";
+import { isJsonObject } from "../json.ts";
+import { readJson } from "../networks/cni-json.ts";
 
 /** What is in a pod's network namespace, read once before Patchbay changes it and kept under the pod's UID. */
 export interface PodFacts {
@@ -77,4 +80,21 @@ export function globalAddresses(link: LinkFacts, family: 4 | 6): readonly Cidr[]
     .filter(({ scope }) => scope === "global" || scope === "site")
     .flatMap(({ cidr }) => parseCidr(cidr) ?? [])
     .filter((cidr) => cidr.family === family);
+}
+
+/** The addresses of the pod's link of that name that others can reach, IPv4 first. */
+export function podAddresses(facts: PodFacts, podInterface: string): readonly string[] {
+  const link = facts.links.find(({ name }) => name === podInterface);
+  if (link === undefined) return [];
+  return [...globalAddresses(link, 4), ...globalAddresses(link, 6)].map(({ address }) => formatIp(address));
+}
+
+/** Reads facts that were written as JSON; undefined for what are none. */
+export function parsePodFacts(text: string): PodFacts | undefined {
+  const reading = readJson(text);
+  if ("problem" in reading || !isJsonObject(reading.value)) return undefined;
+  const { podUid, links, routes, resolver, networkStatus } = reading.value;
+  const known =
+    typeof podUid === "string" && isJsonObject(resolver) && [links, routes, networkStatus].every(Array.isArray);
+  return known ? (reading.value as unknown as PodFacts) : undefined;
 }

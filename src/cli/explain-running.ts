@@ -1,0 +1,40 @@
+import type { KubeClient } from "../client/client.ts";
+import type { Pod } from "../model/api/pod.ts";
+import { kubeVirtResource, podResource } from "../model/api/references.ts";
+import type { KubeObject } from "../model/api/resource.ts";
+import type { Stored } from "../model/api/stored.ts";
+import { type Explanation, explainVmi } from "../model/explain/explain.ts";
+import { objectAt } from "../model/json.ts";
+import { CREATED_BY_LABEL, FACTS_ANNOTATION, hostNameOf } from "../model/pods/launcher-pod.ts";
+import { settingsOf } from "../model/rules/settings.ts";
+import { type PodFacts, parsePodFacts } from "../model/wiring/facts.ts";
+import { getVmi, type Vmi, vmiReference, withApi } from "./api-access.ts";
+import { dataPaths } from "./paths.ts";
+
+/** Explains a VMI that the daemon knows, by the facts of its pod where it has one. PB6115 where there is no such VMI. */
+export async function explainRunning(
+  name: string,
+  options: { readonly dataDir: string; readonly namespace: string },
+): Promise<Explanation> {
+  return await withApi(dataPaths(options.dataDir), async (client) => {
+    const vmi = await getVmi(client, vmiReference(name, options.namespace));
+    const [facts, configuration] = await Promise.all([factsOf(client, vmi), configurationOf(client)]);
+    const { namespace, name: vmiName, annotations = {} } = vmi.metadata;
+    const { plugins } = settingsOf(configuration);
+    const request = { namespace, name: vmiName, hostName: hostNameOf(vmi), spec: vmi.spec, annotations, plugins };
+    return explainVmi(request, facts);
+  });
+}
+
+/** What the node read of the pod that the VMI runs in; undefined where it has none yet. */
+async function factsOf(client: KubeClient, { metadata, status }: Vmi): Promise<PodFacts | undefined> {
+  const labelSelector = `${CREATED_BY_LABEL}=${metadata.uid}`;
+  const { items } = await client.list<Stored<Pod>>(podResource, { namespace: metadata.namespace, labelSelector });
+  const pod = items.find(({ metadata: { uid } }) => Object.hasOwn(status?.activePods ?? {}, uid));
+  return parsePodFacts(pod?.metadata.annotations?.[FACTS_ANNOTATION] ?? "");
+}
+
+async function configurationOf(client: KubeClient): Promise<unknown> {
+  const { items } = await client.list<KubeObject>(kubeVirtResource);
+  return objectAt(objectAt({ ...items[0] }, "spec"), "configuration");
+}

@@ -1,0 +1,90 @@
+import { fieldPath, indexed, parseFieldPath } from "../model/api/field-path.ts";
+import type { KubeObject } from "../model/api/resource.ts";
+import type { Stored } from "../model/api/stored.ts";
+import type { VirtualMachine } from "../model/api/vm.ts";
+import type { VirtualMachineInstance } from "../model/api/vmi.ts";
+import { Fault, isFault } from "../model/fault.ts";
+import { type Finding, findingAt } from "../model/manifest/finding.ts";
+import type { ManifestDocument } from "../model/manifest/read.ts";
+import { hostNameOf } from "../model/pods/launcher-pod.ts";
+import { judge } from "../model/rules/judge.ts";
+import { settingsOf } from "../model/rules/settings.ts";
+import type { PlanRequest } from "../model/wiring/plan.ts";
+import type { JudgedManifests } from "./judged-manifests.ts";
+
+/** What was made of the VMIs and VMs among manifests. */
+export interface OfInstances<T> {
+  readonly results: readonly T[];
+  /** Why VMIs and VMs are missing above. */
+  readonly refusals: readonly Finding[];
+}
+
+/** Does something with every VMI and VM among sound manifests; a Fault becomes a finding at its place. */
+export function ofInstances<T>(
+  { documents, configuration }: JudgedManifests,
+  make: (request: PlanRequest) => T,
+): OfInstances<T> {
+  const results: T[] = [];
+  const refusals: Finding[] = [];
+  for (const document of documents) {
+    try {
+      const request = requestOf(instanceOf(document.value), configuration);
+      if (request !== undefined) results.push(make(request));
+    } catch (thrown) {
+      if (!isFault(thrown)) throw thrown;
+      refusals.push(refusal(document, thrown));
+    }
+  }
+  return { results, refusals };
+}
+
+/** A fault at the place in the manifest that it names; at its `spec` where it names another. */
+function refusal(document: ManifestDocument, { code, message, place = "", cure = "" }: Fault): Finding {
+  const at = place.startsWith("spec.") ? parseFieldPath(place) : ["spec"];
+  const whole = document.value["kind"] === "VirtualMachine" ? ["spec", "template", ...at] : at;
+  const statement = { code, severity: "error", message, hint: cure } as const;
+  return findingAt(document, indexed(document.value, whole), statement, { part: "key" });
+}
+
+/** What KubeVirt makes of a template without a spec. */
+const EMPTY_SPEC = { domain: { devices: {} } };
+
+/** The instance that a document is, or that its VirtualMachine's template makes. */
+function instanceOf(value: ManifestDocument["value"]): KubeObject | undefined {
+  const object = value as KubeObject;
+  if (object.kind === "VirtualMachineInstance") return object;
+  if (object.kind !== "VirtualMachine") return undefined;
+  const { template } = (value as unknown as VirtualMachine).spec;
+  const { metadata } = object;
+  const { annotations } = template.metadata ?? {};
+  return {
+    apiVersion: object.apiVersion,
+    kind: "VirtualMachineInstance",
+    metadata: { ...metadata, annotations: annotations ?? {} },
+    spec: template.spec ?? EMPTY_SPEC,
+  };
+}
+
+/** All that a plan needs to know of an instance, its defaults filled in. Throws what its rules refuse. */
+export function requestOf(instance: KubeObject | undefined, configuration: unknown): PlanRequest | undefined {
+  if (instance === undefined) return undefined;
+  const { problems, defaulted } = judge("VirtualMachineInstance", named(instance), configuration);
+  // A template may lack what its instance needs.
+  for (const { code, message, at, cure } of problems) {
+    throw new Fault(code, message, { place: fieldPath(at), ...(cure === undefined ? {} : { cure }) });
+  }
+  if (defaulted === undefined) return undefined;
+  const vmi = defaulted as Stored<VirtualMachineInstance>;
+  const { namespace = "default", name, annotations = {} } = vmi.metadata;
+  const { plugins } = settingsOf(configuration);
+  return { namespace, name, hostName: hostNameOf(vmi), spec: vmi.spec, annotations, plugins };
+}
+
+/** With a name in place of the one that the API would make of `generateName`. */
+function named(instance: KubeObject): KubeObject {
+  return { ...instance, metadata: { ...instance.metadata, name: nameOf(instance) } };
+}
+
+function nameOf({ metadata }: KubeObject): string {
+  return metadata.name || `${metadata.generateName ?? ""}xxxxx`;
+}

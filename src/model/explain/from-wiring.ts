@@ -1,0 +1,176 @@
+import type { MigrationVerdict, NicContext, NicWiring } from "../bindings/binding.ts";
+import { movedName } from "../networks/pod-interface.ts";
+import type { PodFacts } from "../wiring/facts.ts";
+import type { GuestNic } from "../wiring/wiring.ts";
+import { listed, type Need, type Told, type Topic } from "./claim.ts";
+
+/** What follows from a NIC's wiring, whatever its binding. */
+export function fromWiring(
+  nic: NicContext,
+  facts: PodFacts,
+  wired: NicWiring,
+): Readonly<Record<Exclude<Topic, "in" | "in-icmp" | "in-local" | "out" | "memory" | "needs" | "migration">, Told>> {
+  return {
+    mac: macOf(nic, facts, wired),
+    mtu: mtuOf(nic, facts, wired),
+    dhcp4: dhcp4Of(wired),
+    dhcp6: dhcp6Of(wired),
+    ra: raOf(wired),
+    queues: queuesOf(wired.nic),
+  };
+}
+
+function macOf(nic: NicContext, facts: PodFacts, { nic: { mac, attachment } }: NicWiring): Told {
+  const link = facts.links.find(({ name }) => name === nic.podInterface);
+  const whose =
+    nic.mac !== undefined
+      ? "the manifest's"
+      : link?.mac === mac
+        ? `that of the pod's link ${link.name}`
+        : attachment.kind === "vfio"
+          ? "the device's own"
+          : "made for it, the same as long as the pod lives";
+  return { statement: `The guest's NIC has ${mac}, ${whose}.`, mac };
+}
+
+/** How a guest learns the MTU (reference 9.1). */
+function mtuOf(nic: NicContext, facts: PodFacts, wired: NicWiring): Told {
+  const { mtu, attachment } = wired.nic;
+  const link = facts.links.find(({ name }) => name === nic.podInterface);
+  const hops = [
+    ...(link === undefined
+      ? []
+      : [{ device: wired.kernel.links.some(isMoved) ? movedName(link.name) : link.name, mtu: link.mtu }]),
+    ...wired.kernel.links
+      .filter(({ kind }) => kind === "bridge" || kind === "tap")
+      .map((made) => ({ device: made.name, mtu: made.mtu })),
+    { device: "the guest's NIC", mtu },
+  ];
+  const how = [
+    ...(wired.services?.dhcp4 === undefined ? [] : ["DHCPv4 (option 26)"]),
+    ...(wired.services?.ra === undefined ? [] : ["router advertisements"]),
+    ...(wired.nic.model === "virtio" ? ["the virtio device itself"] : []),
+    ...(attachment.kind === "stream" ? ["passt's DHCP"] : []),
+  ];
+  const same = hops.every((hop) => hop.mtu === mtu);
+  const way = same
+    ? `${mtu} on ${listed(hops.map(({ device }) => device))}`
+    : listed(hops.map((hop) => `${hop.mtu} on ${hop.device}`));
+  const told =
+    how.length > 0
+      ? `The guest learns it from ${listed(how)}.`
+      : wired.nic.model === "vfio-pci"
+        ? "The guest's driver reads it from the device."
+        : "Nothing tells it to the guest: where it is not 1500, it has to be set there by hand.";
+  return { statement: `${way.charAt(0).toUpperCase()}${way.slice(1)}. ${told}`, hops, toldBy: how };
+}
+
+function isMoved(link: NicWiring["kernel"]["links"][number]): boolean {
+  return link.kind === "pod" && link.name !== link.from;
+}
+
+function dhcp4Of({ services, nic: { attachment } }: NicWiring): Told {
+  const { dhcp4 } = services ?? {};
+  if (dhcp4 === undefined || services === undefined) return { statement: nobody("DHCPv4", attachment), served: false };
+  const { clientAddress, prefixLength, routers, dnsServers, searchDomains, ntpServers } = dhcp4;
+  const routes = dhcp4.classlessRoutes.map(({ destination, gateway }) => `${destination} via ${gateway}`);
+  const extras = [
+    ...(routers.length === 0 ? [] : [`router ${listed(routers)}`]),
+    ...(routes.length === 0 ? [] : [`routes ${listed(routes)}`]),
+    ...(dnsServers.length === 0 ? [] : [`name server ${listed(dnsServers)}`]),
+    ...(searchDomains.length === 0 ? [] : [`search ${searchDomains.join(" ")}`]),
+    ...(dhcp4.hostName === undefined ? [] : [`host name ${dhcp4.hostName}`]),
+    ...(ntpServers.length === 0 ? [] : [`time server ${listed(ntpServers)}`]),
+    ...(dhcp4.tftpServerName === undefined ? [] : [`TFTP server ${dhcp4.tftpServerName}`]),
+    ...(dhcp4.bootFileName === undefined ? [] : [`boot file ${dhcp4.bootFileName}`]),
+    ...(dhcp4.privateOptions.length === 0
+      ? []
+      : [`private options ${listed(dhcp4.privateOptions.map(({ option }) => String(option)))}`]),
+  ];
+  const to = dhcp4.clientMac === undefined ? "any client" : `the guest's MAC alone`;
+  return {
+    statement: `Patchbay answers on ${services.device}, as ${dhcp4.serverAddress}, ${to}: ${clientAddress}/${prefixLength}, ${extras.join(", ")}.`,
+    served: true,
+    lease: dhcp4,
+  };
+}
+
+function dhcp6Of({ services, nic: { attachment } }: NicWiring): Told {
+  const { dhcp6 } = services ?? {};
+  if (dhcp6 === undefined) return { statement: nobody("DHCPv6", attachment), served: false };
+  const { clientAddress, dnsServers, searchDomains } = dhcp6;
+  return {
+    statement: `Patchbay answers: ${[
+      clientAddress,
+      ...(dnsServers.length === 0 ? [] : [`name server ${listed(dnsServers)}`]),
+      ...(searchDomains.length === 0 ? [] : [`search ${searchDomains.join(" ")}`]),
+    ].join(", ")}.`,
+    served: true,
+    lease: dhcp6,
+  };
+}
+
+function raOf({ services, nic: { attachment } }: NicWiring): Told {
+  const { ra } = services ?? {};
+  if (ra === undefined) return { statement: nobody("router advertisements", attachment), served: false };
+  return {
+    statement: `Patchbay advertises ${ra.linkLocal} as default router for ${ra.routerLifetime} s, the prefix ${ra.prefix} as on link, MTU ${ra.mtu}${ra.dnsServers.length === 0 ? "" : `, name server ${listed(ra.dnsServers)}`}, and sends the guest to DHCPv6 for its address: it needs nothing set by hand.`,
+    served: true,
+    advertisement: ra,
+  };
+}
+
+/** Who answers in Patchbay's place, if anybody. */
+function nobody(what: string, attachment: GuestNic["attachment"]): string {
+  switch (attachment.kind) {
+    case "user":
+      return what === "DHCPv4" ? "QEMU itself answers." : "QEMU itself answers, where it has IPv6 for its guest.";
+    case "stream":
+      return "passt itself answers, with the pod's own addresses.";
+    case "plugin":
+      return "That is for the binding plugin to say.";
+    case "tap":
+    case "macvtap":
+    case "vfio":
+      return `Patchbay serves no ${what} here; the guest gets what the network out there gives it.`;
+  }
+}
+
+/** Figures of the documents (statements S3.76 and S3.81). */
+const MSI_VECTORS_OF_A_GUEST = 200;
+const KIB_A_QUEUE = 64;
+
+function queuesOf({ queues, model }: GuestNic): Told {
+  if (model !== "virtio") return { statement: `One queue, as a NIC of model ${model} has.`, queues: 1 };
+  // One each for the receive and the send queue of a pair, one for control, one for changes of the configuration.
+  const vectors = 2 * queues + 2;
+  const kib = queues * KIB_A_QUEUE;
+  const statement =
+    queues === 1
+      ? `One queue pair: ${vectors} MSI vectors of the about ${MSI_VECTORS_OF_A_GUEST} that a guest has, and about ${kib} KiB of kernel memory where vhost carries it.`
+      : `${queues} queue pairs, one a vCPU: ${vectors} MSI vectors of the about ${MSI_VECTORS_OF_A_GUEST} that a guest has, used or not, and about ${kib} KiB of kernel memory where vhost carries them. The guest has to switch them on: ethtool -L NIC combined ${queues}.`;
+  return { statement, queues, msiVectors: vectors, kernelKib: kib };
+}
+
+/** Whether it moves, and why not. */
+export function migrationOf(verdict: MigrationVerdict, nic: NicContext, { kind }: GuestNic["attachment"]): Told {
+  if (!verdict.migratable) return { statement: `No: ${verdict.reason}`, migratable: false };
+  const address =
+    kind === "tap" && nic.binding === "masquerade"
+      ? " The guest keeps its own address and is found at the new pod's; connections break, so that a Service is the address to give away."
+      : kind === "vfio"
+        ? " The device is taken out before and another put in after."
+        : kind === "macvtap" && nic.mac === undefined
+          ? " Only with a macAddress in the manifest, though: another macvtap has another MAC."
+          : "";
+  return { statement: `Yes, nothing of this NIC forbids it.${address}`, migratable: true };
+}
+
+/** One statement out of all that is needed. */
+export function needsOf(needs: readonly Need[]): Told {
+  if (needs.length === 0) return { statement: "Nothing beyond the pod's own network.", needs };
+  return {
+    statement: `${listed(needs.map(({ phrase }) => phrase))}.`,
+    needs: needs.map(({ what, name }) => ({ what, name })),
+  };
+}

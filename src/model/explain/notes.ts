@@ -1,0 +1,170 @@
+import type { NicContext, NicWiring } from "../bindings/binding.ts";
+import { isPrimary } from "../networks/network.ts";
+import type { PodFacts } from "../wiring/facts.ts";
+
+/** A warning of KubeVirt's documentation that applies to a NIC, by the number of the statement. */
+export interface Note {
+  readonly id: string;
+  readonly statement: string;
+}
+
+/** All that a warning may depend on. */
+interface Noted {
+  readonly nic: NicContext;
+  readonly wired: NicWiring;
+  readonly facts: PodFacts;
+  readonly dedicatedCpus: boolean;
+}
+
+interface Warning extends Note {
+  readonly applies: (noted: Noted) => boolean;
+}
+
+const bound =
+  (...fields: readonly NicContext["binding"][]) =>
+  ({ nic }: Noted): boolean =>
+    fields.includes(nic.binding);
+const virtio = ({ wired }: Noted): boolean => wired.nic.model === "virtio";
+const emulated = ({ wired }: Noted): boolean => wired.nic.model !== "virtio" && wired.nic.model !== "vfio-pci";
+const multiqueue = ({ wired }: Noted): boolean => wired.nic.queues > 1;
+const primary = ({ nic }: Noted): boolean => isPrimary(nic.network, nic.podInterface);
+const passt = bound("passt", "passtBinding");
+
+/** In the order of telling. The numbers are those of the reference's checklist, the newest page's where several say it. */
+const WARNINGS: readonly Warning[] = [
+  {
+    id: "S3.9",
+    statement: "The definition of a default network has to give the pod an address.",
+    applies: ({ nic }) => nic.network.kind === "multus" && nic.network.default,
+  },
+  {
+    id: "S2.22",
+    statement: "Genie wants to be the first in a node's CNI folder, and so does Multus: a cluster has one of them.",
+    applies: ({ nic }) => nic.network.kind === "genie",
+  },
+  {
+    id: "S3.18",
+    statement:
+      "The MAC is told to the CNI plugin, which has to set it: bridge and ovs do, flannel and ptp with the plugin tuning behind them, sriov needs no help.",
+    applies: ({ nic }) => nic.mac !== undefined && !isPrimary(nic.network, nic.podInterface),
+  },
+  {
+    id: "S3.100",
+    statement: "Against forged MACs there is the check of the CNI plugin: macspoofchk of bridge, spoofchk of sriov.",
+    applies: ({ nic }) =>
+      nic.network.kind === "multus" && !nic.network.default && ["bridge", "sriov"].includes(nic.binding),
+  },
+  {
+    id: "S3.11",
+    statement:
+      "On KubeVirt a bridge on macvlan or ipvlan does not work (its issues 5483 and 7001): such a link takes frames for one MAC only. Patchbay joins it by nftables rules instead.",
+    applies: ({ nic, facts }) =>
+      nic.binding === "bridge" &&
+      facts.links.some(({ name, kind }) => name === nic.podInterface && ["macvlan", "ipvlan"].includes(kind)),
+  },
+  {
+    id: "S3.40",
+    statement: "The pod has no address of its own any more: what counts on one in the pod, such as Istio, may fail.",
+    applies: (noted) => bound("bridge")(noted) && primary(noted),
+  },
+  {
+    id: "S3.42",
+    statement:
+      "A bridge on the pod network forbids live migration, and some networks drop packets from a MAC that they did not give: masquerade is the better default.",
+    applies: ({ nic }) => nic.binding === "bridge" && nic.network.kind === "pod",
+  },
+  {
+    id: "S3.43",
+    statement: "slirp carries TCP and UDP, not ICMP: ping does not work.",
+    applies: bound("slirp"),
+  },
+  {
+    id: "S3.46",
+    statement:
+      "From KubeVirt 1.1 on slirp is a binding plugin, from 1.2 on one that has to be registered; 1.3 refuses the field.",
+    applies: bound("slirp"),
+  },
+  {
+    id: "S3.50",
+    statement: "Live migration and a restart of the VM change the pod's address: give away a Service instead.",
+    applies: bound("masquerade"),
+  },
+  {
+    id: "S3.54",
+    statement:
+      "On KubeVirt the guest's IPv6 address and route have to be set by hand, by cloud-init for example; Patchbay advertises them.",
+    applies: ({ nic, wired }) => nic.binding === "masquerade" && wired.services?.ra !== undefined,
+  },
+  {
+    id: "S3.58",
+    statement: "KubeVirt 1.2 deprecates this field and 1.3 refuses it: use passtBinding, or the plugin.",
+    applies: bound("passt"),
+  },
+  {
+    id: "S3.68",
+    statement: "passt wants net.core.rmem_max and net.core.wmem_max of 33554432 on the node.",
+    applies: passt,
+  },
+  {
+    id: "S3.69",
+    statement:
+      "Without ports passt opens a socket for every port, about 262144 a VM: many such VMs want fs.file-max of 9223372036854775807.",
+    applies: (noted) => passt(noted) && noted.nic.ports.length === 0,
+  },
+  {
+    id: "S3.87",
+    statement: "The guest needs the driver of the card: some, such as Mellanox's, are not in every image.",
+    applies: bound("sriov"),
+  },
+  {
+    id: "S3.88",
+    statement: "Dedicated CPUs need the CPU manager on the node.",
+    applies: (noted) => bound("sriov")(noted) && noted.dedicatedCpus,
+  },
+  {
+    id: "S3.89",
+    statement: "KubeVirt 1.2 deprecates this field and 1.3 refuses it: use the plugin macvtap.",
+    applies: bound("macvtap"),
+  },
+  {
+    id: "S3.99",
+    statement: "A guest on a macvtap migrates only with a macAddress in the manifest.",
+    applies: ({ nic }) => nic.binding === "macvtap" && nic.mac === undefined,
+  },
+  {
+    id: "S3.23",
+    statement: "A guest without virtio drivers sees no such NIC: use the model e1000 for it.",
+    applies: virtio,
+  },
+  {
+    id: "S2.37",
+    statement: "Windows needs the newest virtio driver to take over the MTU.",
+    applies: virtio,
+  },
+  {
+    id: "S3.27",
+    statement: "Windows ignores the MTU that DHCP tells: on a NIC that is not virtio it has to be set by hand (netsh).",
+    applies: emulated,
+  },
+  {
+    id: "S3.76",
+    statement: "A guest has about 200 MSI vectors for all its queues and devices.",
+    applies: multiqueue,
+  },
+  {
+    id: "S3.77",
+    statement: "More queues help what comes in; small TCP packets that go out may get slower.",
+    applies: multiqueue,
+  },
+  { id: "S3.78", statement: "More queues cost more CPU.", applies: multiqueue },
+  {
+    id: "S3.79",
+    statement: "The guest has to switch the queues on (ethtool -L); until then their vectors are wasted.",
+    applies: multiqueue,
+  },
+];
+
+/** The documents' warnings that apply to a NIC. */
+export function notesOf(noted: Noted): readonly Note[] {
+  return WARNINGS.filter(({ applies }) => applies(noted)).map(({ id, statement }) => ({ id, statement }));
+}
