@@ -60,7 +60,7 @@ export function internalError(): ApiError {
 }
 
 /** One `Warning: 299` header a sentence (RFC 7234 §5.5), 4 KiB in all. */
-function addWarnings(response: ServerResponse, warnings: readonly string[]): void {
+export function addWarnings(response: ServerResponse, warnings: readonly string[]): void {
   if (warnings.length === 0) return;
   let size = 0;
   const values: string[] = [];
@@ -72,5 +72,5 @@ function addWarnings(response: ServerResponse, warnings: readonly string[]): voi
     // Headers are bytes; clients read these as UTF-8.
     values.push(`299 - "${Buffer.from(plain, "utf8").toString("latin1")}"`);
   }
-  response.setHeader("warning", values);
+  response.appendHeader("warning", values);
 }

@@ -4,6 +4,7 @@ import { deleteObject, FOREGROUND, ORPHAN, removeEmptyNamespace } from "./delete
 import type { Machinery, WriteOptions } from "./machinery.ts";
 import { isNamespaceResource, namespaceKey } from "./namespaces.ts";
 import { asKubeObject, withMetadata } from "./object-meta.ts";
+import { everyStored } from "./reads.ts";
 import { parseStored, servedObject } from "./serving.ts";
 import type { Change, StoredObject } from "./store.ts";
 import { changeObject } from "./writes.ts";
@@ -16,7 +17,6 @@ export interface Collector {
 const USER = "system:serviceaccount:kube-system:generic-garbage-collector";
 const OPTIONS: WriteOptions = { user: USER, dryRun: false, fieldValidation: "Ignore" };
 const EVENT_MS = 3_600_000;
-const PAGE = 500;
 const EXPIRY_EVERY_MS = 60_000;
 const FIRST_RETRY_MS = 200;
 const LAST_RETRY_MS = 30_000;
@@ -194,29 +194,18 @@ export function startCollector(machinery: Machinery): Collector {
     }
   }
 
-  /** What is stored of a kind, page by page. */
-  function* storedOf({ group, plural }: ResourceDefinition): Generator<StoredObject> {
-    let after: { namespace: string; name: string } | undefined;
-    for (;;) {
-      const page = store.list({ group, plural, limit: PAGE, ...(after === undefined ? {} : { after }) });
-      yield* page;
-      const last = page.at(-1);
-      if (last === undefined || page.length < PAGE) return;
-      after = { namespace: last.namespace, name: last.name };
-    }
-  }
-
   function catchUp(): void {
     for (const { uid } of store.dependents(undefined)) look(uid);
     for (const definition of catalog.definitions) {
-      for (const { uid, body } of storedOf(definition)) if (body.includes('"deletionTimestamp"')) look(uid);
+      for (const { uid, body } of everyStored(store, definition.group, definition.plural))
+        if (body.includes('"deletionTimestamp"')) look(uid);
     }
   }
 
   async function expireEvents(): Promise<void> {
     const before = machinery.now() - EVENT_MS;
-    for (const definition of catalog.definitions.filter(({ plural }) => plural === "events")) {
-      for (const stored of storedOf(definition)) {
+    for (const definition of catalog.definitions.filter(isEvents)) {
+      for (const stored of everyStored(store, definition.group, definition.plural)) {
         if (lastSeen(asKubeObject(parseStored(stored.body))) < before) await erase(definition, stored);
       }
     }
@@ -242,6 +231,11 @@ export function startCollector(machinery: Machinery): Collector {
       await expiry;
     },
   };
+}
+
+/** Kubernetes' own events; a user's kind of that name is none. */
+function isEvents({ group, plural }: ResourceDefinition): boolean {
+  return plural === "events" && (group === "" || group === "events.k8s.io");
 }
 
 /** When an event was seen last, in ms. */

@@ -4,7 +4,7 @@ import type { ResourceDefinition } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
 import { isJsonObject, type JsonObject } from "../model/json.ts";
 import { warningsOf } from "./admit.ts";
-import { answerError, answerJson, answerText, internalError } from "./answers.ts";
+import { addWarnings, answerError, answerJson, answerText, internalError } from "./answers.ts";
 import { apiVersionOf, listKindOf } from "./catalog.ts";
 import { deleteObject } from "./deletes.ts";
 import { serveDocument } from "./documents.ts";
@@ -60,6 +60,8 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
       answerText(response, document.code ?? 200, document.content, [], document.type, document.headers);
       return;
     }
+    const { deprecation } = route.definition;
+    if (deprecation !== undefined) addWarnings(response, [deprecation]);
     const exchange = { request, response, query: url.searchParams, user, form: chooseRepresentation(accept) };
     await (route.name === undefined ? onCollection(exchange, route) : onObject(exchange, route, route.name));
   }

@@ -1,6 +1,8 @@
 import type { KubeObject, ResourceDefinition } from "../model/api/resource.ts";
+import { crdKey } from "./crd-admission.ts";
 import type { Machinery } from "./machinery.ts";
 import { ownerUids, withMetadata } from "./object-meta.ts";
+import { noSuchResource } from "./refusals.ts";
 import { storedBody } from "./serving.ts";
 import type { ObjectKey, StoredObject, Transaction } from "./store.ts";
 
@@ -9,7 +11,11 @@ export function isDone(object: KubeObject): boolean {
   return object.metadata.deletionTimestamp !== undefined && (object.metadata.finalizers ?? []).length === 0;
 }
 
-/** Stores the object under a new resourceVersion. */
+/**
+ * Stores the object under a new resourceVersion.
+ *
+ * @throws ApiError 404 where the kind went while the write was under way.
+ */
 export function put(
   { catalog }: Machinery,
   definition: ResourceDefinition,
@@ -19,6 +25,8 @@ export function put(
 ): StoredObject {
   const uid = object.metadata.uid;
   if (uid === undefined) throw new Error("an object without uid cannot be stored");
+  const { definedBy } = definition;
+  if (definedBy !== undefined && transaction.get(crdKey(definedBy)) === undefined) throw noSuchResource();
   return transaction.put(key, uid, ownerUids(object), (revision) =>
     storedBody(catalog, definition, withMetadata(object, { resourceVersion: String(revision) })),
   );

@@ -83,6 +83,18 @@ export function readList(store: Store, definition: ResourceDefinition, options: 
   }
 }
 
+/** All that is stored of a resource, read page by page. */
+export function* everyStored(store: Store, group: string, plural: string): Generator<StoredObject> {
+  let after: ListQuery["after"];
+  for (;;) {
+    const page = store.list({ group, plural, limit: PAGE, ...(after === undefined ? {} : { after }) });
+    yield* page;
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE) return;
+    after = { namespace: last.namespace, name: last.name };
+  }
+}
+
 function requireReachable(options: ListOptions, current: number): void {
   if (options.resourceVersion === undefined) {
     if (options.resourceVersionMatch !== undefined) {

@@ -10,6 +10,7 @@ import { Fault } from "../model/fault.ts";
 import { answerError } from "./answers.ts";
 import { makeCatalog } from "./catalog.ts";
 import { startCollector } from "./collector.ts";
+import { makeCustomKinds } from "./custom-kinds.ts";
 import { ownFolder, writePrivateFile } from "./data-folder.ts";
 import { makeHandler } from "./handler.ts";
 import type { Machinery } from "./machinery.ts";
@@ -62,15 +63,17 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     const pki = join(dataDir, "pki");
     const credentials = await loadCredentials(pki, Date.now(), log);
     const catalog = makeCatalog(options.definitions);
+    const customKinds = makeCustomKinds(catalog, store, Date.now);
     const machinery: Machinery = {
       catalog,
       store,
-      admission: options.admission,
+      admission: customKinds.admission(options.admission),
       now: Date.now,
       log,
     };
     await makePermanentNamespaces(machinery);
     const hub = makeWatchHub(catalog, store);
+    await customKinds.start(machinery, hub);
     const handle = makeHandler(machinery, hub);
     const server = createServer({
       key: credentials.keyPem,
@@ -113,6 +116,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
         hub.close();
         server.closeIdleConnections();
         await collector.close();
+        await customKinds.close();
         const impatience = setTimeout(() => server.closeAllConnections(), 2_000);
         await closed;
         clearTimeout(impatience);

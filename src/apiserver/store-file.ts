@@ -69,7 +69,10 @@ export function prepareFile(writer: DatabaseSync, file: string): void {
 
 export function prepareWrites(
   writer: DatabaseSync,
-): Record<"get" | "put" | "remove" | "note" | "own" | "disown" | "inhabited" | "owns" | "compact", StatementSync> {
+): Record<
+  "get" | "put" | "remove" | "note" | "own" | "disown" | "inhabited" | "holds" | "owns" | "compact",
+  StatementSync
+> {
   return {
     get: writer.prepare(
       `SELECT ${OBJECT_COLUMNS} FROM objects WHERE grp = ? AND plural = ? AND namespace = ? AND name = ?`,
@@ -86,6 +89,7 @@ export function prepareWrites(
     own: writer.prepare("INSERT OR IGNORE INTO owners (owner, uid) VALUES (?, ?)"),
     disown: writer.prepare("DELETE FROM owners WHERE uid = ?"),
     inhabited: writer.prepare("SELECT 1 AS found FROM objects WHERE namespace = ? AND namespace != '' LIMIT 1"),
+    holds: writer.prepare("SELECT 1 AS found FROM objects WHERE grp = ? AND plural = ? LIMIT 1"),
     owns: writer.prepare("SELECT 1 AS found FROM owners WHERE owner = ? LIMIT 1"),
     compact: writer.prepare("DELETE FROM history WHERE revision <= ?"),
   };

@@ -46,6 +46,8 @@ export interface Transaction {
   remove(key: ObjectKey, body: (revision: number) => string): StoredObject;
   /** True when an object lies in the namespace. */
   inhabited(namespace: string): boolean;
+  /** True when an object of the resource is stored. */
+  holds(group: string, plural: string): boolean;
   /** True when an object names this owner. */
   owns(uid: string): boolean;
 }
@@ -154,6 +156,7 @@ function makeStore(folder: string, lock: DatabaseSync, writer: DatabaseSync, rea
       return stored;
     },
     inhabited: (namespace) => write.inhabited.get(namespace) !== undefined,
+    holds: (group, plural) => write.holds.get(group, plural) !== undefined,
     owns: (uid) => write.owns.get(uid) !== undefined,
   };
 

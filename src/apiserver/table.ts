@@ -31,10 +31,13 @@ const AGE: PrinterColumn = {
   priority: 0,
 };
 
-/** A resource that has no column of its age gets one behind its other columns. `now` is in ms since the epoch. */
+/**
+ * A built-in resource that has no column of its age gets one behind its other columns; a user's kind has what its
+ * definition says. `now` is in ms since the epoch.
+ */
 export function makeTablePrinter(definition: ResourceDefinition, now: () => number): TablePrinter {
   const own = definition.columns;
-  const dated = own.some((column) => column.jsonPath === AGE.jsonPath);
+  const dated = definition.definedBy !== undefined || own.some((column) => column.jsonPath === AGE.jsonPath);
   const columns = [NAME, ...own, ...(dated ? [] : [AGE])].map((column) => ({
     column,
     path: compileJsonPath(column.jsonPath),

@@ -10,7 +10,8 @@ export function crdOf(definition: ResourceDefinition): Readonly<Record<string, u
     spec: {
       group,
       scope: definition.namespaced ? "Namespaced" : "Cluster",
-      names: { kind, plural, singular, listKind: `${kind}List`, shortNames, categories },
+      conversion: { strategy: "None" },
+      names: { kind, plural, singular, listKind: definition.listKind ?? `${kind}List`, shortNames, categories },
       versions: [
         {
           name: version,

@@ -1,5 +1,6 @@
 import { networkAttachmentDefinition } from "./attachment.ts";
 import { configMap, event, namespace, node, secret } from "./core.ts";
+import { customResourceDefinition } from "./crd-types.ts";
 import { kubeVirt } from "./kubevirt.ts";
 import { pod } from "./pod.ts";
 import type { PrinterColumn, ResourceDefinition } from "./resource.ts";
@@ -187,6 +188,19 @@ export const definitions: readonly ResourceDefinition[] = [
     statusSubresource: false,
     schema: secret,
     columns: [column("Type", ".type", "What the secret is for."), age],
+  },
+  {
+    group: "apiextensions.k8s.io",
+    version: "v1",
+    kind: "CustomResourceDefinition",
+    plural: "customresourcedefinitions",
+    singular: "customresourcedefinition",
+    shortNames: ["crd", "crds"],
+    categories: ["api-extensions"],
+    namespaced: false,
+    statusSubresource: true,
+    schema: customResourceDefinition,
+    columns: [column("Created At", ".metadata.creationTimestamp", "When it was made.")],
   },
 ];
 

@@ -20,6 +20,8 @@ export interface ResourceDefinition {
   readonly schema?: JsonSchema;
   /** The CustomResourceDefinition that made the kind, where a user's did. */
   readonly definedBy?: string;
+  /** What clients of this version are warned with, where they should use another one. */
+  readonly deprecation?: string;
   /** What `kubectl get` shows, after NAME. */
   readonly columns: readonly PrinterColumn[];
 }
