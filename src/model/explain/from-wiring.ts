@@ -142,13 +142,13 @@ const KIB_A_QUEUE = 64;
 
 function queuesOf({ queues, model }: GuestNic): Told {
   if (model !== "virtio") return { statement: `One queue, as a NIC of model ${model} has.`, queues: 1 };
-  // One each for the receive and the send queue of a pair, one for control, one for changes of the configuration.
-  const vectors = 2 * queues + 2;
+  // One each for the receive and the send queue of a pair, and one for changes of the configuration.
+  const vectors = 2 * queues + 1;
   const kib = queues * KIB_A_QUEUE;
   const statement =
     queues === 1
-      ? `One queue pair: ${vectors} MSI vectors of the about ${MSI_VECTORS_OF_A_GUEST} that a guest has, and about ${kib} KiB of kernel memory where vhost carries it.`
-      : `${queues} queue pairs, one a vCPU: ${vectors} MSI vectors of the about ${MSI_VECTORS_OF_A_GUEST} that a guest has, used or not, and about ${kib} KiB of kernel memory where vhost carries them. The guest has to switch them on: ethtool -L NIC combined ${queues}.`;
+      ? `One queue pair: a Linux guest takes ${vectors} MSI vectors for it, of the about ${MSI_VECTORS_OF_A_GUEST} that a guest has, and about ${kib} KiB of kernel memory where vhost carries it.`
+      : `${queues} queue pairs, one a vCPU: a Linux guest takes ${vectors} MSI vectors for them, used or not, of the about ${MSI_VECTORS_OF_A_GUEST} that it has, and about ${kib} KiB of kernel memory where vhost carries them. The guest has to switch them on: ethtool -L NIC combined ${queues}.`;
   return { statement, queues, msiVectors: vectors, kernelKib: kib };
 }
 
