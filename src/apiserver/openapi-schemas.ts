@@ -189,7 +189,8 @@ function mergeExtensions(name: string, field: JsonObject): JsonObject {
   const keys = type === "array" ? patchMergeKeys(name) : undefined;
   if (keys === undefined) return {};
   const known = isJsonObject(items) ? fieldsOf(items) : {};
-  const key = keys.find((candidate) => Object.hasOwn(known, candidate));
+  const isOpen = Object.keys(known).length === 0;
+  const key = keys.find((candidate) => isOpen || Object.hasOwn(known, candidate));
   if (key !== undefined) return { "x-kubernetes-patch-strategy": "merge", "x-kubernetes-patch-merge-key": key };
   return keys.length === 0 ? { "x-kubernetes-patch-strategy": "merge" } : {};
 }

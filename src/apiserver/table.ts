@@ -32,13 +32,16 @@ const AGE: PrinterColumn = {
 };
 
 /**
- * A built-in resource that has no column of its age gets one behind its other columns; a user's kind has what its
- * definition says. `now` is in ms since the epoch.
+ * Columns of the name, before the others, and of the age, behind them, come to those of the definition: to a built-in
+ * one that has a column `Name` or one that tells a time itself, no such; to a user's own kind, no age. `now` is in ms
+ * since the epoch.
  */
 export function makeTablePrinter(definition: ResourceDefinition, now: () => number): TablePrinter {
   const own = definition.columns;
-  const dated = definition.definedBy !== undefined || own.some((column) => column.jsonPath === AGE.jsonPath);
-  const columns = [NAME, ...own, ...(dated ? [] : [AGE])].map((column) => ({
+  const isUsers = definition.definedBy !== undefined;
+  const dated = isUsers || own.some(({ type, jsonPath }) => type === "date" || jsonPath === AGE.jsonPath);
+  const named = !isUsers && own.some((column) => column.name === NAME.name);
+  const columns = [...(named ? [] : [NAME]), ...own, ...(dated ? [] : [AGE])].map((column) => ({
     column,
     path: compileJsonPath(column.jsonPath),
   }));
@@ -46,7 +49,7 @@ export function makeTablePrinter(definition: ResourceDefinition, now: () => numb
     name: column.name,
     // kubectl prints a date cell as it stands, and the cells of dates here are spans of time.
     type: column.type === "date" ? "string" : column.type,
-    format: column === NAME ? "name" : "",
+    format: column.name === NAME.name ? "name" : "",
     description: column.description,
     priority: column.priority,
   }));
@@ -74,6 +77,7 @@ export function partialMetadata(object: JsonObject, version: "v1" | "v1beta1"): 
 }
 
 function cell(column: PrinterColumn, path: JsonPath, object: JsonObject, now: number): unknown {
+  if (column.cell !== undefined) return column.cell(object);
   const values = path(object).filter((value) => value !== null && value !== undefined);
   const [value] = values;
   if (value === undefined) return column.type === "string" || column.type === "date" ? "" : null;

@@ -95,6 +95,34 @@ data: {a: "1"}
 binaryData: {b: "AA=="}
 `;
 
+const coreManifest = `
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, name: http}, {port: 443, nodePort: 30443, name: https}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+endpoints: [{addresses: ["10.0.0.1"]}, {addresses: ["10.0.0.2"]}]
+ports: [{port: 80}]
+---
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: lock}
+spec: {holderIdentity: me, leaseDurationSeconds: 15, renewTime: "2026-01-01T00:00:00.123456Z"}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  volumes: [{name: a, emptyDir: {}}, {name: b, emptyDir: {}}]
+  containers:
+  - {name: one, image: "one:1", ports: [{containerPort: 80}], volumeMounts: [{name: a, mountPath: /a}]}
+  - {name: two, image: "two:1"}
+`;
+
 for (const version of kubectlVersions) {
   describe(`kubectl ${version}`, () => {
     const kubectl = makeKubectl(version, join(folder, version), () => sample.kubeconfig);
@@ -136,6 +164,34 @@ for (const version of kubectlVersions) {
       assert.equal(odd.code, 1);
       assert.match(odd.err, /unknown field "(?:masquerede"|spec\.domain\.devices\.interfaces\[0\]\.masquerede")/);
       await kubectl.ok(["delete", "-f", "-"], fullManifest);
+    });
+
+    test("merges and shows Kubernetes' own kinds as its users know them", async (t) => {
+      if (!needs(t, "kubectls")) return;
+      await kubectl.ok(["apply", "-f", "-"], coreManifest);
+      const changed = coreManifest
+        .replace(", {port: 443, nodePort: 30443, name: https}", ", {port: 8443, nodePort: 30443, name: https}")
+        .replace("10.0.0.2", "10.0.0.3")
+        .replace('\n  - {name: two, image: "two:1"}', "")
+        .replace("one:1", "one:2")
+        .replace(", {name: b, emptyDir: {}}", ", {name: c, emptyDir: {}}");
+      const { code, err } = await kubectl.run(["apply", "-f", "-"], changed);
+      // No word of patches that cannot be made by OpenAPI, either.
+      assert.deepEqual([code, err], [0, ""]);
+      const pod = ["get", "po", "web", "-o", "jsonpath={.spec.containers[*].image} {.spec.volumes[*].name}"];
+      assert.deepEqual((await kubectl.ok(pod)).split(" ").toSorted(), ["a", "c", "one:2"]);
+      assert.match(
+        await kubectl.ok(["get", "svc", "-o", "wide"]),
+        /^NAME +TYPE +CLUSTER-IP +EXTERNAL-IP +PORT\(S\) +AGE +SELECTOR\nweb +ClusterIP +<none> +<none> +80\/TCP,8443:30443\/TCP +\d+s +app=web\n$/,
+      );
+      assert.match(
+        await kubectl.ok(["get", "endpointslices"]),
+        /^NAME +ADDRESSTYPE +PORTS +ENDPOINTS +AGE\nweb-1 +IPv4 +80 +10\.0\.0\.1,10\.0\.0\.3 /,
+      );
+      assert.match(await kubectl.ok(["get", "lease"]), /^NAME +HOLDER +AGE\nlock +me /);
+      assert.match(await kubectl.ok(["get", "po"]), /^NAME +READY +STATUS +RESTARTS +AGE\nweb +0\/1 +Pending +0 /);
+      assert.match(await kubectl.ok(["describe", "svc", "web"]), /Type: +ClusterIP/);
+      await kubectl.ok(["delete", "-f", "-"], coreManifest);
     });
   });
 }

@@ -1,3 +1,5 @@
+import type { JsonObject } from "../json.ts";
+
 /** A JSON Schema (draft 2020-12 subset) that is also a structural OpenAPI v3 schema: no `$ref`, no `oneOf` over types. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -34,6 +36,8 @@ export interface PrinterColumn {
   readonly description: string;
   /** Above 0: shown with `-o wide` only. */
   readonly priority: number;
+  /** What stands in the cell, where no path leads to it; for Kubernetes' own kinds. */
+  readonly cell?: (object: JsonObject) => string | number;
 }
 
 /** The least that every object of the API has. */
