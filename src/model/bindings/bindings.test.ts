@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Interface } from "../api/interfaces.ts";
+import type { Network } from "../api/networks.ts";
+import { isFault } from "../fault.ts";
+import type { PodFacts } from "../wiring/facts.ts";
+import { type NicsRequest, nicContexts } from "../wiring/nics.ts";
+import { factsFor } from "../wiring/typical-facts.ts";
+import type { NicContext, NicWiring } from "./binding.ts";
+import { bindingOf } from "./registry.ts";
+
+function contextOf(iface: Partial<Interface>, network: Partial<Network>, more: Partial<NicsRequest> = {}): NicContext {
+  const spec = {
+    domain: { devices: { interfaces: [{ name: "red", ...iface }] } },
+    networks: [{ name: "red", ...network }],
+  };
+  const [nic] = nicContexts({ spec, hostName: "guest", ...more });
+  assert.ok(nic !== undefined);
+  return nic;
+}
+
+function wired(nic: NicContext, change: (facts: PodFacts) => PodFacts = (facts) => facts): NicWiring {
+  return bindingOf(nic.binding).wire(nic, change(factsFor([nic], () => undefined)));
+}
+
+const pod = { pod: {} };
+const lan = { multus: { networkName: "lan" } };
+const isUntouched = ({ kernel }: NicWiring): boolean => Object.values(kernel).every((list) => list.length === 0);
+
+test("slirp: QEMU's own network, nothing built, each listed port forwarded once", () => {
+  const ports = [{ port: 80 }, { port: 80, name: "again" }, { port: 53, protocol: "UDP" }];
+  const wiring = wired(contextOf({ slirp: {}, ports }, { pod: { vmNetworkCIDR: "10.7.0.0/24" } }));
+  assert.ok(isUntouched(wiring));
+  assert.equal(wiring.services, undefined);
+  assert.deepEqual(wiring.nic.attachment, {
+    kind: "user",
+    cidr: "10.7.0.0/24",
+    forwards: [
+      { protocol: "tcp", port: 80 },
+      { protocol: "udp", port: 53 },
+    ],
+    search: ["default.svc.cluster.local", "svc.cluster.local", "cluster.local"],
+  });
+});
+
+test("passt: all ports where none is listed, else those, sorted; its own sysctls", () => {
+  const all = wired(contextOf({ passt: {} }, pod));
+  assert.ok(all.nic.attachment.kind === "stream");
+  assert.deepEqual(all.nic.attachment.ports, { tcp: "all", udp: "all" });
+  assert.deepEqual(
+    all.kernel.sysctls.map(({ key }) => key),
+    ["net/ipv4/ping_group_range", "net/ipv4/ip_unprivileged_port_start"],
+  );
+  const some = wired(contextOf({ passtBinding: {}, ports: [{ port: 443 }, { port: 80 }, { port: 443 }] }, pod));
+  assert.ok(some.nic.attachment.kind === "stream");
+  assert.deepEqual(some.nic.attachment.ports, { tcp: [80, 443], udp: [] });
+  assert.equal(bindingOf("passt").migration(contextOf({ passt: {} }, pod)).migratable, false);
+  assert.equal(bindingOf("passtBinding").migration(contextOf({ passtBinding: {} }, pod)).migratable, true);
+});
+
+test("macvtap: QEMU holds the pod's link, whose MAC is the guest's", () => {
+  const nic = contextOf({ macvtap: {} }, lan);
+  const wiring = wired({ ...nic, mac: "02:aa:00:00:00:01" });
+  assert.deepEqual(wiring.nic.attachment, { kind: "macvtap", device: "podb1f51a511f1", queues: 1 });
+  assert.deepEqual(
+    wiring.kernel.links.map(({ name, mac }) => [name, mac]),
+    [["podb1f51a511f1", "02:aa:00:00:00:01"]],
+  );
+  const veth = (facts: PodFacts): PodFacts => ({
+    ...facts,
+    links: facts.links.map((link) => ({ ...link, kind: "veth" })),
+  });
+  assert.throws(
+    () => wired(nic, veth),
+    (thrown) => isFault(thrown, "PB4007"),
+  );
+  assert.throws(
+    () => wired(nic, (facts) => ({ ...facts, links: [] })),
+    (thrown) => isFault(thrown, "PB4002"),
+  );
+});
+
+test("sriov: the device that was claimed for the network, whatever model is written", () => {
+  const nic = contextOf({ sriov: {}, model: "e1000" }, lan);
+  const wiring = wired(nic);
+  assert.ok(isUntouched(wiring));
+  assert.deepEqual([wiring.nic.attachment.kind, wiring.nic.model], ["vfio", "vfio-pci"]);
+  const none = (facts: PodFacts): PodFacts => ({ ...facts, devices: [] });
+  assert.throws(
+    () => wired(nic, none),
+    (thrown) => isFault(thrown, "PB4008"),
+  );
+});
+
+test("a plugin is plugged as its registration says: by itself, into its tap, or behind a bridge", () => {
+  const plugins: NicsRequest["plugins"] = new Map([
+    ["tap", { domainAttachmentType: "tap" }],
+    ["managed", { domainAttachmentType: "managedTap", migration: {} }],
+    ["alone", {}],
+  ]);
+  const of = (name: string, network: Partial<Network>): NicContext =>
+    contextOf({ binding: { name } }, network, { plugins });
+  assert.deepEqual(wired(of("alone", pod)).nic.attachment, { kind: "plugin", plugin: "alone" });
+  assert.deepEqual(wired(of("managed", pod)).nic.attachment, { kind: "tap", device: "tap0", queues: 1 });
+  assert.equal(wired(of("managed", pod)).services, undefined);
+  assert.deepEqual(wired(of("tap", lan)).nic.attachment, { kind: "tap", device: "podb1f51a511f1", queues: 1 });
+  const ofKind = (kind: string) => (facts: PodFacts) => ({
+    ...facts,
+    links: facts.links.map((link) => ({ ...link, kind })),
+  });
+  assert.equal(wired(of("tap", lan), ofKind("macvtap")).nic.attachment.kind, "macvtap");
+  const beside = (facts: PodFacts): PodFacts => ({
+    ...facts,
+    links: facts.links.flatMap((link) => [link, { ...link, name: "tapb1f51a511f1", kind: "tun" }]),
+  });
+  assert.deepEqual(wired(of("tap", lan), beside).nic.attachment, { kind: "tap", device: "tapb1f51a511f1", queues: 1 });
+  const { migration } = bindingOf("binding");
+  assert.deepEqual(
+    [of("alone", pod), of("managed", pod), of("alone", lan)].map((nic) => migration(nic).migratable),
+    [false, true, true],
+  );
+});
+
+test("runs of ports are let in as ports are", () => {
+  const nic = contextOf({ masquerade: {}, portRanges: [{ protocol: "TCP", start: 1000, end: 2000 }] }, pod);
+  const [table] = wired(nic).kernel.tables;
+  assert.deepEqual(table?.sets, [
+    { name: "ports", type: "inet_proto . inet_service", flags: ["interval"], elements: ["tcp . 1000-2000"] },
+  ]);
+});
+
+test("the same NIC on the same facts is wired the same, word for word", () => {
+  for (const [iface, network] of [
+    [{ bridge: {} }, pod],
+    [{ masquerade: {} }, pod],
+    [{ slirp: {} }, pod],
+    [{ passt: {} }, pod],
+    [{ macvtap: {} }, lan],
+    [{ sriov: {} }, lan],
+  ] as const) {
+    const nic = contextOf(iface, network);
+    assert.deepEqual(wired(nic), wired(nic));
+  }
+});
