@@ -1,11 +1,11 @@
 import { randomInt } from "node:crypto";
 import type { StatusCause } from "../model/api/admission.ts";
+import { isLabelKey, isLabelValue } from "../model/api/names.ts";
 import type { KubeObject, ObjectMeta, OwnerReference, ResourceDefinition } from "../model/api/resource.ts";
 import { isJsonObject, type JsonObject, objectAt, textAt } from "../model/json.ts";
 import { apiVersionOf } from "./catalog.ts";
 import { withFields } from "./json.ts";
 import { badRequest, invalid } from "./refusals.ts";
-import { isLabelKey, isLabelValue } from "./selectors.ts";
 
 const SUBDOMAIN = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/;
 const LABEL = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/;

@@ -1,3 +1,4 @@
+import { isLabelKey, isLabelValue } from "../model/api/names.ts";
 import { type JsonObject, objectAt } from "../model/json.ts";
 import { badRequest } from "./refusals.ts";
 
@@ -32,17 +33,6 @@ export function readSelection(labelSelector: string | undefined, fieldSelector: 
 }
 
 type Requirement = (labels: JsonObject) => boolean;
-
-const LABEL_KEY = /^(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
-const LABEL_VALUE = /^(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
-
-export function isLabelKey(key: string): boolean {
-  return LABEL_KEY.test(key) && key.length <= 317;
-}
-
-export function isLabelValue(value: string): boolean {
-  return LABEL_VALUE.test(value);
-}
 
 function parseLabelSelector(selector: string): Requirement[] {
   return splitOutsideParentheses(selector).map((part) => parseRequirement(part));

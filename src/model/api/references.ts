@@ -5,5 +5,6 @@ const kubevirt = (plural: string) => ({ group: "kubevirt.io", version: "v1", plu
 export const podResource = core("pods");
 export const eventResource = core("events");
 export const nodeResource = { group: "", version: "v1", plural: "nodes", namespaced: false } as const;
+export const vmResource = kubevirt("virtualmachines");
 export const vmiResource = kubevirt("virtualmachineinstances");
 export const kubeVirtResource = kubevirt("kubevirts");

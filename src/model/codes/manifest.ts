@@ -17,4 +17,5 @@ export const manifestCodes = {
   PB1014: "a volume has no name",
   PB1015: "a CNI configuration lacks its name or version",
   PB1016: "a fragment asks for no memory",
+  PB1017: "a name, label or annotation is malformed",
 } as const;

@@ -15,4 +15,6 @@ export const nodeCodes = {
   PB6114: "the VM did not become ready",
   PB6115: "there is no such VM",
   PB6116: "the guests belong to another node",
+  PB6117: "a VMI of the VM's name is not the VM's",
+  PB6118: "a VM's instance is refused",
 } as const;

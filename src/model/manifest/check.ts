@@ -3,6 +3,7 @@ import type { ShapeProblem } from "../api/shape.ts";
 import { JUDGED_KINDS, type JudgedKind, judge } from "../rules/judge.ts";
 import type { Problem } from "../rules/problem.ts";
 import { type Finding, findingAt } from "./finding.ts";
+import { metadataFindings } from "./metadata-findings.ts";
 import type { ManifestDocument } from "./read.ts";
 import { checkDocument } from "./shape-findings.ts";
 
@@ -14,7 +15,8 @@ import { checkDocument } from "./shape-findings.ts";
 export function checkManifest(document: ManifestDocument, configuration: unknown): Finding[] {
   const { definition, findings, problems: misfits } = checkDocument(document);
   if (definition === undefined) return [...findings];
-  const nameless = namelessFinding(document, misfits);
+  const isNamespace = definition.group === "" && definition.plural === "namespaces";
+  const nameless = [...namelessFinding(document, misfits), ...metadataFindings(document, isNamespace)];
   if (!isJudged(definition.kind)) return [...findings, ...nameless];
   const missing = misfits.filter(({ kind }) => kind === "missing").map(({ at }) => at);
   const { problems, advice } = judge(definition.kind, document.value, configuration);

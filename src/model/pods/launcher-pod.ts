@@ -3,6 +3,7 @@ import type { Stored } from "../api/stored.ts";
 import type { VirtualMachineInstance } from "../api/vmi.ts";
 import type { NicContext } from "../bindings/binding.ts";
 import { nicContexts } from "../wiring/nics.ts";
+import { withKeptMacs } from "./kept-interfaces.ts";
 
 /** Held until the node has given everything of the pod back. */
 export const NODE_FINALIZER = "patchbay.io/node";
@@ -25,10 +26,10 @@ export function hostNameOf(vmi: Stored<VirtualMachineInstance>): string {
   return vmi.spec.hostname || (vmi.metadata.name.split(".")[0] ?? vmi.metadata.name).slice(0, HOST_NAME_LENGTH);
 }
 
-/** The NICs of a VMI. */
+/** The NICs of a VMI; with the MACs that its VM keeps for them. */
 export function nicsOf(vmi: Stored<VirtualMachineInstance>): readonly NicContext[] {
   const { annotations = {} } = vmi.metadata;
-  return nicContexts({ spec: vmi.spec, hostName: hostNameOf(vmi), annotations });
+  return nicContexts({ spec: withKeptMacs(vmi.spec, annotations), hostName: hostNameOf(vmi), annotations });
 }
 
 /** The pod that runs a VMI on that node; `suffix` tells it from the other pods of the VMI. */

@@ -1,4 +1,5 @@
 import type { AdmissionResponse, StatusCause } from "../api/admission.ts";
+import { canonicalJson } from "../api/canonical-json.ts";
 import { fieldPath } from "../api/field-path.ts";
 import type { KubeObject } from "../api/resource.ts";
 import { type JudgedKind, judge } from "./judge.ts";
@@ -24,7 +25,7 @@ export function admitVm(object: KubeObject, configuration?: unknown): AdmissionR
  * `old` and `next` differ in metadata or status at most.
  */
 export function admitVmiUpdate(old: KubeObject, next: KubeObject): AdmissionResponse {
-  if (canonical(old["spec"]) === canonical(next["spec"])) return { allowed: true, object: next, warnings: [] };
+  if (canonicalJson(old["spec"]) === canonicalJson(next["spec"])) return { allowed: true, object: next, warnings: [] };
   const message = "PB2093: The spec of a VirtualMachineInstance cannot be changed. Delete it and create it anew.";
   return {
     allowed: false,
@@ -64,15 +65,4 @@ function cause({ type, field, at, code, message, cure }: Problem): StatusCause {
     message: `${code}: ${message}${cure === undefined ? "" : ` ${cure}`}`,
     field: field || fieldPath(at) || "spec",
   };
-}
-
-/** JSON with keys in order, so that equal values have equal texts. */
-function canonical(value: unknown): string {
-  return (
-    JSON.stringify(value, (_, field: unknown) =>
-      typeof field === "object" && field !== null && !Array.isArray(field)
-        ? Object.fromEntries(Object.entries(field).toSorted(([one], [other]) => (one < other ? -1 : 1)))
-        : field,
-    ) ?? ""
-  );
 }

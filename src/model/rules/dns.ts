@@ -1,5 +1,5 @@
 import { parseIp } from "../addresses/ip.ts";
-import { isDnsLabel, isDnsSubdomain } from "./names.ts";
+import { isDnsLabel, isDnsSubdomain } from "../api/names.ts";
 import type { Problem } from "./problem.ts";
 import { readIp } from "./reading.ts";
 import { type Fault, problemAt, type Subject } from "./subject.ts";

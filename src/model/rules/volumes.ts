@@ -1,4 +1,4 @@
-import { isDnsLabel } from "./names.ts";
+import { isDnsLabel } from "../api/names.ts";
 import type { Problem } from "./problem.ts";
 import { problemAt, type Subject } from "./subject.ts";
 
