@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { codes } from "../model/codes/codes.ts";
+import { explainVmi } from "../model/explain/explain.ts";
 import { isFault } from "../model/fault.ts";
 import { planVmi } from "../model/wiring/plan.ts";
 import { typicalFacts } from "../model/wiring/typical-facts.ts";
+import { ofInstances } from "./instances.ts";
 import { isSound, judgeTexts } from "./judged-manifests.ts";
 import { planAll } from "./plan.ts";
 
@@ -225,6 +227,16 @@ function outcomeOf(object: object, config?: string): Outcome {
     assert.ok(refusal !== undefined && Object.hasOwn(codes, refusal.code) && refusal.message !== "");
     return { fault: refusal.code };
   }
+  const explained = ofInstances(judged, (request) => explainVmi(request));
+  assert.deepEqual(explained.refusals, []);
+  assert.deepEqual(
+    explained.results[0]?.nics.map(({ name, claims }) => [
+      name,
+      claims.every(({ statement }) => /^\S.*\S$/.test(statement)),
+    ]),
+    plan.nics.map(({ name }) => [name, true]),
+    "what is planned is explained",
+  );
   for (const { guest } of plan.nics) {
     assert.match(guest.mac, /^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$/);
     assert.match(guest.pci, /^[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/);

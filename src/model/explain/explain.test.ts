@@ -1,0 +1,160 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Interface } from "../api/interfaces.ts";
+import type { Network } from "../api/networks.ts";
+import { parseCniObject } from "../networks/cni-config.ts";
+import type { Claim, Topic } from "./claim.ts";
+import { type ExplainedNic, type ExplainRequest, type Explanation, explainVmi } from "./explain.ts";
+import { renderExplanation } from "./render.ts";
+
+function explained(
+  nics: readonly (Partial<Interface> & Partial<Network>)[],
+  more: Partial<ExplainRequest> = {},
+): Explanation {
+  const names = nics.map((_, index) => `nic${index}`);
+  const spec = {
+    domain: {
+      cpu: { cores: 4 },
+      devices: {
+        networkInterfaceMultiqueue: true,
+        interfaces: nics.map(({ pod: _p, multus: _m, genie: _g, resourceClaim: _r, ...iface }, index) => ({
+          ...iface,
+          name: names[index] ?? "",
+        })),
+      },
+    },
+    networks: nics.map(({ pod, multus, genie }, index) => ({
+      name: names[index] ?? "",
+      ...(pod === undefined ? {} : { pod }),
+      ...(multus === undefined ? {} : { multus }),
+      ...(genie === undefined ? {} : { genie }),
+    })),
+  };
+  return explainVmi({ namespace: "ns", name: "vm", hostName: "vm", spec, ...more });
+}
+
+function only(explanation: Explanation): ExplainedNic {
+  const [nic] = explanation.nics;
+  assert.ok(nic !== undefined);
+  return nic;
+}
+
+function claim({ claims }: ExplainedNic, topic: Topic): Claim {
+  const found = claims.find(({ id }) => id.endsWith(`.${topic}`));
+  assert.ok(found !== undefined, topic);
+  return found;
+}
+
+const notes = ({ notes: told }: ExplainedNic): string[] => told.map(({ id }) => id);
+
+test("the documents' table of how the MTU gets to the guest", () => {
+  const addressed = {
+    type: "bridge",
+    name: "n",
+    cniVersion: "1.0.0",
+    ipam: { type: "host-local", subnet: "10.1.1.0/24" },
+  };
+  const configOf = (name: string) => (name === "with" ? parseCniObject(addressed).network : undefined);
+  const told = (iface: Partial<Interface>, network: Partial<Network>): unknown =>
+    claim(only(explained([{ ...iface, ...network }], { configOf })), "mtu")["toldBy"];
+  const dhcp = "DHCPv4 (option 26)";
+  const device = "the virtio device itself";
+  const routers = "router advertisements";
+  const pod = { pod: {} };
+  const withAddress = { multus: { networkName: "with" } };
+  const without = { multus: { networkName: "without" } };
+  assert.deepEqual(told({ masquerade: {} }, pod), [dhcp, routers, device]);
+  assert.deepEqual(told({ bridge: {} }, withAddress), [dhcp, device]);
+  assert.deepEqual(told({ bridge: {} }, without), [device]);
+  assert.deepEqual(told({ masquerade: {}, model: "e1000" }, pod), [dhcp, routers]);
+  assert.deepEqual(told({ bridge: {}, model: "e1000" }, withAddress), [dhcp]);
+  assert.deepEqual(told({ bridge: {}, model: "e1000" }, without), []);
+});
+
+test("who reaches the guest follows from the ports", () => {
+  const masquerade = only(
+    explained([{ masquerade: {}, pod: {}, ports: [{ port: 80 }, { port: 53, protocol: "UDP" }] }]),
+  );
+  assert.match(claim(masquerade, "in").statement, /at 10\.244\.0\.5 and fd10:244::5 on tcp 80 and udp 53\./);
+  assert.equal(claim(masquerade, "in-icmp")["answeredBy"], "pod");
+  const silent = only(explained([{ slirp: {}, pod: {} }]));
+  assert.match(claim(silent, "in").statement, /^Nobody reaches the guest/);
+  const passt = only(explained([{ passt: {}, pod: {} }]));
+  assert.equal(claim(passt, "memory")["kubeVirtMebibytes"], 800);
+  const limited = only(explained([{ passt: {}, pod: {}, ports: [{ port: 80 }] }]));
+  assert.ok(!limited.claims.some(({ id }) => id === "passt.memory"));
+});
+
+test("what a NIC needs is named: add-ons, definitions, gates, settings and registrations", () => {
+  const needs = (nic: Partial<Interface> & Partial<Network>): string[] => {
+    const list = claim(only(explained([nic])), "needs")["needs"];
+    assert.ok(Array.isArray(list));
+    return list.map(({ what, name }) => `${what} ${name}`);
+  };
+  assert.deepEqual(needs({ masquerade: {}, pod: {} }), []);
+  assert.deepEqual(needs({ bridge: {}, multus: { networkName: "lan" } }), ["add-on Multus", "definition ns/lan"]);
+  assert.deepEqual(needs({ bridge: {}, multus: { networkName: "other/lan" } }), [
+    "add-on Multus",
+    "definition other/lan",
+  ]);
+  assert.deepEqual(needs({ bridge: {}, pod: {} }), ["setting permitBridgeInterfaceOnPodNetwork"]);
+  assert.deepEqual(needs({ bridge: {}, genie: { networkName: "flannel" } }), [
+    "add-on CNI-Genie",
+    "definition flannel",
+  ]);
+  assert.deepEqual(needs({ slirp: {}, pod: {} }), ["setting permitSlirpInterface"]);
+  assert.deepEqual(needs({ passtBinding: {}, pod: {} }), ["gate PasstBinding"]);
+  assert.deepEqual(needs({ binding: { name: "x" }, pod: {} }), ["registration x"]);
+  assert.ok(needs({ macvtap: {}, multus: { networkName: "lan" } }).includes("gate Macvtap"));
+  assert.ok(needs({ sriov: {}, multus: { networkName: "lan" } }).includes("device nic0"));
+});
+
+test("migration is decided by the primary network, with the reason", () => {
+  const bridge = explained([{ bridge: {}, pod: {} }]);
+  assert.equal(bridge.migratable, false);
+  assert.match(claim(only(bridge), "migration").statement, /^No: .*allow-pod-bridge-network-live-migration/);
+  const annotations = { "kubevirt.io/allow-pod-bridge-network-live-migration": "" };
+  assert.equal(explained([{ bridge: {}, pod: {} }], { annotations }).migratable, true);
+  assert.equal(
+    explained([
+      { masquerade: {}, pod: {} },
+      { bridge: {}, multus: { networkName: "lan" } },
+    ]).migratable,
+    true,
+  );
+});
+
+test("the documents' warnings are told where they apply, and only there", () => {
+  const plain = notes(only(explained([{ masquerade: {}, pod: {}, model: "e1000" }])));
+  assert.deepEqual(plain, ["S3.50", "S3.54", "S3.27"]);
+  const queued = notes(only(explained([{ masquerade: {}, pod: {} }])));
+  assert.deepEqual(
+    queued.filter((id) => id >= "S3.76" && id <= "S3.79"),
+    ["S3.76", "S3.77", "S3.78", "S3.79"],
+  );
+  const [macvlan] = [{ type: "macvlan", name: "n", cniVersion: "1.0.0", master: "eth0" }];
+  const configOf = () => parseCniObject(macvlan).network;
+  const lan = { bridge: {}, multus: { networkName: "lan" } };
+  assert.ok(notes(only(explained([lan], { configOf }))).includes("S3.11"));
+  assert.ok(!notes(only(explained([lan]))).includes("S3.11"));
+  assert.ok(notes(only(explained([{ ...lan, macAddress: "02:00:00:00:00:99" }]))).includes("S3.18"));
+  assert.ok(notes(only(explained([{ passt: {}, pod: {} }]))).includes("S3.69"));
+  assert.ok(!notes(only(explained([{ passt: {}, pod: {}, ports: [{ port: 80 }] }]))).includes("S3.69"));
+});
+
+test("it is read in lines that fit, each heading once", () => {
+  const text = renderExplanation(
+    explained([
+      { masquerade: {}, pod: {} },
+      { bridge: {}, multus: { networkName: "lan" } },
+    ]),
+    72,
+  );
+  assert.ok(text.split("\n").every((line) => line.length <= 72));
+  assert.match(
+    text,
+    /^ns\/vm, on a typical pod\n\nNIC nic0: masquerade on the pod network \(eth0\)\n {2}reached by {6}Whoever/,
+  );
+  assert.match(text, /\n\nNIC nic1: bridge on ns\/lan, by Multus \(pod[0-9a-f]{11}\)\n/);
+  assert.match(renderExplanation(explained([])), /It has no NIC/);
+});
