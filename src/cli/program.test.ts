@@ -52,3 +52,22 @@ test("setup --check -o json lists every need with what brings it, and its exit c
     assert.equal(need.found, need.where !== null);
   }
 });
+
+test("explain speaks of files or of a VMI, and its JSON has claims by NIC", () => {
+  const example = join(root, "examples/masquerade.yaml");
+  const text = patchbay("explain", "-f", example);
+  assert.equal(text.status, 0);
+  assert.match(text.stdout, /^default\/masquerade, on a typical pod\n\nNIC default: masquerade on the pod network/);
+  const { status, stdout } = patchbay("explain", "-f", example, "-o", "json");
+  assert.equal(status, 0);
+  const explained: { readonly nics?: unknown } = JSON.parse(stdout);
+  assert.ok(Array.isArray(explained.nics) && explained.nics.length === 1);
+  for (const { id, statement } of explained.nics[0].claims) {
+    assert.match(id, /^masquerade\.[a-z0-9-]+$/);
+    assert.notEqual(statement, "");
+  }
+  assert.equal(patchbay("explain").status, 2);
+  assert.equal(patchbay("explain", "a", "-f", example).status, 2);
+  const nobody = patchbay("explain", "a", "--data-dir", join(root, "no-such-folder"));
+  assert.deepEqual([nobody.status, /PB6112/.test(nobody.stderr)], [1, true]);
+});
