@@ -3,7 +3,7 @@ import { isJsonObject, objectAt, textAt } from "../model/json.ts";
 import { badRequest, expired, notFound, tooLargeResourceVersion } from "./refusals.ts";
 import type { Selection } from "./selectors.ts";
 import { keyFor, parseStored, servedBody } from "./serving.ts";
-import type { ListQuery, Store, StoredObject } from "./store.ts";
+import type { FormerObject, ListQuery, Place, Store, StoredObject } from "./store.ts";
 
 /** The JSON text of one object. */
 export function readOne(store: Store, definition: ResourceDefinition, namespace: string, name: string) {
@@ -35,52 +35,94 @@ export interface Listed {
 }
 
 const PAGE = 500;
+const START: Place = { namespace: "", name: "" };
 
 /**
- * Lists what is committed. Later pages show what is there when they are read; every page carries the resourceVersion
- * of the first, so a watch from it misses nothing.
+ * Lists what is committed. Later pages show what was there when the first was read, whatever was written since: all
+ * of them are one list, of the resourceVersion that each carries, and a watch from it misses nothing.
+ *
+ * @throws ApiError 410 where the history no longer reaches back to the first page.
  */
 export function readList(store: Store, definition: ResourceDefinition, options: ListOptions): Listed {
   const { selection, limit } = options;
-  const current = store.revision();
-  requireReachable(options, current);
   const token = options.continue === undefined ? undefined : readToken(options.continue);
-  const revision = token?.revision ?? current;
-  const query = {
-    group: definition.group,
-    plural: definition.plural,
-    ...(definition.namespaced && options.namespace !== undefined ? { namespace: options.namespace } : {}),
-  };
-  const answer = (found: readonly StoredObject[]) => found.map(({ body }) => servedBody(definition, body));
+  const revision = revisionToRead(store, options, token);
+  const resourceVersion = String(revision);
+  const answer = (found: readonly Held[]) => found.map(({ body }) => servedBody(definition, body));
+  const everything = token === undefined && revision === store.revision();
   const direct = selection.name !== undefined && (!definition.namespaced || options.namespace !== undefined);
-  if (direct && selection.name !== undefined) {
+  if (direct && everything && selection.name !== undefined) {
     const stored = store.get(keyFor(definition, options.namespace ?? "", selection.name));
     const found = stored !== undefined && (selection.matches?.(parseStored(stored.body)) ?? true) ? [stored] : [];
-    return { bodies: answer(found), resourceVersion: String(revision) };
+    return { bodies: answer(found), resourceVersion };
   }
-  const found: StoredObject[] = [];
+  const { group, plural, namespaced } = definition;
+  const where = namespaced && options.namespace !== undefined ? { namespace: options.namespace } : {};
+  const query = { group, plural, ...where };
+  const found: Held[] = [];
   const wanted = limit === 0 ? Number.POSITIVE_INFINITY : limit;
-  let after: ListQuery["after"] = token?.after;
-  for (;;) {
-    const page = store.list({ ...query, limit: PAGE, ...(after === undefined ? {} : { after }) });
-    for (const stored of page) {
-      if (selection.matches !== undefined && !selection.matches(parseStored(stored.body))) continue;
-      if (found.length === wanted) {
-        const last = found.at(-1);
-        const from = { namespace: last?.namespace ?? "", name: last?.name ?? "" };
-        return {
-          bodies: answer(found),
-          resourceVersion: String(revision),
-          continue: writeToken({ revision, after: from }),
-          ...(selection.matches === undefined ? { remaining: store.count({ ...query, after: from }) } : {}),
-        };
-      }
-      found.push(stored);
+  for (const held of heldAt(store, query, revision, token?.after ?? START)) {
+    if (selection.matches !== undefined && !selection.matches(parseStored(held.body))) continue;
+    if (found.length === wanted) {
+      const last = found.at(-1);
+      const after = { namespace: last?.namespace ?? "", name: last?.name ?? "" };
+      // Of the past the number is not known without reading it.
+      const counted = selection.matches === undefined && revision === store.revision();
+      return {
+        bodies: answer(found),
+        resourceVersion,
+        continue: writeToken({ revision, after }),
+        ...(counted ? { remaining: store.count({ ...query, after }) } : {}),
+      };
     }
-    const last = page.at(-1);
-    if (last === undefined || page.length < PAGE) return { bodies: answer(found), resourceVersion: String(revision) };
+    found.push(held);
+  }
+  return { bodies: answer(found), resourceVersion };
+}
+
+type Held = Pick<StoredObject, "namespace" | "name" | "body">;
+
+/** The objects behind a place as they were at a revision, in the order of namespace and name. */
+function* heldAt(
+  store: Store,
+  query: Pick<ListQuery, "group" | "plural" | "namespace">,
+  revision: number,
+  start: Place,
+): Generator<Held> {
+  const { group, plural, namespace } = query;
+  let after = namespace === undefined ? start : { namespace, name: start.name };
+  for (;;) {
+    const page = store.list({ ...query, limit: PAGE, after });
+    const last = page.length < PAGE ? undefined : page.at(-1);
+    if (store.revision() === revision) {
+      yield* page;
+    } else {
+      const upTo = last ?? (namespace === undefined ? undefined : { namespace, name: LAST_NAME });
+      const bounds = upTo === undefined ? {} : { upTo };
+      yield* withFormer(page, store.former({ group, plural, behind: revision, ...after, ...bounds }));
+    }
+    if (last === undefined) return;
     after = { namespace: last.namespace, name: last.name };
   }
+}
+
+/** Behind every name. */
+const LAST_NAME = "\u{10ffff}";
+
+function withFormer(page: readonly Held[], former: readonly FormerObject[]): readonly Held[] {
+  if (former.length === 0) return page;
+  const held = new Map(page.map((each) => [`${each.namespace}/${each.name}`, each]));
+  for (const { namespace, name, body } of former) {
+    if (body === null) held.delete(`${namespace}/${name}`);
+    else held.set(`${namespace}/${name}`, { namespace, name, body });
+  }
+  return [...held.values()].toSorted(
+    (left, right) => compare(left.namespace, right.namespace) || compare(left.name, right.name),
+  );
+}
+
+function compare(left: string, right: string): number {
+  return left < right ? -1 : left > right ? 1 : 0;
 }
 
 /** All that is stored of a resource, read page by page. */
@@ -95,18 +137,33 @@ export function* everyStored(store: Store, group: string, plural: string): Gener
   }
 }
 
-function requireReachable(options: ListOptions, current: number): void {
-  if (options.resourceVersion === undefined) {
-    if (options.resourceVersionMatch !== undefined) {
+/** The revision whose state is to be listed. */
+function revisionToRead(store: Store, options: ListOptions, token: Token | undefined): number {
+  const current = store.revision();
+  const { resourceVersion, resourceVersionMatch } = options;
+  if (token !== undefined) {
+    if (resourceVersion !== undefined && resourceVersion !== "0") {
+      throw badRequest("specifying resource version is not allowed when using continue");
+    }
+    if (token.revision < store.compacted() || token.revision > current) {
+      throw expired(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.",
+      );
+    }
+    return token.revision;
+  }
+  if (resourceVersion === undefined) {
+    if (resourceVersionMatch !== undefined) {
       throw badRequest("resourceVersionMatch is forbidden unless resourceVersion is provided");
     }
-    return;
+    return current;
   }
-  const asked = readRevision(options.resourceVersion);
+  const asked = readRevision(resourceVersion);
   if (asked > current) throw tooLargeResourceVersion(asked, current);
-  if (options.resourceVersionMatch === "Exact" && asked !== current) {
-    throw expired(`the resourceVersion ${asked} is too old for an exact list; the current one is ${current}`);
-  }
+  if (resourceVersionMatch !== "Exact") return current;
+  if (asked === 0) throw badRequest('resourceVersionMatch: Forbidden: "Exact" is forbidden for resourceVersion "0"');
+  if (asked < store.compacted()) throw expired(`too old resource version: ${asked} (${store.compacted()})`);
+  return asked;
 }
 
 /** Reads a resourceVersion of a query. */
@@ -117,7 +174,7 @@ export function readRevision(text: string): number {
 
 interface Token {
   readonly revision: number;
-  readonly after: { readonly namespace: string; readonly name: string };
+  readonly after: Place;
 }
 
 function writeToken({ revision, after }: Token): string {

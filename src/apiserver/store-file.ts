@@ -108,6 +108,7 @@ export function prepareReads(
   | "orphans"
   | "inNamespace"
   | "changes"
+  | "former"
   | "newest"
   | "oldest",
   StatementSync
@@ -129,6 +130,11 @@ export function prepareReads(
     changes: reader.prepare(
       `SELECT type, grp AS "group", plural, namespace, name, revision, body, previous FROM history
        WHERE grp = ? AND plural = ? AND revision > ? ORDER BY revision LIMIT ?`,
+    ),
+    // Beside min(), SQLite gives the other columns of the row that has it.
+    former: reader.prepare(
+      `SELECT namespace, name, previous, min(revision) FROM history ${ofResource} AND revision > ?
+       AND (namespace, name) > (?, ?) AND (namespace, name) <= (?, ?) GROUP BY namespace, name ORDER BY namespace, name`,
     ),
     newest: reader.prepare("SELECT max(revision) AS revision FROM history"),
     oldest: reader.prepare("SELECT min(revision) AS revision FROM history"),

@@ -62,6 +62,25 @@ export interface ListQuery {
   readonly after?: { readonly namespace: string; readonly name: string };
 }
 
+/** A part of a resource's past: what changed behind a revision, among the objects between two places. */
+export interface FormerQuery extends Place {
+  readonly group: string;
+  readonly plural: string;
+  readonly behind: number;
+  /** The last place; absent: the end. */
+  readonly upTo?: Place;
+}
+
+/** An object as it was; `body` is null where there was none. */
+export interface FormerObject extends Place {
+  readonly body: string | null;
+}
+
+export interface Place {
+  readonly namespace: string;
+  readonly name: string;
+}
+
 /** A store of versioned objects in one SQLite file, with the history that watches resume from. */
 export interface Store {
   /** Runs `work` in the transaction of this tick; settles after the commit is on disk. A throw undoes this work only. */
@@ -77,6 +96,8 @@ export interface Store {
   inNamespace(namespace: string): StoredObject[];
   /** Changes behind `revision` in order, at most `limit`. */
   changes(query: { group: string; plural: string; behind: number; limit: number }): Change[];
+  /** Objects behind a place that changed behind a revision, as they were at it, in the order of namespace and name. */
+  former(query: FormerQuery): FormerObject[];
   /** The newest committed revision. */
   revision(): number;
   /** History up to and including this revision is gone. */
@@ -86,6 +107,8 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** Behind every name that can be. */
+const END: Place = { namespace: "\u{10ffff}", name: "\u{10ffff}" };
 const KEPT_REVISIONS = 10_000;
 const COMPACT_EVERY = 1_000;
 
@@ -254,6 +277,14 @@ function makeStore(folder: string, lock: DatabaseSync, writer: DatabaseSync, rea
     dependents: (owner) => (owner === undefined ? read.orphans.all() : read.dependents.all(owner)).map(storedFromRow),
     inNamespace: (namespace) => read.inNamespace.all(namespace).map(storedFromRow),
     changes: ({ group, plural, behind, limit }) => read.changes.all(group, plural, behind, limit).map(changeFromRow),
+    former({ group, plural, behind, namespace, name, upTo = END }) {
+      const rows = read.former.all(group, plural, behind, namespace, name, upTo.namespace, upTo.name);
+      return rows.map((row) => ({
+        namespace: text(row, "namespace"),
+        name: text(row, "name"),
+        body: typeof row["previous"] === "string" ? row["previous"] : null,
+      }));
+    },
     revision: () => committed,
     compacted: () => compactedTo,
     subscribe(listener) {

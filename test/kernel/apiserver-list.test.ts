@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { request } from "node:https";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import fc from "fast-check";
+import { isJsonObject, type JsonObject, objectAt } from "../../src/model/json.ts";
+import {
+  configMap,
+  configMaps,
+  makeFolder,
+  type Sample,
+  startSample,
+  until,
+  widget,
+  widgets,
+} from "./apiserver-sample.ts";
+
+const { folder, remove } = makeFolder();
+let sample: Sample;
+
+before(async () => {
+  sample = await startSample(folder);
+});
+
+after(async () => {
+  await sample.stop();
+  remove();
+});
+
+function call(method: string, path: string): Promise<{ readonly code: number; readonly body: JsonObject }> {
+  const authorization = `Bearer ${readFileSync(join(folder, "pki/token"), "utf8").trim()}`;
+  return new Promise((resolve, reject) => {
+    const options = { method, ca: sample.server.caPem, headers: { authorization } };
+    request(`${sample.server.url}${path}`, options, (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("end", () => {
+        const body: unknown = JSON.parse(Buffer.concat(chunks).toString());
+        assert.ok(isJsonObject(body));
+        resolve({ code: response.statusCode ?? 0, body });
+      });
+    })
+      .on("error", reject)
+      .end();
+  });
+}
+
+/** What a list shows of each object, and how it goes on. */
+function shown(body: JsonObject): {
+  readonly items: readonly string[];
+  readonly next: string;
+  readonly version: string;
+} {
+  const items = body["items"];
+  assert.ok(Array.isArray(items));
+  const metadata = objectAt(body, "metadata");
+  return {
+    items: items.map((item: JsonObject) => {
+      const { name, namespace, resourceVersion } = objectAt(item, "metadata");
+      return `${String(namespace)}/${String(name)} ${String(resourceVersion)} ${JSON.stringify(item["spec"])}`;
+    }),
+    next: String(metadata["continue"] ?? ""),
+    version: String(metadata["resourceVersion"]),
+  };
+}
+
+const WIDGETS = "/apis/example.io/v1/widgets";
+const at = (name: string) => ({ namespace: "default", name });
+
+describe("a list", () => {
+  test("in pages is one list, whatever is written between them", async () => {
+    const name = fc.integer({ min: 0, max: 19 }).map((index) => `w${String(index).padStart(2, "0")}`);
+    const write = fc.record({ name, what: fc.constantFrom("make", "change", "delete") });
+    let size = 0;
+    const carryOut = async ({ name, what }: { name: string; what: string }) => {
+      const there = await sample.client.list(widgets, { fieldSelector: `metadata.name=${name}`, namespace: "default" });
+      size += 1;
+      if (there.items.length === 0) await sample.client.create(widgets, widget(name, `${size}`));
+      else if (what === "delete") await sample.client.delete(widgets, at(name));
+      else await sample.client.patch(widgets, at(name), "merge", { spec: { size: `${size}` } });
+    };
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(write, { minLength: 5, maxLength: 20 }),
+        fc.array(fc.array(write, { maxLength: 6 }), { minLength: 1, maxLength: 8 }),
+        fc.integer({ min: 1, max: 6 }),
+        fc.constantFrom(WIDGETS, "/apis/example.io/v1/namespaces/default/widgets"),
+        async (first, between, limit, path) => {
+          for (const each of first) await carryOut(each);
+          const whole = shown((await call("GET", path)).body);
+          const pages: string[] = [];
+          let next = "";
+          for (let round = 0; round === 0 || next !== ""; round += 1) {
+            const more = next === "" ? "" : `&continue=${next}`;
+            const { code, body } = await call("GET", `${path}?limit=${limit}${more}`);
+            assert.equal(code, 200);
+            const page = shown(body);
+            assert.equal(page.version, whole.version);
+            pages.push(...page.items);
+            next = page.next;
+            for (const each of between[round % between.length] ?? []) await carryOut(each);
+          }
+          assert.deepEqual(pages, whole.items);
+          const exact = await call("GET", `${path}?resourceVersion=${whole.version}&resourceVersionMatch=Exact`);
+          assert.deepEqual(shown(exact.body), whole);
+        },
+      ),
+      { numRuns: 25 },
+    );
+  });
+
+  test("that goes on names no other version, and one of no version is no exact one", async () => {
+    const { body } = await call("GET", `${WIDGETS}?limit=1`);
+    const { next, version } = shown(body);
+    assert.ok(next !== "");
+    assert.equal((await call("GET", `${WIDGETS}?limit=1&continue=${next}&resourceVersion=${version}`)).code, 400);
+    assert.equal((await call("GET", `${WIDGETS}?resourceVersion=0&resourceVersionMatch=Exact`)).code, 400);
+  });
+});
+
+describe("the deletion of a collection", () => {
+  const path = "/api/v1/namespaces/default/configmaps";
+  const names = async () => (await sample.client.list(configMaps)).items.map(({ metadata }) => metadata.name);
+
+  test("takes what both selectors ask for, and with a dry run nothing", async () => {
+    for (const [name, colour] of [
+      ["a", "red"],
+      ["b", "red"],
+      ["c", "blue"],
+    ] as const) {
+      const made = configMap(name, { colour });
+      await sample.client.create(configMaps, { ...made, metadata: { ...made.metadata, labels: { colour } } });
+    }
+    const selectors = "labelSelector=colour%3Dred&fieldSelector=metadata.name%21%3Db";
+    const dry = await call("DELETE", `${path}?${selectors}&dryRun=All`);
+    assert.equal(dry.code, 200);
+    assert.deepEqual(await names(), ["a", "b", "c"]);
+    const { body } = await call("DELETE", `${path}?${selectors}`);
+    assert.deepEqual([body["kind"], (body["items"] as unknown[]).length], ["ConfigMapList", 1]);
+    assert.deepEqual(await names(), ["b", "c"]);
+    assert.equal((await call("DELETE", "/api/v1/configmaps")).code, 405);
+    await call("DELETE", path);
+    assert.deepEqual(await names(), []);
+  });
+
+  test("marks what has finalizers, and its dependents go as the policy says", async () => {
+    const owner = await sample.client.create(configMaps, configMap("owner"));
+    const reference = { apiVersion: "v1", kind: "ConfigMap", name: "owner", uid: owner.metadata.uid ?? "" };
+    const child = widget("child");
+    await sample.client.create(widgets, { ...child, metadata: { ...child.metadata, ownerReferences: [reference] } });
+    const held = configMap("held");
+    await sample.client.create(configMaps, { ...held, metadata: { ...held.metadata, finalizers: ["example.io/a"] } });
+    await call("DELETE", `${path}?propagationPolicy=Foreground`);
+    await until("the owner's end", async () => !(await names()).includes("owner"));
+    await assert.rejects(sample.client.get(widgets, at("child")));
+    const { metadata } = await sample.client.get(configMaps, at("held"));
+    assert.ok(metadata.deletionTimestamp !== undefined);
+    await sample.client.patch(configMaps, at("held"), "merge", { metadata: { finalizers: null } });
+    assert.deepEqual(await names(), []);
+  });
+});
