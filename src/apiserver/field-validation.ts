@@ -29,16 +29,15 @@ export function validateFields(
 ): ValidatedFields {
   const { schema } = definition;
   if (schema === undefined) return { object, warnings: [] };
-  const unknown = checkShape(schema, object)
-    .filter((problem) => problem.kind === "unknown")
-    .map(unknownField);
+  const problems = checkShape(schema, object);
+  const unknown = problems.filter((problem) => problem.kind === "unknown").map(unknownField);
   if (mode === "Strict" && unknown.length > 0) {
     const apiVersion = apiVersionOf(definition);
     const message = `${definition.kind} in version "${apiVersion}" cannot be handled as a ${definition.kind}: strict decoding error: ${unknown.join(", ")}`;
     throw new ApiError("PB6010", failure(400, "BadRequest", message));
   }
   const conformed = asKubeObject(conform(schema, object));
-  const misshapen = checkShape(schema, conformed);
+  const misshapen = conformed === object ? problems : checkShape(schema, conformed);
   const causes = (misshapen.length > 0 ? misshapen : checkConstraints(schema, conformed)).map(causeOf);
   if (causes.length > 0) throw invalid(definition, object.metadata.name, causes);
   return { object: conformed, warnings: mode === "Warn" ? unknown : [] };
