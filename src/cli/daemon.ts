@@ -6,6 +6,7 @@ import { makeEventRecorder } from "../client/events.ts";
 import { loadKubeconfig } from "../client/kubeconfig.ts";
 import { makeAdmission } from "../control/admission.ts";
 import { watchConfiguration } from "../control/configuration.ts";
+import { startVmController } from "../control/vm-controller.ts";
 import { startVmiController } from "../control/vmi-controller.ts";
 import { defaultConfDir, ensureDefaultNetwork, removeDefaultNetwork } from "../host/cni/default-network.ts";
 import { DEFAULT_BIN_DIRS } from "../host/cni/plugins.ts";
@@ -132,8 +133,9 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     running.push(() => settings.close());
     await settings.known;
     await registerNode(client, nodeName, accelerator.accel);
-    const controller = startVmiController({ client, events, log: log.child({ part: "control" }) });
-    running.push(() => controller.close());
+    const control = { client, events, log: log.child({ part: "control" }) };
+    const controllers = [startVmiController(control), startVmController(control)];
+    running.push(async () => void (await Promise.all(controllers.map((controller) => controller.close()))));
     log.info({ url: server.url, nodeName }, "ready");
     return server.url;
   }

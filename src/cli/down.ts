@@ -1,12 +1,14 @@
 import { existsSync, readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
-import type { KubeClient } from "../client/client.ts";
+import type { KubeClient, ResourceRef } from "../client/client.ts";
 import { removeDefaultNetwork } from "../host/cni/default-network.ts";
-import { vmiResource } from "../model/api/references.ts";
+import { vmiResource, vmResource } from "../model/api/references.ts";
+import type { KubeObject } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
+import type { Stored } from "../model/api/stored.ts";
 import { Fault } from "../model/fault.ts";
-import { type Vmi, withApi } from "./api-access.ts";
+import { withApi } from "./api-access.ts";
 import { startDaemon } from "./daemon.ts";
 import { claimDataFolder, livingDaemon } from "./daemon-process.ts";
 import { lastSettings } from "./daemon-settings.ts";
@@ -17,6 +19,8 @@ export interface DownOptions {
   readonly dataDir: string;
   readonly vms?: boolean;
 }
+
+type StoredObject = Stored<KubeObject>;
 
 const STOP_MS = 30_000;
 const DELETE_MS = 120_000;
@@ -62,20 +66,25 @@ async function withoutDaemon(paths: DataPaths): Promise<void> {
   }
 }
 
-/** Deletes every VMI and waits until their pods are given back. */
+/** Deletes every VM, which else would make its VMI again, then every VMI, and waits until their pods are given back. */
 async function deleteAll(client: KubeClient): Promise<void> {
-  const { items } = await client.list<Vmi>(vmiResource);
+  await deleteEvery(client, vmResource);
+  await deleteEvery(client, vmiResource);
+}
+
+async function deleteEvery(client: KubeClient, resource: ResourceRef): Promise<void> {
+  const { items } = await client.list<StoredObject>(resource);
   for (const { metadata } of items) {
     try {
-      await client.delete(vmiResource, metadata, { uid: metadata.uid });
+      await client.delete(resource, metadata, { uid: metadata.uid });
     } catch (thrown) {
       if (!isApiError(thrown, "NotFound")) throw thrown;
     }
   }
   const deadline = performance.now() + DELETE_MS;
   for (;;) {
-    const left = (await client.list<Vmi>(vmiResource)).items.filter(({ metadata }) =>
-      items.some((vmi) => vmi.metadata.uid === metadata.uid),
+    const left = (await client.list<StoredObject>(resource)).items.filter(({ metadata }) =>
+      items.some((deleted) => deleted.metadata.uid === metadata.uid),
     );
     if (left.length === 0) return;
     if (performance.now() > deadline) {

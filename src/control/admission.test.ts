@@ -68,13 +68,3 @@ test("a Secret's stringData is stored in data, over what is there", async () => 
   assert.deepEqual(answer.object["data"], { a: "MQ==", b: "eA==" });
   assert.equal(answer.object["stringData"], undefined);
 });
-
-test("a VirtualMachine is stored with the warning that it is not started", async () => {
-  const answer = await admitted({
-    ...vmi,
-    kind: "VirtualMachine",
-    spec: { running: false, template: { spec: vmi["spec"] } },
-  });
-  assert.ok(answer.allowed, JSON.stringify(answer));
-  assert.match(answer.warnings.join(), /starts none/);
-});

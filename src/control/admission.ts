@@ -3,10 +3,6 @@ import type { KubeObject } from "../model/api/resource.ts";
 import { admitVm, admitVmi, admitVmiUpdate } from "../model/rules/admit.ts";
 import { VMI_FINALIZER } from "./vmi-decision.ts";
 
-/** Without a controller for them, silence would look like a hang. */
-const NOT_STARTED =
-  "This version of Patchbay stores a VirtualMachine and starts none: apply its template as a VirtualMachineInstance.";
-
 /** Defaults and rules of KubeVirt's resources, for an API server to ask. `configuration` gives the settings in force. */
 export function makeAdmission(configuration: () => unknown): Admission {
   return (request) => Promise.resolve(admit(request, configuration()));
@@ -24,10 +20,8 @@ function admit(request: AdmissionRequest, configuration: unknown): AdmissionResp
       const answer = admitVmi(object, configuration);
       return answer.allowed ? { ...answer, object: withFinalizer(answer.object) } : answer;
     }
-    case "VirtualMachine": {
-      const answer = admitVm(object, configuration);
-      return { ...answer, warnings: [...answer.warnings, NOT_STARTED] };
-    }
+    case "VirtualMachine":
+      return admitVm(object, configuration);
     case "Secret":
       return { ...asItIs, object: withoutPlainText(object) };
     default:
