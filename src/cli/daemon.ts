@@ -6,6 +6,7 @@ import { makeEventRecorder } from "../client/events.ts";
 import { loadKubeconfig } from "../client/kubeconfig.ts";
 import { makeAdmission } from "../control/admission.ts";
 import { watchConfiguration } from "../control/configuration.ts";
+import { withMigrations } from "../control/migration-admission.ts";
 import { startVmController } from "../control/vm-controller.ts";
 import { startVmiController } from "../control/vmi-controller.ts";
 import { defaultConfDir, ensureDefaultNetwork, removeDefaultNetwork } from "../host/cni/default-network.ts";
@@ -83,7 +84,10 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
       dataDir: paths.root,
       port,
       definitions,
-      admission: makeAdmission(() => configuration.current),
+      admission: withMigrations(
+        makeAdmission(() => configuration.current),
+        () => client,
+      ),
       log: log.child({ part: "api" }),
     });
     running.push(() => server.close());
