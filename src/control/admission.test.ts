@@ -68,3 +68,10 @@ test("a Secret's stringData is stored in data, over what is there", async () => 
   assert.deepEqual(answer.object["data"], { a: "MQ==", b: "eA==" });
   assert.equal(answer.object["stringData"], undefined);
 });
+
+test("a user's own kind is judged by no rule of a built-in one of its name", async () => {
+  const foreign = { ...vmi, apiVersion: "example.io/v1", kind: "VirtualMachine", spec: { anything: 1 } };
+  const answer = await admitted(foreign);
+  assert.ok(answer.allowed);
+  assert.equal(answer.object, foreign);
+});

@@ -1,6 +1,7 @@
 import type { Admission, AdmissionRequest, AdmissionResponse } from "../model/api/admission.ts";
 import type { KubeObject } from "../model/api/resource.ts";
 import { admitVm, admitVmi, admitVmiUpdate } from "../model/rules/admit.ts";
+import { admitService } from "../model/rules/service.ts";
 import { VMI_FINALIZER } from "./vmi-decision.ts";
 
 /** Defaults and rules of KubeVirt's resources, for an API server to ask. `configuration` gives the settings in force. */
@@ -9,19 +10,22 @@ export function makeAdmission(configuration: () => unknown): Admission {
 }
 
 function admit(request: AdmissionRequest, configuration: unknown): AdmissionResponse {
-  const { object, oldObject, kind, operation, subresource } = request;
+  const { object, oldObject, group, kind, operation, subresource } = request;
   const asItIs: AdmissionResponse = { allowed: true, object, warnings: [] };
   // On the way out nothing is asked of an object, or what it breaks by now could never go.
   if (operation === "DELETE" || subresource !== undefined || object.metadata.deletionTimestamp !== undefined)
     return asItIs;
-  switch (kind) {
-    case "VirtualMachineInstance": {
+  // With the group: users may have kinds of the same name.
+  switch (group === "" ? kind : `${group}/${kind}`) {
+    case "kubevirt.io/VirtualMachineInstance": {
       if (operation === "UPDATE") return oldObject === undefined ? asItIs : admitVmiUpdate(oldObject, object);
       const answer = admitVmi(object, configuration);
       return answer.allowed ? { ...answer, object: withFinalizer(answer.object) } : answer;
     }
-    case "VirtualMachine":
+    case "kubevirt.io/VirtualMachine":
       return admitVm(object, configuration);
+    case "Service":
+      return admitService(object);
     case "Secret":
       return { ...asItIs, object: withoutPlainText(object) };
     default:

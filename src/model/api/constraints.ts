@@ -1,4 +1,5 @@
 import { isJsonObject, type JsonObject } from "../json.ts";
+import { canonicalJson } from "./canonical-json.ts";
 import { type FieldPath, fieldPath } from "./field-path.ts";
 import { isOfFormat } from "./formats.ts";
 import type { JsonSchema } from "./resource.ts";
@@ -74,7 +75,7 @@ function checkList(schema: JsonSchema, value: readonly unknown[], wrong: Wrong):
       : item;
   const seen = new Set<string>();
   for (const item of value) {
-    const text = canonical(identity(item));
+    const text = canonicalJson(identity(item));
     if (seen.has(text)) {
       const by = listType === "map" && Array.isArray(keys) ? ` by ${keys.join(", ")}` : "";
       wrong(`elements that differ${by}`, `${text} twice`);
@@ -117,7 +118,7 @@ function checkLogic(schema: JsonSchema, value: unknown, wrong: Wrong): void {
 function takes(schema: JsonSchema, value: unknown): boolean {
   const { type, enum: words, minimum, maximum, required } = schema;
   if (type !== undefined && !isOfType(type, value)) return false;
-  if (Array.isArray(words) && !words.some((word) => canonical(word) === canonical(value))) return false;
+  if (Array.isArray(words) && !words.some((word) => canonicalJson(word) === canonicalJson(value))) return false;
   if (typeof value === "number") {
     if (typeof minimum === "number" && value < minimum) return false;
     if (typeof maximum === "number" && value > maximum) return false;
@@ -178,14 +179,6 @@ function schemasAt(schema: JsonSchema, key: string): readonly JsonObject[] {
 
 function propertiesOf({ properties }: JsonSchema): Readonly<Record<string, JsonObject>> {
   return isJsonObject(properties) ? (properties as Readonly<Record<string, JsonObject>>) : {};
-}
-
-/** JSON text that is equal for equal values. */
-function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (!isJsonObject(value)) return JSON.stringify(value) ?? "null";
-  const keys = Object.keys(value).sort();
-  return `{${keys.map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`).join(",")}}`;
 }
 
 const patterns = new Map<string, RegExp | undefined>();
