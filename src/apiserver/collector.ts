@@ -31,6 +31,8 @@ export function startCollector(machinery: Machinery): Collector {
   const { catalog, store, log } = machinery;
   /** What is to be looked at, by UID, with the number of failures so far. */
   const queue = new Map<string, number>();
+  /** Owners that were seen to go: their dependents are theirs even where the kind went with them. */
+  const ended = new Set<string>();
   const retries = new Set<NodeJS.Timeout>();
   let closed = false;
   let running: Promise<void> | undefined;
@@ -78,6 +80,7 @@ export function startCollector(machinery: Machinery): Collector {
     const stored = store.getByUid(uid);
     if (stored === undefined) {
       for (const dependent of store.dependents(uid)) await settleOwners(dependent);
+      ended.delete(uid);
       return;
     }
     const definition = catalog.stored(stored.group, stored.plural);
@@ -107,7 +110,8 @@ export function startCollector(machinery: Machinery): Collector {
 
   /** An owner of a kind that is not served here is not judged. */
   function isGone(owner: OwnerReference): boolean {
-    return catalog.byKind(owner.apiVersion, owner.kind) !== undefined && store.getByUid(owner.uid) === undefined;
+    if (store.getByUid(owner.uid) !== undefined) return false;
+    return ended.has(owner.uid) || catalog.byKind(owner.apiVersion, owner.kind) !== undefined;
   }
 
   async function orphan(definition: ResourceDefinition, object: KubeObject, uid: string): Promise<void> {
@@ -181,6 +185,7 @@ export function startCollector(machinery: Machinery): Collector {
       const { uid, ownerReferences = [], deletionTimestamp, finalizers = [] } = object.metadata;
       if (uid === undefined) continue;
       if (change.type === "DELETED") {
+        ended.add(uid);
         look(uid);
         for (const owner of ownerReferences) look(owner.uid);
         const namespace = change.namespace === "" ? undefined : store.get(namespaceKey(change.namespace));

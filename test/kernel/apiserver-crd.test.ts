@@ -7,7 +7,7 @@ import type { KubeObject } from "../../src/model/api/resource.ts";
 import { isApiError } from "../../src/model/api/status.ts";
 import { kubectlVersions } from "../kubectls.ts";
 import { needs } from "../needs.ts";
-import { makeFolder, type Sample, startSample, until } from "./apiserver-sample.ts";
+import { configMaps, makeFolder, namespaces, type Sample, startSample, until } from "./apiserver-sample.ts";
 import { makeKubectl } from "./kubectl-run.ts";
 
 const crds: ResourceRef = {
@@ -236,6 +236,39 @@ describe("a kind of a user's own", () => {
     assert.deepEqual(await causesOf(patch), [
       'status.storedVersions[0]: Invalid value: "v1alpha1": must appear in spec.versions: objects may be stored in it',
     ]);
+    await drop("orders.shop.test");
+  });
+
+  test("owns objects of other kinds: they go with its objects, also when the kind itself goes", async () => {
+    await sample.client.create(crds, crd());
+    for (const [name, end] of [
+      ["with-object", () => sample.client.delete(orders, { namespace: "default", name: "with-object" })],
+      ["with-kind", () => sample.client.delete(crds, { name: "orders.shop.test" })],
+    ] as const) {
+      const owner = await sample.client.create(orders, order(name));
+      const reference = { apiVersion: "shop.test/v1", kind: "Order", name, uid: owner.metadata.uid ?? "" };
+      const metadata = { name, namespace: "default", ownerReferences: [reference] };
+      await sample.client.create(configMaps, { apiVersion: "v1", kind: "ConfigMap", metadata });
+      await end();
+      await until(`the end of what ${name} owns`, async () => {
+        const { items } = await sample.client.list(configMaps, { namespace: "default" });
+        return items.length === 0;
+      });
+    }
+    await until("the definition's end", async () => !(await isThere("orders.shop.test")));
+  });
+
+  test("goes with its namespace", async () => {
+    await sample.client.create(crds, crd());
+    await sample.client.create(namespaces, { apiVersion: "v1", kind: "Namespace", metadata: { name: "shop" } });
+    const inShop = order("one");
+    await sample.client.create(orders, { ...inShop, metadata: { name: "one", namespace: "shop" } });
+    await sample.client.delete(namespaces, { name: "shop" });
+    await until("the namespace's end", async () => {
+      const { items } = await sample.client.list(namespaces);
+      return items.every(({ metadata }) => metadata.name !== "shop");
+    });
+    assert.deepEqual((await sample.client.list(orders)).items, []);
     await drop("orders.shop.test");
   });
 
