@@ -206,6 +206,7 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
     try {
       const made = await bringUp(parts, vmi, pod, AbortSignal.any([abort.signal, closing.signal]), waits);
       follow(podUid, made);
+      if (made.differs !== undefined) report.differs(vmi, made.differs);
       return made;
     } finally {
       making.delete(podUid);

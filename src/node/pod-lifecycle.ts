@@ -11,6 +11,7 @@ import type { Pod } from "../model/api/pod.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { Fault, isFault } from "../model/fault.ts";
+import { keptInterfaces } from "../model/pods/kept-interfaces.ts";
 import { nicsOf } from "../model/pods/launcher-pod.ts";
 import { wire } from "../model/wiring/nics.ts";
 import { refuseUnbuilt } from "../model/wiring/unbuilt.ts";
@@ -38,6 +39,8 @@ export interface LivePod {
   readonly record: PodRecord;
   readonly guest: RunningGuest;
   readonly services: RunningServices;
+  /** Where it was just made: why its addresses are others than those that its VM had. */
+  readonly differs?: Fault;
 }
 
 /**
@@ -67,7 +70,7 @@ export async function bringUp(
   };
   parts.records.put(begun);
   try {
-    const { netns, facts } = await parts.pods.acquire(sandboxRequest(pod), signal, waits);
+    const { netns, facts, differs } = await parts.pods.acquire(sandboxRequest(pod), signal, waits);
     const wiring = wire(nics, facts);
     const hardware = hardwareOf(parts, vmi, wiring, volumes);
     const wired: PodRecord = { ...begun, stage: "wired", facts, hardware, wiring };
@@ -83,7 +86,8 @@ export async function bringUp(
         started: (record) => parts.records.put({ ...wired, stage: "guest", guest: record }),
       });
       try {
-        return (await activate(parts, { ...wired, stage: "guest", guest: guest.record }, guest)).pod;
+        const { pod: live } = await activate(parts, { ...wired, stage: "guest", guest: guest.record }, guest);
+        return differs === undefined ? live : { ...live, differs };
       } catch (thrown) {
         guest.release();
         throw thrown;
@@ -213,8 +217,10 @@ function runDirOf(parts: NodeParts, podUid: string): string {
 }
 
 function sandboxRequest(pod: Stored<Pod>): SandboxRequest {
-  const { uid: podUid, namespace, name } = pod.metadata;
-  return { podUid, namespace, name, dnsPolicy: pod.spec?.dnsPolicy, dnsConfig: pod.spec?.dnsConfig };
+  const { uid: podUid, namespace, name, annotations = {} } = pod.metadata;
+  // Only the NIC on the pod network keeps addresses.
+  const ips = keptInterfaces(annotations).flatMap((kept) => kept.ips ?? []);
+  return { podUid, namespace, name, dnsPolicy: pod.spec?.dnsPolicy, dnsConfig: pod.spec?.dnsConfig, ips };
 }
 
 function tapsByNic(

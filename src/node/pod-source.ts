@@ -9,6 +9,8 @@ export interface SandboxRequest {
   readonly name: string;
   readonly dnsPolicy?: string | undefined;
   readonly dnsConfig?: PodDnsConfig | undefined;
+  /** Addresses that the pod's primary link should have, where the network can give them and they are free. */
+  readonly ips?: readonly string[];
 }
 
 /** A pod's network namespace, wired by CNI, and what was found in it before anything of ours. */
@@ -16,6 +18,8 @@ export interface Sandbox {
   readonly netns: string;
   readonly facts: PodFacts;
   readonly networkStatus: readonly NetworkStatus[];
+  /** Why the addresses are others than those that were asked for. */
+  readonly differs?: Fault;
 }
 
 /**

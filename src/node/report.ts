@@ -29,6 +29,8 @@ export interface Reporter {
   waiting(vmi: Vmi, fault: Fault): Promise<void>;
   /** The guest could not be started, or cannot go on as it is; it is tried again. */
   failing(vmi: Vmi, fault: Fault): Promise<void>;
+  /** The guest has not all that its VM had before; it runs all the same. */
+  differs(vmi: Vmi, fault: Fault): void;
   /** Somebody changed the pod's network, and it is as it should be again. */
   mended(vmi: Vmi, steps: number): void;
   /** QEMU has ended. */
@@ -100,6 +102,9 @@ export function makeReporter(client: KubeClient, events: EventRecorder, node: No
         ),
       );
       if (told !== true) events.event(vmi, "Warning", fault.code, message);
+    },
+    differs(vmi, fault) {
+      events.event(vmi, "Warning", fault.code, sentence(fault));
     },
     mended(vmi, steps) {
       events.event(

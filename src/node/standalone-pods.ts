@@ -1,6 +1,13 @@
 import { podNetworkOf } from "../host/cni/conf-dir.ts";
 import { readHostResolver } from "../host/cni/host-resolver.ts";
-import { addNetwork, type CniHost, delNetwork, listCached } from "../host/cni/network.ts";
+import {
+  type AddedNetwork,
+  type Attachment,
+  addNetwork,
+  type CniHost,
+  delNetwork,
+  listCached,
+} from "../host/cni/network.ts";
 import { networkStatusOf } from "../host/cni/network-status.ts";
 import { createNetns, deleteNetns, netnsPath } from "../host/linux/netns.ts";
 import { readLinks } from "../host/linux/pod-facts.ts";
@@ -46,10 +53,14 @@ export function standalonePods(options: StandaloneOptions): PodSource {
       const { file, network } = podNetworkOf(options.confDir);
       try {
         const netns = createNetns(netnsName(request.podUid));
-        const added = await addNetwork(
-          { network, containerId: request.podUid, ifName: PRIMARY_INTERFACE, netns, args: cniArgs(request) },
-          { ...host, signal, waits },
-        );
+        const wanted = {
+          network,
+          containerId: request.podUid,
+          ifName: PRIMARY_INTERFACE,
+          netns,
+          args: cniArgs(request),
+        };
+        const { added, differs } = await addWithAddresses(wanted, request.ips ?? [], { ...host, signal, waits });
         const networkStatus = [networkStatusOf(added, { default: true })];
         const { links, routes } = readLinks(netns);
         const resolver = podResolver({
@@ -57,7 +68,8 @@ export function standalonePods(options: StandaloneOptions): PodSource {
           ...readHostResolver(),
           cniDns: added.result.dns,
         });
-        return { netns, facts: { podUid: request.podUid, links, routes, resolver, networkStatus }, networkStatus };
+        const facts = { podUid: request.podUid, links, routes, resolver, networkStatus };
+        return { netns, facts, networkStatus, ...(differs === undefined ? {} : { differs }) };
       } catch (thrown) {
         // What cannot be undone now is tried again when the pod is released.
         await release(request.podUid).catch(() => undefined);
@@ -66,6 +78,38 @@ export function standalonePods(options: StandaloneOptions): PodSource {
     },
     release,
   };
+}
+
+/** What a plugin answers that does not have the addresses that are asked for; not what keeps it from answering at all. */
+const REFUSES_ADDRESSES: readonly Code[] = ["PB3000", "PB3012", "PB3018"];
+
+/**
+ * Attaches with these addresses where a plugin of the network takes such a wish (the capability `ips`), and where it does
+ * not grant it, with any: a VM that has another address than before is better than one that does not start.
+ */
+async function addWithAddresses(
+  attachment: Attachment,
+  ips: readonly string[],
+  host: CniHost,
+): Promise<{ readonly added: AddedNetwork; readonly differs?: Fault }> {
+  const able = attachment.network.plugins.some(({ capabilities }) => capabilities.includes("ips"));
+  if (ips.length === 0 || !able) return { added: await addNetwork(attachment, host) };
+  try {
+    return { added: await addNetwork({ ...attachment, runtimeConfig: { ips } }, host) };
+  } catch (thrown) {
+    if (!isFault(thrown) || !REFUSES_ADDRESSES.includes(thrown.code)) throw thrown;
+    const added = await addNetwork(attachment, host);
+    return { added, differs: otherAddresses(ips, added, thrown) };
+  }
+}
+
+function otherAddresses(ips: readonly string[], { network, result }: AddedNetwork, cause: Fault): Fault {
+  const given = result.ips.map(({ address }) => address.replace(/\/.*/, "")).join(" and ");
+  return new Fault(
+    "PB3029",
+    `The network "${network}" did not give the VM the addresses ${ips.join(" and ")} that it had; it has ${given} now. ${cause.message}`,
+    { cure: "The VM keeps the new ones from now on: tell who called it by the old ones.", cause },
+  );
 }
 
 /** What a plugin finds wrong with its configuration, which is to be mended there and not in the plugin. */

@@ -30,7 +30,7 @@ test("is a valid list of bridge, masquerading and portmap", () => {
   assert.deepEqual(
     network?.plugins.map(({ type, ipamType, capabilities }) => [type, ipamType, capabilities]),
     [
-      ["bridge", "host-local", []],
+      ["bridge", "host-local", ["ips"]],
       ["patchbay-masquerade", undefined, []],
       ["portmap", undefined, ["portMappings"]],
     ],

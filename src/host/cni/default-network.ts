@@ -67,6 +67,8 @@ export function defaultConflist(options: DefaultNetworkOptions): JsonObject {
         bridge,
         isGateway: true,
         hairpinMode: true,
+        // A VM asks for the addresses that it had.
+        capabilities: { ips: true },
         ipam: {
           type: "host-local",
           dataDir: join(dir, "cni", "host-local"),

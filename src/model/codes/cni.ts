@@ -29,4 +29,5 @@ export const cniCodes = {
   PB3026: "a CNI operation was called off",
   PB3027: "the host's link that a CNI plugin builds on is not there",
   PB3028: "a CNI plugin has not answered yet",
+  PB3029: "a VM's addresses are taken",
 } as const;
