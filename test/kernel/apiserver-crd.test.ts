@@ -247,8 +247,11 @@ describe("a kind of a user's own", () => {
     ] as const) {
       const owner = await sample.client.create(orders, order(name));
       const reference = { apiVersion: "shop.test/v1", kind: "Order", name, uid: owner.metadata.uid ?? "" };
-      const metadata = { name, namespace: "default", ownerReferences: [reference] };
-      await sample.client.create(configMaps, { apiVersion: "v1", kind: "ConfigMap", metadata });
+      // More than are collected before the kind is gone.
+      for (let index = 0; index < 20; index += 1) {
+        const metadata = { name: `${name}-${index}`, namespace: "default", ownerReferences: [reference] };
+        await sample.client.create(configMaps, { apiVersion: "v1", kind: "ConfigMap", metadata });
+      }
       await end();
       await until(`the end of what ${name} owns`, async () => {
         const { items } = await sample.client.list(configMaps, { namespace: "default" });
