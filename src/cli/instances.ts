@@ -6,10 +6,13 @@ import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { Fault, isFault } from "../model/fault.ts";
 import { type Finding, findingAt } from "../model/manifest/finding.ts";
 import type { ManifestDocument } from "../model/manifest/read.ts";
+import { definitionsAmong } from "../model/networks/attachment-definitions.ts";
+import { qualifiedName } from "../model/networks/multus.ts";
 import { hostNameOf } from "../model/pods/launcher-pod.ts";
 import { judge } from "../model/rules/judge.ts";
 import { settingsOf } from "../model/rules/settings.ts";
 import type { PlanRequest } from "../model/wiring/plan.ts";
+import type { ConfigOf } from "../model/wiring/typical-facts.ts";
 import type { JudgedManifests } from "./judged-manifests.ts";
 
 /** What was made of the VMIs and VMs among manifests. */
@@ -24,12 +27,18 @@ export function ofInstances<T>(
   { documents, configuration }: JudgedManifests,
   make: (request: PlanRequest) => T,
 ): OfInstances<T> {
+  const definitions = definitionsAmong(documents);
   const results: T[] = [];
   const refusals: Finding[] = [];
   for (const document of documents) {
     try {
       const request = requestOf(instanceOf(document.value), configuration);
-      if (request !== undefined) results.push(make(request));
+      if (request === undefined) continue;
+      const configOf: ConfigOf = (network) =>
+        network.kind === "multus"
+          ? definitions.get(qualifiedName(network.networkName, request.namespace))?.network
+          : undefined;
+      results.push(make({ ...request, configOf }));
     } catch (thrown) {
       if (!isFault(thrown)) throw thrown;
       refusals.push(refusal(document, thrown));

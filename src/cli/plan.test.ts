@@ -349,3 +349,34 @@ spec:
     ["13:11 PB5052 spec.domain.devices.interfaces[0].pciAddress"],
   );
 });
+
+test("a definition among the manifests says what its network's link is", () => {
+  const vmi = `apiVersion: kubevirt.io/v1
+kind: VirtualMachineInstance
+metadata: {name: one, namespace: ours}
+spec:
+  domain:
+    memory: {guest: 64Mi}
+    devices: {interfaces: [{name: a, bridge: {}}, {name: b, bridge: {}}]}
+  networks: [{name: a, multus: {networkName: lan}}, {name: b, multus: {networkName: theirs/lan}}]
+`;
+  const definition = (namespace: string, config: object): string => `apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: lan, namespace: ${namespace}}
+spec: {config: '${JSON.stringify({ cniVersion: "1.0.0", name: "lan", ...config })}'}
+`;
+  const text = [
+    vmi,
+    definition("ours", { type: "bridge", mtu: 9000, ipam: { type: "host-local", subnet: "10.1.1.0/24" } }),
+    definition("theirs", { type: "macvlan", master: "eth0" }),
+  ].join("---\n");
+  const { results } = planAll(judgeTexts([{ file: "a.yaml", text }]));
+  assert.deepEqual(
+    results[0]?.nics.map(({ guest, serve }) => [guest.mtu, serve.dhcp4?.clientAddress]),
+    [
+      [9000, "10.1.1.2"],
+      [1500, undefined],
+    ],
+  );
+  assert.match(results[0]?.pod.nft.join("") ?? "", /fwd to/);
+});

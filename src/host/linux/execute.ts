@@ -85,8 +85,8 @@ const executors: Executors = {
   }),
 };
 
-/** A stand-in is never up, so that a bridge without ports does as well where the kernel has no dummy links. */
-const LINK_KINDS = { bridge: ["bridge"], "stand-in": ["dummy", "bridge"] } as const;
+/** A dummy is never up, so that a bridge without ports does as well where the kernel has none. */
+const LINK_KINDS = { bridge: ["bridge"], dummy: ["dummy", "bridge"] } as const;
 
 function actionOf(step: Step): Action {
   return (executors[step.do] as (step: Step) => Action)(step);

@@ -46,7 +46,7 @@ test("the guest gets the pod's MAC and IPv4 address, and a stand-in keeps both i
   const { kernel, nic: guest, services } = bridge.wire(nic, typicalFacts);
   assert.deepEqual(
     kernel.links.map(({ kind, name }) => `${kind} ${name}`),
-    ["pod eth0-nic", "bridge k6t-eth0", "tap tap0", "stand-in eth0"],
+    ["pod eth0-nic", "bridge k6t-eth0", "tap tap0", "dummy eth0"],
   );
   assert.deepEqual(
     kernel.addresses.map(({ link, cidr }) => `${link} ${cidr}`),
@@ -132,7 +132,7 @@ test("a macvlan link and the tap are joined by rules, with the one MAC on both e
     [
       ["pod", "b1f51a511f1-nic", true],
       ["tap", "tapb1f51a511f1", false],
-      ["stand-in", "podb1f51a511f1", true],
+      ["dummy", "podb1f51a511f1", true],
     ],
   );
   assert.equal(services?.device, "tapb1f51a511f1");

@@ -89,7 +89,7 @@ function tapOf({ nic, link, facts, tap }: Joint): Extract<WiredLink, { kind: "ta
 }
 
 function standIn({ nic, link }: Joint): WiredLink {
-  return { kind: "stand-in", name: nic.podInterface, mac: link.mac, mtu: link.mtu };
+  return { kind: "dummy", name: nic.podInterface, mac: link.mac, mtu: link.mtu };
 }
 
 /** `serving` is the device that holds the DHCP server's address. */
@@ -115,7 +115,7 @@ function sysctls(link: LinkFacts, links: readonly WiredLink[]): Sysctl[] {
     // What only carries the guest's frames must not speak for itself.
     ...(six
       ? links
-          .filter(({ kind }) => kind !== "stand-in")
+          .filter(({ kind }) => kind !== "dummy")
           .map(({ name }) => ({ key: `net/ipv6/conf/${name}/disable_ipv6`, value: "1" }))
       : []),
   ];

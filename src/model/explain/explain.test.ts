@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { Interface } from "../api/interfaces.ts";
 import type { Network } from "../api/networks.ts";
 import { parseCniObject } from "../networks/cni-config.ts";
+import type { NicNetwork } from "../networks/network.ts";
 import type { Claim, Topic } from "./claim.ts";
 import { type ExplainedNic, type ExplainRequest, type Explanation, explainVmi } from "./explain.ts";
 import { renderExplanation } from "./render.ts";
@@ -54,7 +55,8 @@ test("the documents' table of how the MTU gets to the guest", () => {
     cniVersion: "1.0.0",
     ipam: { type: "host-local", subnet: "10.1.1.0/24" },
   };
-  const configOf = (name: string) => (name === "with" ? parseCniObject(addressed).network : undefined);
+  const configOf = (network: NicNetwork) =>
+    network.kind === "multus" && network.networkName === "with" ? parseCniObject(addressed).network : undefined;
   const told = (iface: Partial<Interface>, network: Partial<Network>): unknown =>
     claim(only(explained([{ ...iface, ...network }], { configOf })), "mtu")["toldBy"];
   const dhcp = "DHCPv4 (option 26)";

@@ -23,7 +23,7 @@ export interface Plan {
 }
 
 export interface PlannedLink {
-  /** The kernel's, of a link that the network made; else what Patchbay makes: `tap`, `bridge`, `stand-in`. */
+  /** The kernel's, of a link that the network made; else what Patchbay makes: `tap`, `bridge`, `dummy`. */
   readonly kind: string;
   readonly name: string;
   readonly mac: string;

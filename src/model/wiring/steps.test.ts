@@ -143,7 +143,7 @@ const bridged: KernelState = {
     { kind: "pod", name: "eth0-nic", from: "eth0", mac: "02:00:00:00:00:0b", mtu: 1450, master: "k6t-eth0" },
     { kind: "bridge", name: "k6t-eth0", mac: "02:00:00:00:00:0b", mtu: 1450 },
     { kind: "tap", name: "tap0", mac: "02:00:00:00:00:0a", mtu: 1450, queues: 1, master: "k6t-eth0" },
-    { kind: "stand-in", name: "eth0", mac: "02:00:00:00:00:01", mtu: 1450 },
+    { kind: "dummy", name: "eth0", mac: "02:00:00:00:00:01", mtu: 1450 },
   ],
   addresses: [
     { link: "k6t-eth0", cidr: "169.254.75.10/32" },
@@ -176,7 +176,7 @@ test("a pod's link is moved out of the way before its stand-in gets its name", (
     "the name eth0-nic for link eth0",
     "bridge k6t-eth0",
     "tap tap0 with 1 queue",
-    "stand-in eth0",
+    "dummy eth0",
     "bridge k6t-eth0, up for link eth0-nic",
     "up for link k6t-eth0",
     "MAC 02:00:00:00:00:0a, MTU 1450, bridge k6t-eth0, up for link tap0",

@@ -115,7 +115,7 @@ function making(link: WiredLink): Step[] {
     case "tap":
       return [{ do: "tap.open", tap: link }];
     case "bridge":
-    case "stand-in":
+    case "dummy":
       return [{ do: "link.add", link }];
     case "pod":
       return [];
@@ -125,7 +125,7 @@ function making(link: WiredLink): Step[] {
 function setting(link: WiredLink, there: ActualLink | undefined, moves: readonly PodLink[]): Step[] {
   const made = there === undefined && link.kind !== "tap" ? link : undefined;
   const master = "master" in link ? link.master : undefined;
-  const down = link.kind === "stand-in";
+  const down = link.kind === "dummy";
   const moving = moves.some((moved) => moved === link);
   const isUp = there?.up === true && !moving;
   const change = {

@@ -2,7 +2,7 @@ import { formatCidr, networkOf, parseCidr } from "../addresses/cidr.ts";
 import type { NicContext } from "../bindings/binding.ts";
 import type { CniNetwork, CniPlugin } from "../networks/cni-config.ts";
 import { type FirstLease, firstLease } from "../networks/ipam.ts";
-import { isPrimary } from "../networks/network.ts";
+import { isPrimary, type NicNetwork } from "../networks/network.ts";
 import { PRIMARY_INTERFACE } from "../networks/pod-interface.ts";
 import type { AddressFacts, ClaimedDevice, LinkFacts, PodFacts, RouteFacts } from "./facts.ts";
 
@@ -37,8 +37,8 @@ export const typicalFacts: PodFacts = {
   networkStatus: [],
 };
 
-/** The CNI configuration of a NetworkAttachmentDefinition, where it is known. */
-export type ConfigOf = (networkName: string) => CniNetwork | undefined;
+/** The CNI configuration by which a network is made, where it is known. */
+export type ConfigOf = (network: NicNetwork) => CniNetwork | undefined;
 
 const TYPICAL_MTU = 1500;
 /** What an IPv4 link can have (RFC 791) and what a tap can. */
@@ -84,7 +84,7 @@ function madeFor(nic: NicContext, index: number, configOf: ConfigOf): Made {
     return { routes: [], device: { network: nic.name, pci: `0000:81:${hex(2 + (index >> 3))}.${index & 7}` } };
   }
   const mac = `02:00:00:00:${hex((index + 1) >> 8)}:${hex((index + 1) & 0xff)}`;
-  const config = network.kind === "multus" ? configOf(network.networkName) : undefined;
+  const config = configOf(network);
   const [primaryLink] = typicalFacts.links;
   if (config === undefined && isPrimary(network, podInterface) && primaryLink !== undefined) {
     return { link: { ...primaryLink, mac }, routes: typicalFacts.routes };

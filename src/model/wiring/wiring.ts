@@ -48,7 +48,7 @@ export interface BridgeLink {
 
 /** Keeps the name, MAC and addresses of a link that a guest took over, for CNI and whoever else looks; it is down. */
 export interface StandInLink {
-  readonly kind: "stand-in";
+  readonly kind: "dummy";
   readonly name: string;
   readonly mac: string;
   readonly mtu: number;
