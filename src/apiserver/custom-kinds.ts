@@ -248,7 +248,12 @@ function keepCustomKinds(
       refresh(hub);
       unsubscribe = store.subscribe((changes) => {
         const isDefinition = ({ group, plural }: Change) => group === CRD_GROUP && plural === CRD_PLURAL;
-        if (changes.some(isDefinition)) refresh(hub);
+        try {
+          if (changes.some(isDefinition)) refresh(hub);
+        } catch (thrown) {
+          // What was committed is committed: nobody may wait for its answer in vain.
+          machinery.log.error({ err: thrown }, "the kinds of the definitions could not be served anew");
+        }
         const isLast = ({ type, group, plural }: Change) => type === "DELETED" && leaving.has(`${group}/${plural}`);
         if (changes.some((change) => isDefinition(change) || isLast(change))) wake(machinery);
       });

@@ -36,6 +36,18 @@ const map =
       }),
     );
 
+/** A number that 0 stands for the absence of. */
+const positive: Reader = (values) => whole(values) || null;
+
+/** A false flag is an absent one. */
+const raised: Reader = (values) => flag(values) || null;
+
+/** IntOrString: its kind (1), the number (2), the text (3). */
+const intOrText: Reader = (values) => {
+  const fields = decode({ 1: ["kind", whole], 2: ["number", whole], 3: ["text", text] }, asBytes(values.at(-1)));
+  return (fields["kind"] === 1 ? fields["text"] : fields["number"]) ?? null;
+};
+
 /** A zero time is an absent one. */
 const time: Reader = (values) => {
   const seconds = readFields(asBytes(values.at(-1))).find(({ number }) => number === 1)?.value;
@@ -71,9 +83,38 @@ const METADATA: Message = {
 
 const PRECONDITIONS: Message = { 1: ["uid", text], 2: ["resourceVersion", text] };
 
+const SERVICE_PORT: Message = {
+  1: ["name", text],
+  2: ["protocol", text],
+  3: ["port", whole],
+  4: ["targetPort", intOrText],
+  5: ["nodePort", positive],
+  6: ["appProtocol", text],
+};
+
+const SERVICE: Message = {
+  1: ["ports", messages(SERVICE_PORT)],
+  2: ["selector", map(text)],
+  3: ["clusterIP", text],
+  4: ["type", text],
+  5: ["externalIPs", texts],
+  7: ["sessionAffinity", text],
+  8: ["loadBalancerIP", text],
+  9: ["loadBalancerSourceRanges", texts],
+  10: ["externalName", text],
+  11: ["externalTrafficPolicy", text],
+  12: ["healthCheckNodePort", positive],
+  13: ["publishNotReadyAddresses", raised],
+  17: ["ipFamilyPolicy", text],
+  18: ["clusterIPs", texts],
+  19: ["ipFamilies", texts],
+  21: ["loadBalancerClass", text],
+  22: ["internalTrafficPolicy", text],
+};
+
 /**
- * The kinds that kubectl's own commands write in protobuf (`kubectl create namespace`, `configmap`, `secret`), with the
- * field numbers of k8s.io/api/core/v1/generated.proto; manifests come as JSON.
+ * The kinds that kubectl's own commands write in protobuf (`kubectl create namespace`, `configmap`, `secret`,
+ * `service`), with the field numbers of k8s.io/api/core/v1/generated.proto; manifests come as JSON.
  */
 const KINDS: Readonly<Record<string, Message>> = {
   "v1 Namespace": {
@@ -93,6 +134,10 @@ const KINDS: Readonly<Record<string, Message>> = {
     3: ["type", text],
     4: ["stringData", map(text)],
     5: ["immutable", flag],
+  },
+  "v1 Service": {
+    1: ["metadata", message(METADATA)],
+    2: ["spec", message(SERVICE)],
   },
   "v1 DeleteOptions": {
     1: ["gracePeriodSeconds", whole],

@@ -188,6 +188,25 @@ for (const version of kubectlVersions) {
         await kubectl.ok(["get", "endpointslices"]),
         /^NAME +ADDRESSTYPE +PORTS +ENDPOINTS +AGE\nweb-1 +IPv4 +80 +10\.0\.0\.1,10\.0\.0\.3 /,
       );
+      const create = ["create", "service"];
+      await kubectl.ok([...create, "clusterip", "direct", "--tcp=80:8080"]);
+      await kubectl.ok([...create, "clusterip", "headless", "--clusterip=None"]);
+      await kubectl.ok([...create, "nodeport", "outside", "--tcp=81:http", "--node-port=30081"]);
+      await kubectl.ok([...create, "externalname", "elsewhere", "--external-name=example.org"]);
+      const shown = await kubectl.ok([
+        "get",
+        "svc",
+        "-o",
+        "jsonpath={range .items[*]}{.metadata.name} {.spec}{'\\n'}{end}",
+      ]);
+      assert.match(shown, /^direct .*"port":80,"protocol":"TCP","targetPort":8080.*"selector":\{"app":"direct"\}/m);
+      assert.match(shown, /^headless .*"clusterIP":"None"/m);
+      assert.match(
+        shown,
+        /^outside .*"nodePort":30081,"port":81,"protocol":"TCP","targetPort":"http".*"type":"NodePort"/m,
+      );
+      assert.match(shown, /^elsewhere .*"externalName":"example\.org".*"type":"ExternalName"/m);
+      await kubectl.ok(["delete", "svc", "direct", "headless", "outside", "elsewhere"]);
       assert.match(await kubectl.ok(["get", "lease"]), /^NAME +HOLDER +AGE\nlock +me /);
       assert.match(await kubectl.ok(["get", "po"]), /^NAME +READY +STATUS +RESTARTS +AGE\nweb +0\/1 +Pending +0 /);
       assert.match(await kubectl.ok(["describe", "svc", "web"]), /Type: +ClusterIP/);
