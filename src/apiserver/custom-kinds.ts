@@ -58,9 +58,7 @@ function keepCustomKinds(
   now: () => number,
 ): CustomKinds {
   const known = catalog.definitions;
-  const builtIn = new Map(
-    known.filter(({ group }) => !mergesStrategically(group)).map((each) => [crdNameOf(each), each]),
-  );
+  const builtIn = new Map(known.filter((each) => !mergesStrategically(each)).map((each) => [crdNameOf(each), each]));
   const made = new Map<string, { readonly of: unknown; readonly kind: CustomKind }>();
   /** Definitions that wait for the end of their objects, by the resource. */
   let leaving = new Map<string, string>();

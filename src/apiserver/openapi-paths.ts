@@ -119,7 +119,7 @@ function operationsOf(definition: ResourceDefinition): ApiOperation[] {
           ...WRITING,
           query("force", "Server-side apply: takes fields over that others own.", "boolean"),
         ],
-        body: { schema: PATCH_NAME, types: patchTypes(group) },
+        body: { schema: PATCH_NAME, types: patchTypes(definition) },
       },
     ];
   };
@@ -188,11 +188,11 @@ function operationsOf(definition: ResourceDefinition): ApiOperation[] {
   ];
 }
 
-function patchTypes(group: string): readonly string[] {
+function patchTypes(definition: ResourceDefinition): readonly string[] {
   return [
     "application/json-patch+json",
     "application/merge-patch+json",
-    ...(mergesStrategically(group) ? ["application/strategic-merge-patch+json"] : []),
+    ...(mergesStrategically(definition) ? ["application/strategic-merge-patch+json"] : []),
     "application/apply-patch+yaml",
   ];
 }

@@ -86,10 +86,11 @@ const status = object(
 );
 
 /** The schema's name in the way of Kubernetes: its own groups by their packages, others by the group turned round. */
-export function schemaName({ group, version, kind }: Pick<ResourceDefinition, "group" | "version" | "kind">): string {
+export function schemaName(definition: ResourceDefinition): string {
+  const { group, version, kind } = definition;
   if (group === "apiextensions.k8s.io")
     return `io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.${version}.${kind}`;
-  if (mergesStrategically(group)) return `io.k8s.api.${group.split(".")[0] || "core"}.${version}.${kind}`;
+  if (mergesStrategically(definition)) return `io.k8s.api.${group.split(".")[0] || "core"}.${version}.${kind}`;
   return `${group.split(".").toReversed().join(".")}.${version}.${kind}`;
 }
 
@@ -114,8 +115,8 @@ export function openApiSchemas(definitions: readonly ResourceDefinition[]): Read
 }
 
 function kindSchema(definition: ResourceDefinition): JsonSchema {
-  const { schema = OPEN, group } = definition;
-  const root = shared(schema, mergesStrategically(group));
+  const { schema = OPEN } = definition;
+  const root = shared(schema, mergesStrategically(definition));
   return {
     ...root,
     type: "object",

@@ -19,7 +19,7 @@ export function readPatch(
   mediaType: string,
   patch: unknown,
 ): (current: KubeObject) => unknown {
-  const taken = mergesStrategically(definition.group)
+  const taken = mergesStrategically(definition)
     ? [JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH]
     : [JSON_PATCH, MERGE_PATCH];
   if (APPLY_PATCH.includes(mediaType)) {

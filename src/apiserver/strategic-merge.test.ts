@@ -70,12 +70,14 @@ describe("a strategic merge patch", () => {
   });
 
   test("is for Kubernetes' own groups", () => {
-    assert.deepEqual(["", "apps", "coordination.k8s.io", "kubevirt.io", "k8s.cni.cncf.io"].map(mergesStrategically), [
-      true,
-      true,
-      true,
-      false,
-      false,
-    ]);
+    assert.deepEqual(
+      ["", "apps", "coordination.k8s.io", "kubevirt.io", "k8s.cni.cncf.io"].map((group) =>
+        mergesStrategically({ group }),
+      ),
+      [true, true, true, false, false],
+    );
+    // A user's kind may have a group of that form.
+    const definedBy = "gateways.gateway.networking.k8s.io";
+    assert.equal(mergesStrategically({ group: "gateway.networking.k8s.io", definedBy }), false);
   });
 });

@@ -1,3 +1,4 @@
+import type { ResourceDefinition } from "../model/api/resource.ts";
 import { isJsonObject, type JsonObject } from "../model/json.ts";
 import { sameJson } from "./json.ts";
 import { badRequest } from "./refusals.ts";
@@ -29,9 +30,9 @@ const MERGE_KEYS: Readonly<Record<string, readonly string[]>> = {
 /** Lists of plain values that are merged as sets. */
 const SETS: ReadonlySet<string> = new Set(["finalizers", "podCIDRs"]);
 
-/** True for the groups whose types Kubernetes merges strategically; custom resources are none of them. */
-export function mergesStrategically(group: string): boolean {
-  return !group.includes(".") || group.endsWith(".k8s.io");
+/** True for Kubernetes' own kinds, which it merges strategically; kinds of users are none, whatever their group. */
+export function mergesStrategically({ group, definedBy }: Pick<ResourceDefinition, "group" | "definedBy">): boolean {
+  return definedBy === undefined && (!group.includes(".") || group.endsWith(".k8s.io"));
 }
 
 /** The keys by which a list field of a strategic kind is merged; empty for a set of plain values, undefined for no merging. */
