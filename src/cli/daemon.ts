@@ -5,7 +5,7 @@ import { makeKubeClient } from "../client/client.ts";
 import { makeEventRecorder } from "../client/events.ts";
 import { loadKubeconfig } from "../client/kubeconfig.ts";
 import { makeAdmission } from "../control/admission.ts";
-import { watchConfiguration } from "../control/configuration.ts";
+import { makeConfiguration } from "../control/configuration.ts";
 import { withMigrations } from "../control/migration-admission.ts";
 import { startVmController } from "../control/vm-controller.ts";
 import { startVmiController } from "../control/vmi-controller.ts";
@@ -26,6 +26,7 @@ import { makeReporter } from "../node/report.ts";
 import { standalonePods } from "../node/standalone-pods.ts";
 import { keepSettings, nodeNameFor } from "./daemon-settings.ts";
 import type { DataPaths } from "./paths.ts";
+import { kubevirtSubresources } from "./subresources.ts";
 
 export interface DaemonOptions {
   readonly paths: DataPaths;
@@ -79,15 +80,14 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
       await removeDefaultNetwork(paths.root, paths.cni);
     }
 
-    const configuration = { current: {} as unknown };
+    const configuration = makeConfiguration(log.child({ part: "control" }));
+    running.push(() => configuration.close());
     const server = await startApiServer({
       dataDir: paths.root,
       port,
       definitions,
-      admission: withMigrations(
-        makeAdmission(() => configuration.current),
-        () => client,
-      ),
+      admission: withMigrations(configuration.admission(makeAdmission(() => configuration.current())), () => client),
+      subresources: kubevirtSubresources({ client: () => client, guestsDir: paths.guests }),
       log: log.child({ part: "api" }),
     });
     running.push(() => server.close());
@@ -131,11 +131,7 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     });
     running.push(() => agent.close());
     await agent.adopted;
-    const settings = watchConfiguration(client, log, (current) => {
-      configuration.current = current;
-    });
-    running.push(() => settings.close());
-    await settings.known;
+    await configuration.follow(client);
     await registerNode(client, nodeName, accelerator.accel);
     const control = { client, events, log: log.child({ part: "control" }) };
     const controllers = [startVmiController(control), startVmController(control)];

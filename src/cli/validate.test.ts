@@ -66,7 +66,10 @@ test("the configuration comes from a resource, from the older ConfigMap, or from
   assert.deepEqual(await found([macvtap], resource), []);
   assert.deepEqual(await found([macvtap, resource]), []);
   const lower = written("lower.yaml", kubeVirt("macvtap"));
-  assert.deepEqual(await found([macvtap], lower), [`macvtap.yaml:9:17 ${field}`]);
+  assert.deepEqual(await found([macvtap], lower), [
+    "lower.yaml:6:45 PB2305 spec.configuration.developerConfiguration.featureGates[0]",
+    `macvtap.yaml:9:17 ${field}`,
+  ]);
   const configMap = `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kubevirt-config}\ndata:\n  feature-gates: "SRIOV,MacvtapAndMore"\n`;
   assert.deepEqual(await found([macvtap], written("map.yaml", configMap)), []);
   const voided = written("void.yaml", kubeVirt("Macvtap", "    network: {defaultNetworkInterface: Bridge}\n"));

@@ -13,7 +13,7 @@ function admitted(
     ? object.apiVersion.split("/")
     : ["", object.apiVersion];
   const plural = `${object.kind.toLowerCase()}s`;
-  return makeAdmission(() => configuration)({
+  return makeAdmission(() => Promise.resolve(configuration))({
     operation: "CREATE",
     group,
     version,

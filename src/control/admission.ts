@@ -5,8 +5,13 @@ import { admitService } from "../model/rules/service.ts";
 import { VMI_FINALIZER } from "./vmi-decision.ts";
 
 /** Defaults and rules of KubeVirt's resources, for an API server to ask. `configuration` gives the settings in force. */
-export function makeAdmission(configuration: () => unknown): Admission {
-  return (request) => Promise.resolve(admit(request, configuration()));
+export function makeAdmission(configuration: () => Promise<unknown>): Admission {
+  return async (request) => admit(request, isJudged(request) ? await configuration() : undefined);
+}
+
+/** Whether the settings matter for it. */
+function isJudged({ group, kind }: AdmissionRequest): boolean {
+  return group === "kubevirt.io" && (kind === "VirtualMachineInstance" || kind === "VirtualMachine");
 }
 
 function admit(request: AdmissionRequest, configuration: unknown): AdmissionResponse {

@@ -1,47 +1,107 @@
 import type { Logger } from "pino";
 import type { KubeClient } from "../client/client.ts";
-import { inform } from "../client/informer.ts";
-import type { KubeVirt } from "../model/api/kubevirt.ts";
-import { kubeVirtResource } from "../model/api/references.ts";
+import { type Cache, inform } from "../client/informer.ts";
+import type { Admission, AdmissionRequest, AdmissionResponse } from "../model/api/admission.ts";
+import { configMapResource, kubeVirtResource } from "../model/api/references.ts";
+import type { KubeObject } from "../model/api/resource.ts";
 import type { Stored } from "../model/api/stored.ts";
+import {
+  CONFIG_MAP,
+  givenConfiguration,
+  misspeltGates,
+  problemText,
+  voidConfiguration,
+} from "../model/rules/configuration.ts";
 
-/** A watch of the cluster's settings. */
-export interface ConfigurationWatch {
-  /** Settled once `changed` has been told what holds now. */
-  readonly known: Promise<void>;
+/** The cluster's settings as they are now. */
+export interface Configuration {
+  /** `spec.configuration`; `{}` where nobody gives one. After a write of it, what was written, also before the watch tells. */
+  current(): Promise<unknown>;
+  /** Judges what gives settings, and asks `next` about all else. */
+  admission(next: Admission): Admission;
+  /** Begins to follow the API; settled once {@link current} knows what holds now. */
+  follow(client: KubeClient): Promise<void>;
   close(): void;
 }
 
+type Giving = Stored<KubeObject>;
+
 /**
- * Follows the cluster's settings: `spec.configuration` of the oldest KubeVirt resource; `{}` where there is none.
+ * Follows the cluster's settings: the older ConfigMap `kubevirt-config` of any namespace, else the KubeVirt resource;
+ * of several the oldest.
  */
-export function watchConfiguration(
-  client: KubeClient,
-  log: Logger,
-  changed: (configuration: unknown) => void,
-): ConfigurationWatch {
+export function makeConfiguration(log: Logger): Configuration {
   const closing = new AbortController();
-  const tell = (): void => {
-    const [oldest] = [...cache.list()].sort((a, b) => age(a).localeCompare(age(b)));
-    changed(oldest?.spec?.configuration ?? {});
+  const following = Promise.withResolvers<void>();
+  let caches: readonly Cache<Giving>[] = [];
+  let api: KubeClient | undefined;
+  /** What was admitted may be stored before a watch tells of it. */
+  let written = false;
+
+  const settings = (...lists: readonly (readonly Giving[])[]): unknown => {
+    const oldest = lists.flatMap((list) => [...list].sort((a, b) => age(a).localeCompare(age(b)))).at(0);
+    return (oldest === undefined ? undefined : givenConfiguration({ ...oldest })?.configuration) ?? {};
   };
-  const { promise: known, resolve } = Promise.withResolvers<void>();
-  const cache = inform<Stored<KubeVirt>>(
-    client,
-    kubeVirtResource,
-    {},
-    {
-      add: tell,
-      update: tell,
-      delete: tell,
-      synced: resolve,
-      failed: (error, waitMs) => log.warn({ error, waitMs }, "the settings cannot be watched"),
+
+  async function current(): Promise<unknown> {
+    // Nothing is judged by settings that nobody knows yet.
+    await following.promise;
+    if (!written || api === undefined) return settings(...caches.map((cache) => cache.list()));
+    written = false;
+    const client = api;
+    const lists = await Promise.all(SOURCES.map(({ resource, query }) => client.list<Giving>(resource, query)));
+    return settings(...lists.map(({ items }) => items));
+  }
+
+  return {
+    current,
+    admission: (next) => async (request) => {
+      const answer = judged(request) ?? (await next(request));
+      if (answer.allowed && !request.dryRun && givesSettings(request)) written = true;
+      return answer;
     },
-    closing.signal,
-  );
-  return { known, close: () => closing.abort() };
+    async follow(client) {
+      api = client;
+      const known = SOURCES.map(({ resource, query }) => {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        const handlers = {
+          synced: resolve,
+          failed: (error: unknown, waitMs: number) => log.warn({ error, waitMs }, "the settings cannot be watched"),
+        };
+        return { promise, cache: inform<Giving>(client, resource, query, handlers, closing.signal) };
+      });
+      caches = known.map(({ cache }) => cache);
+      await Promise.all(known.map(({ promise }) => promise));
+      following.resolve();
+    },
+    close: () => closing.abort(),
+  };
 }
 
-function age(resource: Stored<KubeVirt>): string {
-  return `${resource.metadata.creationTimestamp ?? ""}/${resource.metadata.uid}`;
+/** In the order in which they count. */
+const SOURCES = [
+  { resource: configMapResource, query: { fieldSelector: `metadata.name=${CONFIG_MAP}` } },
+  { resource: kubeVirtResource, query: {} },
+] as const;
+
+function givesSettings({ object, oldObject, subresource }: AdmissionRequest): boolean {
+  return (
+    subresource === undefined && [object, oldObject].some((one) => one !== undefined && givenConfiguration({ ...one }))
+  );
+}
+
+/** Refuses settings that KubeVirt would pass over as a whole; undefined for what gives none, or goes. */
+function judged({ object, operation, subresource }: AdmissionRequest): AdmissionResponse | undefined {
+  const given = givenConfiguration({ ...object });
+  if (given === undefined || operation === "DELETE" || subresource !== undefined) return undefined;
+  const isVoid = voidConfiguration(given);
+  const warnings = misspeltGates(given).map(problemText);
+  if (isVoid === undefined) return { allowed: true, object, warnings };
+  const message = problemText(isVoid);
+  const causes = [{ reason: "FieldValueInvalid", message, field: isVoid.at.join(".") }];
+  return { allowed: false, status: 422, reason: "Invalid", message, causes, warnings };
+}
+
+function age({ metadata }: Giving): string {
+  return `${metadata.creationTimestamp ?? ""}/${metadata.uid}`;
 }

@@ -16,7 +16,7 @@ let sample: Sample;
 
 before(async () => {
   const admission = withMigrations(
-    makeAdmission(() => ({})),
+    makeAdmission(() => Promise.resolve({})),
     () => sample.client,
   );
   sample = await startSample(folder, { definitions, admission });

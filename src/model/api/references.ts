@@ -3,6 +3,7 @@ const core = (plural: string) => ({ group: "", version: "v1", plural, namespaced
 const kubevirt = (plural: string) => ({ group: "kubevirt.io", version: "v1", plural, namespaced: true }) as const;
 
 export const podResource = core("pods");
+export const configMapResource = core("configmaps");
 export const eventResource = core("events");
 export const nodeResource = { group: "", version: "v1", plural: "nodes", namespaced: false } as const;
 export const vmResource = kubevirt("virtualmachines");

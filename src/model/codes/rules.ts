@@ -88,6 +88,7 @@ export const rulesCodes = {
   PB2302: "a network CIDR cannot serve a guest",
   PB2303: "a binding plugin is not registered",
   PB2304: "the configuration is void",
+  PB2305: "a feature gate has other capitals",
   PB2401: "no memory is asked for",
   PB2402: "a label is reserved",
   PB2403: "an annotation needs a feature gate",

@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import pino from "pino";
+import { makeAdmission } from "../../src/control/admission.ts";
+import { type Configuration, makeConfiguration } from "../../src/control/configuration.ts";
+import { definitions } from "../../src/model/api/kinds.ts";
+import { configMapResource, kubeVirtResource, vmiResource } from "../../src/model/api/references.ts";
+import type { KubeObject } from "../../src/model/api/resource.ts";
+import { isApiError } from "../../src/model/api/status.ts";
+import { makeFolder, type Sample, startSample } from "./apiserver-sample.ts";
+
+const { folder, remove } = makeFolder();
+let sample: Sample;
+let configuration: Configuration;
+
+before(async () => {
+  configuration = makeConfiguration(pino({ level: "silent" }));
+  const admission = configuration.admission(makeAdmission(() => configuration.current()));
+  sample = await startSample(folder, { definitions, admission });
+  await configuration.follow(sample.client);
+});
+
+after(async () => {
+  configuration.close();
+  await sample.stop();
+  remove();
+});
+
+let counter = 0;
+
+/** The default binding is what the settings in force say. */
+async function bindingGiven(): Promise<string> {
+  counter += 1;
+  const created: KubeObject = await sample.client.create<KubeObject>(vmiResource, {
+    apiVersion: "kubevirt.io/v1",
+    kind: "VirtualMachineInstance",
+    metadata: { name: `vm${counter}`, namespace: "default" },
+    spec: { domain: { devices: {}, resources: { requests: { memory: "64Mi" } } } },
+  });
+  const spec = created["spec"] as { domain: { devices: { interfaces: Record<string, unknown>[] } } };
+  return Object.keys(spec.domain.devices.interfaces[0] ?? {}).filter((key) => key !== "name")[0] ?? "";
+}
+
+function kubeVirt(settings: object): KubeObject {
+  return {
+    apiVersion: "kubevirt.io/v1",
+    kind: "KubeVirt",
+    metadata: { name: "kubevirt", namespace: "default" },
+    spec: { configuration: settings },
+  };
+}
+
+const configMap = (word: string): KubeObject => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: { name: "kubevirt-config", namespace: "default" },
+  data: { "default-network-interface": word },
+});
+
+test("a change of the settings governs the very next admission, wherever they stand", async () => {
+  const at = { namespace: "default", name: "kubevirt" };
+  assert.equal(await bindingGiven(), "bridge");
+  await sample.client.create(kubeVirtResource, kubeVirt({ network: { defaultNetworkInterface: "masquerade" } }));
+  assert.equal(await bindingGiven(), "masquerade");
+  for (const word of ["bridge", "masquerade", "bridge", "masquerade"]) {
+    const patch = { spec: { configuration: { network: { defaultNetworkInterface: word } } } };
+    await sample.client.patch(kubeVirtResource, at, "merge", patch);
+    assert.equal(await bindingGiven(), word);
+  }
+  await sample.client.create(configMapResource, configMap("bridge"));
+  assert.equal(await bindingGiven(), "bridge", "the older ConfigMap wins");
+  await sample.client.delete(configMapResource, { namespace: "default", name: "kubevirt-config" });
+  assert.equal(await bindingGiven(), "masquerade");
+  await sample.client.delete(kubeVirtResource, at);
+  assert.equal(await bindingGiven(), "bridge");
+});
+
+test("settings that would count as empty are refused, and those in force stay", async () => {
+  const says = (thrown: unknown): boolean =>
+    isApiError(thrown, "Invalid") && /PB2304: .*"Masquerade" is none of/.test(thrown.message);
+  const bad = kubeVirt({ network: { defaultNetworkInterface: "Masquerade" } });
+  await assert.rejects(sample.client.create(kubeVirtResource, bad), says);
+  await assert.rejects(sample.client.create(configMapResource, configMap("Masquerade")), says);
+  assert.equal(await bindingGiven(), "bridge");
+});
+
+test("a gate with other capitals is taken with a warning that names the right ones", async () => {
+  const told: string[] = [];
+  const gated = kubeVirt({ developerConfiguration: { featureGates: ["passt"] } });
+  await sample.client.create(kubeVirtResource, gated, { warnings: (warnings) => told.push(...warnings) });
+  assert.match(told.join("\n"), /PB2305: .*featureGates\[0\].*"passt" opens nothing.*Write "Passt"/);
+});
