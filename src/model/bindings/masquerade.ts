@@ -1,4 +1,4 @@
-import { type Cidr, formatCidr, hostAddress, networkOf, parseCidr } from "../addresses/cidr.ts";
+import { formatCidr, hostAddress, networkOf, parseCidr } from "../addresses/cidr.ts";
 import { formatIp } from "../addresses/ip.ts";
 import { canonicalMac } from "../addresses/mac.ts";
 import { marker } from "../api/schema.ts";
@@ -9,11 +9,11 @@ import { tapName } from "../networks/pod-interface.ts";
 import type { Problem } from "../rules/problem.ts";
 import { type Nic, nicProblem } from "../rules/subject.ts";
 import { globalAddresses, type LinkFacts, type PodFacts } from "../wiring/facts.ts";
-import type { NftChain, NftSet, NftTable } from "../wiring/nft.ts";
-import type { Forward, Sysctl, WiredAddress } from "../wiring/wiring.ts";
+import type { Sysctl, WiredAddress } from "../wiring/wiring.ts";
 import type { Binding, NicContext, NicWiring } from "./binding.ts";
 import { guestDns } from "./guest-dns.ts";
 import { LEASE_SECONDS } from "./in-pod-bridge.ts";
+import { natTable, type Side } from "./masquerade-nat.ts";
 import { guestNic, podLink } from "./pod-link.ts";
 
 /** `masquerade: {}` of an interface. */
@@ -42,15 +42,6 @@ export const GATEWAY_LINK_LOCAL = "fe80::1";
 const ROUTER_LIFETIME_SECONDS = 9000;
 /** A network, gateway, guest and broadcast address need two host bits (reference 5.2). */
 const SMALLEST_HOST_BITS = 2;
-
-/** The gateway and the guest of one family, and the pod's addresses that lead to the guest. */
-interface Side {
-  readonly family: 4 | 6;
-  readonly network: Cidr;
-  readonly gateway: string;
-  readonly guest: string;
-  readonly podAddresses: readonly string[];
-}
 
 function wireMasquerade(nic: NicContext, facts: PodFacts): NicWiring {
   const link = podLink(nic, facts);
@@ -172,58 +163,6 @@ function forwarding(side: Side, tap: string): Sysctl[] {
         { key: `net/ipv4/conf/${tap}/route_localnet`, value: "1" },
       ]
     : [{ key: "net/ipv6/conf/all/forwarding", value: "1" }];
-}
-
-/** The NAT of one family (reference 5.3), its ports in one set so that a thousand of them cost what one does. */
-function natTable(side: Side, nic: NicContext, podLink: string, tap: string): NftTable {
-  const ip = side.family === 4 ? "ip" : "ip6";
-  const loopback = side.family === 4 ? "127.0.0.1" : "::1";
-  const limited = nic.ports.length > 0;
-  const port = limited ? "meta l4proto . th dport @ports " : "";
-  const base = (name: string, priority: number, rules: readonly string[]): NftChain => ({
-    name,
-    hook: { type: "nat", at: name, priority },
-    rules,
-  });
-  return {
-    family: ip,
-    name: "nat",
-    sets: limited ? [portSet(nic)] : [],
-    chains: [
-      base("prerouting", -100, [
-        `iifname "${podLink}" counter jump KUBEVIRT_PREINBOUND`,
-        // The guest that calls its own pod address comes back to itself, as any other client of that address.
-        ...side.podAddresses.map(
-          (address) => `iifname "${tap}" ${ip} daddr ${address} counter jump KUBEVIRT_PREINBOUND`,
-        ),
-      ]),
-      base("input", 100, []),
-      base("output", -100, [`${ip} daddr ${loopback} ${port}counter dnat to ${side.guest}`]),
-      base("postrouting", 100, [
-        `${ip} saddr ${side.guest} counter masquerade`,
-        `oifname "${tap}" counter jump KUBEVIRT_POSTINBOUND`,
-      ]),
-      { name: "KUBEVIRT_PREINBOUND", rules: [`${port}counter dnat to ${side.guest}`] },
-      { name: "KUBEVIRT_POSTINBOUND", rules: [`${ip} saddr ${loopback} ${port}counter snat to ${side.gateway}`] },
-    ],
-  };
-}
-
-function portSet(nic: NicContext): NftSet {
-  const flags = nic.ports.some(({ last }) => last !== undefined) ? { flags: ["interval"] } : {};
-  return { name: "ports", type: "inet_proto . inet_service", ...flags, elements: portElements(nic) };
-}
-
-/** Each port once, sorted as nft lists them. */
-function portElements(nic: NicContext): readonly string[] {
-  const elements = new Map(nic.ports.map((forward) => [elementOf(forward), forward]));
-  return [...elements]
-    .sort(([, a], [, b]) => (a.protocol === b.protocol ? a.port - b.port : a.protocol === "tcp" ? -1 : 1))
-    .map(([element]) => element);
-}
-
-function elementOf({ protocol, port, last }: Forward): string {
-  return `${protocol} . ${port}${last === undefined || last === port ? "" : `-${last}`}`;
 }
 
 function explain(nic: NicContext, facts: PodFacts, { services }: NicWiring): BindingSays {
