@@ -26,6 +26,65 @@ export function sourceOf(document: Document.Parsed, at: FieldPath): string | und
   return isScalar(node) ? node.source : undefined;
 }
 
+/**
+ * Where a part of a scalar's text stands: `offset` and `length` count in what {@link sourceOf} gives.
+ *
+ * Blanks count for nothing, so that indentation, folding and escaped line breaks do not matter. Undefined where there is
+ * no scalar, or where its letters cannot be told from their quoting.
+ */
+export function placeWithin(
+  document: Document.Parsed,
+  text: string,
+  at: FieldPath,
+  offset: number,
+  length: number,
+): Span | undefined {
+  const walk = walkTo(document, at);
+  const node = walk.length === at.length + 1 ? resolved(document, walk.at(-1)?.value) : undefined;
+  if (!isScalar(node) || node.source === undefined || node.range === undefined || node.range === null) return undefined;
+  const [from, to] = node.range;
+  const letters = lettersOf(text.slice(from, to), node.type ?? "");
+  const before = unblanked(node.source.slice(0, offset)).length;
+  const inside = unblanked(node.source.slice(offset, offset + length)).length;
+  if (letters.length === 0 || letters.length !== unblanked(node.source).length) return undefined;
+  const last = letters[Math.max(0, before + inside - 1)] ?? 0;
+  const start = letters[before];
+  // Past the last letter stands what is missing there.
+  return start === undefined
+    ? { start: from + last + 1, end: from + last + 2 }
+    : { start: from + start, end: from + Math.max(start, last) + 1 };
+}
+
+const unblanked = (text: string): string => text.replace(/\s+/g, "");
+
+/** Offsets of the letters of a scalar in the text that it was read from, blanks left out. */
+function lettersOf(raw: string, type: string): number[] {
+  if (type.startsWith("BLOCK")) {
+    const header = raw.indexOf("\n") + 1;
+    return header === 0 ? [] : unescaped(raw, header, raw.length, /\S/gy);
+  }
+  if (type === "QUOTE_SINGLE") return unescaped(raw, 1, raw.length - 1, /''|\S/gy);
+  if (type === "QUOTE_DOUBLE") return unescaped(raw, 1, raw.length - 1, /\\(?:x..|u.{4}|U.{8}|[\s\S])|\S/gy);
+  return unescaped(raw, 0, raw.length, /\S/gy);
+}
+
+/** Escapes that stand for a blank or for nothing. */
+const BLANK_ESCAPE = /^\\(?:[ntrvf \t_NLP\n\r]|x(?:09|0[aAdD]|20|[aA]0|85)|u00(?:09|0[aAdD]|20|[aA]0|85))$/;
+
+function unescaped(raw: string, from: number, to: number, letter: RegExp): number[] {
+  const found: number[] = [];
+  for (let offset = from; offset < to; ) {
+    letter.lastIndex = offset;
+    const [match] = letter.exec(raw) ?? [];
+    if (match !== undefined && !BLANK_ESCAPE.test(match)) {
+      found.push(offset);
+      if (match.startsWith("\\U") && Number.parseInt(match.slice(2), 16) > 0xffff) found.push(offset);
+    }
+    offset += match?.length ?? 1;
+  }
+  return found;
+}
+
 interface Stop {
   readonly key: Node | undefined;
   readonly value: Node | undefined;

@@ -3,7 +3,7 @@ import type { FieldPath } from "../api/field-path.ts";
 import { isJsonObject } from "../json.ts";
 import type { Finding } from "./finding.ts";
 import { numberTags } from "./numbers.ts";
-import { placeOf, type Span, sourceOf } from "./position.ts";
+import { placeOf, placeWithin, type Span, sourceOf } from "./position.ts";
 
 /** A document of a manifest file: its value, and where in the file each part of it stands. */
 export interface ManifestDocument {
@@ -14,6 +14,8 @@ export interface ManifestDocument {
   position(at: FieldPath, part: "key" | "value"): Position;
   /** A scalar as it was written, `yes` for true; undefined where there is none. */
   source(at: FieldPath): string | undefined;
+  /** Where a part of a scalar stands, `offset` and `length` in its {@link source}; undefined where that cannot be told. */
+  within(at: FieldPath, offset: number, length: number): Position | undefined;
 }
 
 /** A stretch of one line, from 1, in UTF-16 units. */
@@ -86,6 +88,10 @@ function readDocuments(text: string, file: string): Manifests {
     }
     const value = contentOf(document);
     const place = (at: FieldPath, part: "key" | "value"): Position => positionOf(lines, placeOf(document, at, part));
+    const within = (at: FieldPath, offset: number, length: number): Position | undefined => {
+      const span = placeWithin(document, text, at, offset, length);
+      return span === undefined ? undefined : positionOf(lines, span);
+    };
     const refuse = (code: Finding["code"], message: string, hint: string): void => {
       const { line, column, length } = place([], "value");
       findings.push({ code, severity: "error", path: "", file, line, column, message, expected: "", hint, length });
@@ -93,7 +99,7 @@ function readDocuments(text: string, file: string): Manifests {
     if (value instanceof Error) {
       refuse("PB1006", `The document cannot be opened up: ${value.message}.`, "Write it with fewer aliases.");
     } else if (value !== null && value !== undefined) {
-      if (isJsonObject(value)) documents.push(...openList(document, value, file, place));
+      if (isJsonObject(value)) documents.push(...openList(document, value, file, { place, within }));
       else refuse("PB1008", "The document is no object.", 'It should begin with "apiVersion:" and "kind:".');
     }
   }
@@ -105,13 +111,14 @@ function openList(
   document: Document.Parsed,
   value: Readonly<Record<string, unknown>>,
   file: string,
-  place: ManifestDocument["position"],
+  { place, within }: { readonly place: ManifestDocument["position"]; readonly within: ManifestDocument["within"] },
 ): ManifestDocument[] {
   const at = (base: FieldPath, part: Readonly<Record<string, unknown>>): ManifestDocument => ({
     file,
     value: part,
     position: (keys, of) => place([...base, ...keys], of),
     source: (keys) => sourceOf(document, [...base, ...keys]),
+    within: (keys, offset, length) => within([...base, ...keys], offset, length),
   });
   const items = value["items"];
   if (value["kind"] !== "List" || !Array.isArray(items)) return [at([], value)];

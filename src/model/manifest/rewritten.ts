@@ -28,6 +28,7 @@ export function rewritten(
     value,
     position: (at, part) => document.position(original(at), part),
     source: (at) => document.source(original(at)),
+    within: (at, offset, length) => document.within(original(at), offset, length),
   };
 }
 
