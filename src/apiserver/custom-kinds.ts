@@ -58,7 +58,10 @@ function keepCustomKinds(
   now: () => number,
 ): CustomKinds {
   const known = catalog.definitions;
-  const builtIn = new Map(known.filter((each) => !mergesStrategically(each)).map((each) => [crdNameOf(each), each]));
+  const builtIn = Map.groupBy(
+    known.filter((each) => !mergesStrategically(each)),
+    crdNameOf,
+  );
   const made = new Map<string, { readonly of: unknown; readonly kind: CustomKind }>();
   /** Definitions that wait for the end of their objects, by the resource. */
   let leaving = new Map<string, string>();
@@ -205,8 +208,10 @@ function keepCustomKinds(
   }
 
   async function storeBuiltIn(machinery: Machinery): Promise<void> {
-    for (const [name, kind] of builtIn) {
-      const wanted = asKubeObject(crdOf(kind));
+    for (const [name, versions] of builtIn) {
+      const [first, ...others] = versions;
+      if (first === undefined) continue;
+      const wanted = asKubeObject(crdOf(first, others));
       await store.transact((transaction) => {
         const there = transaction.get(crdKey(name));
         const current = there === undefined ? undefined : asKubeObject(parseStored(there.body));

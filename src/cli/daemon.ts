@@ -17,7 +17,7 @@ import { localRunner } from "../host/guest/runner.ts";
 import { openImageStore } from "../host/images/store.ts";
 import { startThreads } from "../host/linux/netns.ts";
 import { readLinks } from "../host/linux/pod-facts.ts";
-import { definitions } from "../model/api/kinds.ts";
+import { servedDefinitions } from "../model/api/kinds.ts";
 import { isWarning } from "../model/serve/note.ts";
 import { startAgent } from "../node/agent.ts";
 import { openPodRecords } from "../node/records.ts";
@@ -85,7 +85,7 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     const server = await startApiServer({
       dataDir: paths.root,
       port,
-      definitions,
+      definitions: servedDefinitions,
       admission: withMigrations(configuration.admission(makeAdmission(() => configuration.current())), () => client),
       subresources: kubevirtSubresources({ client: () => client, guestsDir: paths.guests }),
       log: log.child({ part: "api" }),

@@ -1,8 +1,14 @@
 import type { JsonSchema, ResourceDefinition } from "./resource.ts";
 
-/** The CustomResourceDefinition (apiextensions.k8s.io/v1) of a kind; its schema is structural. */
-export function crdOf(definition: ResourceDefinition): Readonly<Record<string, unknown>> {
-  const { group, version, kind, plural, singular, shortNames, categories } = definition;
+/**
+ * The CustomResourceDefinition (apiextensions.k8s.io/v1) of a kind, whose objects are stored in the version of
+ * `definition`; `others` are its further versions. The schemas are structural.
+ */
+export function crdOf(
+  definition: ResourceDefinition,
+  others: readonly ResourceDefinition[] = [],
+): Readonly<Record<string, unknown>> {
+  const { group, kind, plural, singular, shortNames, categories } = definition;
   return {
     apiVersion: "apiextensions.k8s.io/v1",
     kind: "CustomResourceDefinition",
@@ -12,16 +18,15 @@ export function crdOf(definition: ResourceDefinition): Readonly<Record<string, u
       scope: definition.namespaced ? "Namespaced" : "Cluster",
       conversion: { strategy: "None" },
       names: { kind, plural, singular, listKind: definition.listKind ?? `${kind}List`, shortNames, categories },
-      versions: [
-        {
-          name: version,
-          served: true,
-          storage: true,
-          ...(definition.statusSubresource ? { subresources: { status: {} } } : {}),
-          additionalPrinterColumns: definition.columns.map((column) => ({ ...column })),
-          schema: { openAPIV3Schema: crdSchema(definition.schema ?? ANY) },
-        },
-      ],
+      versions: [definition, ...others].map((each) => ({
+        name: each.version,
+        served: true,
+        storage: each === definition,
+        ...(each.deprecation === undefined ? {} : { deprecated: true, deprecationWarning: each.deprecation }),
+        ...(each.statusSubresource ? { subresources: { status: {} } } : {}),
+        additionalPrinterColumns: each.columns.map((column) => ({ ...column })),
+        schema: { openAPIV3Schema: crdSchema(each.schema ?? ANY) },
+      })),
     },
   };
 }

@@ -106,6 +106,23 @@ export const definitions: readonly ResourceDefinition[] = [
   ...coreDefinitions,
 ];
 
+const OLDER_VERSION = "v1alpha3";
+
+/**
+ * What an API server serves: every kind, and KubeVirt's in the version of older manifests too, as KubeVirt does. It
+ * differs in nothing but its name; a kind's first entry is the one that objects are stored in.
+ */
+export const servedDefinitions: readonly ResourceDefinition[] = [
+  ...definitions,
+  ...definitions
+    .filter(({ group }) => group === KUBEVIRT_GROUP)
+    .map((definition) => ({
+      ...definition,
+      version: OLDER_VERSION,
+      deprecation: `${KUBEVIRT_GROUP}/${OLDER_VERSION} is deprecated: use ${KUBEVIRT_GROUP}/${definition.version}`,
+    })),
+];
+
 /** The definition of a kind; undefined when Patchbay does not know it. */
 export function definitionOf(apiVersion: string, kind: string): ResourceDefinition | undefined {
   return definitions.find(
