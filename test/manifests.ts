@@ -1,4 +1,4 @@
-import { stringify } from "yaml";
+import { parse, stringify } from "yaml";
 import { GUEST_KERNEL_ARGS } from "../src/host/images/build-guest.ts";
 
 /** What a test says of its guest; the rest is the same for all. */
@@ -49,4 +49,10 @@ export function guestManifest(wish: GuestWish): string {
       ...wish.spec,
     },
   });
+}
+
+/** A VirtualMachine whose template is that guest, as YAML. */
+export function vmManifest(wish: GuestWish, runStrategy: string): string {
+  const { apiVersion, metadata, spec }: Readonly<Record<string, unknown>> = parse(guestManifest(wish));
+  return stringify({ apiVersion, kind: "VirtualMachine", metadata, spec: { runStrategy, template: { spec } } });
 }

@@ -4,7 +4,9 @@ import type { ResourceDefinition } from "../model/api/resource.ts";
 export interface Catalog {
   /** Another list whenever something else is served: what is made of it can be kept by it. */
   readonly definitions: readonly ResourceDefinition[];
-  /** In the order of the definitions, the core group (empty) first. */
+  /** Calls below objects, which are no writes of them; discovery tells them. */
+  readonly subresources: readonly ServedSubresource[];
+  /** In the order of the definitions, the core group (empty) first; those of subresources alone come last. */
   readonly groups: readonly ApiGroup[];
   find(group: string, version: string, plural: string): ResourceDefinition | undefined;
   /** The definition that an object of the store is written in: the first one of its resource, where nothing else is said. */
@@ -26,15 +28,29 @@ export interface CustomKind {
   readonly storage: ResourceDefinition;
 }
 
+/** Where a call below the objects of a namespaced resource is served. */
+export interface ServedSubresource {
+  readonly group: string;
+  /** The first is preferred. */
+  readonly versions: readonly string[];
+  readonly plural: string;
+  readonly subresource: string;
+  readonly verb: "get" | "update";
+}
+
 export interface ApiGroup {
   readonly name: string;
   /** The first is preferred. */
   readonly versions: readonly string[];
 }
 
-export function makeCatalog(definitions: readonly ResourceDefinition[]): LiveCatalog {
-  let current = index(definitions, []);
+export function makeCatalog(
+  definitions: readonly ResourceDefinition[],
+  subresources: readonly ServedSubresource[] = [],
+): LiveCatalog {
+  let current = index(definitions, [], subresources);
   return {
+    subresources,
     get definitions() {
       return current.definitions;
     },
@@ -45,12 +61,16 @@ export function makeCatalog(definitions: readonly ResourceDefinition[]): LiveCat
     stored: (group, plural) => current.stored(group, plural),
     byKind: (apiVersion, kind) => current.byKind(apiVersion, kind),
     serve(custom) {
-      current = index(definitions, custom);
+      current = index(definitions, custom, subresources);
     },
   };
 }
 
-function index(builtIn: readonly ResourceDefinition[], custom: readonly CustomKind[]): Catalog {
+function index(
+  builtIn: readonly ResourceDefinition[],
+  custom: readonly CustomKind[],
+  subresources: readonly ServedSubresource[],
+): Catalog {
   const definitions = [...builtIn, ...custom.flatMap(({ served }) => served)];
   const byPath = new Map<string, ResourceDefinition>();
   const byPlural = new Map<string, ResourceDefinition>();
@@ -65,12 +85,17 @@ function index(builtIn: readonly ResourceDefinition[], custom: readonly CustomKi
     byKind.set(`${apiVersionOf(definition)} ${definition.kind}`, definition);
   }
   const versions = new Map<string, Set<string>>([["", new Set(["v1"])]]);
-  for (const { group, version } of definitions) {
+  const served = [
+    ...definitions,
+    ...subresources.flatMap(({ group, versions: all }) => all.map((version) => ({ group, version }))),
+  ];
+  for (const { group, version } of served) {
     const known = versions.get(group) ?? new Set();
     versions.set(group, known.add(version));
   }
   return {
     definitions,
+    subresources,
     groups: [...versions].map(([name, known]) => ({ name, versions: [...known].toSorted(byVersionPriority) })),
     find: (group, version, plural) => byPath.get(`${group}/${version}/${plural}`),
     stored: (group, plural) => byPlural.get(`${group}/${plural}`),

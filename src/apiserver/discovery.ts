@@ -1,5 +1,5 @@
 import type { ResourceDefinition } from "../model/api/resource.ts";
-import { type ApiGroup, apiVersionOf, type Catalog } from "./catalog.ts";
+import { type ApiGroup, apiVersionOf, type Catalog, type ServedSubresource } from "./catalog.ts";
 
 const VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 const SUBRESOURCE_VERBS = ["get", "patch", "update"];
@@ -29,28 +29,42 @@ export function apiResourceList(catalog: Catalog, group: string, version: string
     kind: "APIResourceList",
     apiVersion: "v1",
     groupVersion: apiVersionOf({ group, version }),
-    resources: definitions.flatMap((definition) => [
-      {
-        name: definition.plural,
-        singularName: definition.singular,
-        namespaced: definition.namespaced,
-        kind: definition.kind,
-        verbs: VERBS,
-        ...aliases(definition),
-      },
-      ...(definition.statusSubresource
-        ? [
-            {
-              name: `${definition.plural}/status`,
-              singularName: "",
-              namespaced: definition.namespaced,
-              kind: definition.kind,
-              verbs: SUBRESOURCE_VERBS,
-            },
-          ]
-        : []),
-    ]),
+    resources: [
+      ...definitions.flatMap(listedResource),
+      ...subresourcesOf(catalog, group, version).map(({ plural, subresource, verb }) => ({
+        name: `${plural}/${subresource}`,
+        singularName: "",
+        namespaced: true,
+        kind: "",
+        verbs: [verb],
+      })),
+    ],
   };
+}
+
+/** A resource and its status. */
+function listedResource(definition: ResourceDefinition): readonly object[] {
+  return [
+    {
+      name: definition.plural,
+      singularName: definition.singular,
+      namespaced: definition.namespaced,
+      kind: definition.kind,
+      verbs: VERBS,
+      ...aliases(definition),
+    },
+    ...(definition.statusSubresource
+      ? [
+          {
+            name: `${definition.plural}/status`,
+            singularName: "",
+            namespaced: definition.namespaced,
+            kind: definition.kind,
+            verbs: SUBRESOURCE_VERBS,
+          },
+        ]
+      : []),
+  ];
 }
 
 /** The whole of `/api` (the core group) or of `/apis` in one document of apidiscovery.k8s.io. */
@@ -65,7 +79,10 @@ export function aggregatedDiscovery(catalog: Catalog, core: boolean, documentVer
       versions: versions.map((version) => ({
         version,
         freshness: "Current",
-        resources: ofVersion(catalog, name, version).map(discoveredResource),
+        resources: [
+          ...ofVersion(catalog, name, version).map(discoveredResource),
+          ...discoveredSubresources(catalog, name, version),
+        ],
       })),
     })),
   };
@@ -84,6 +101,24 @@ function discoveredResource(definition: ResourceDefinition): object {
       ? { subresources: [{ subresource: "status", responseKind, verbs: SUBRESOURCE_VERBS }] }
       : {}),
   };
+}
+
+/** Calls below resources of another group: the resource itself is named, and has no kind and no verbs here. */
+function discoveredSubresources(catalog: Catalog, group: string, version: string): readonly object[] {
+  const byPlural = Map.groupBy(subresourcesOf(catalog, group, version), ({ plural }) => plural);
+  const responseKind = { group: "", version: "", kind: "" };
+  return [...byPlural].map(([plural, below]) => ({
+    resource: plural,
+    responseKind,
+    scope: "Namespaced",
+    singularResource: "",
+    verbs: [],
+    subresources: below.map(({ subresource, verb }) => ({ subresource, responseKind, verbs: [verb] })),
+  }));
+}
+
+function subresourcesOf({ subresources }: Catalog, group: string, version: string): readonly ServedSubresource[] {
+  return subresources.filter((one) => one.group === group && one.versions.includes(version));
 }
 
 function aliases(definition: ResourceDefinition): object {

@@ -19,7 +19,9 @@ import { type Credentials, isToken, loadCredentials } from "./pki.ts";
 import { unauthorized } from "./refusals.ts";
 import { keyFor } from "./serving.ts";
 import { openStore } from "./store.ts";
+import { makeSubresourceServer, type Subresource } from "./subresources.ts";
 import { makeWatchHub } from "./watch.ts";
+import { protocolToken } from "./websocket.ts";
 import { createObject } from "./writes.ts";
 
 export interface ApiServerOptions {
@@ -29,6 +31,8 @@ export interface ApiServerOptions {
   readonly host?: "127.0.0.1";
   readonly definitions: readonly ResourceDefinition[];
   readonly admission: Admission;
+  /** Calls below objects, which the server knows nothing of. */
+  readonly subresources?: readonly Subresource[];
   readonly log: Logger;
 }
 
@@ -62,7 +66,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   try {
     const pki = join(dataDir, "pki");
     const credentials = await loadCredentials(pki, Date.now(), log);
-    const catalog = makeCatalog(options.definitions);
+    const catalog = makeCatalog(options.definitions, options.subresources);
     const customKinds = makeCustomKinds(catalog, store, Date.now);
     const machinery: Machinery = {
       catalog,
@@ -85,13 +89,19 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       keepAliveTimeout: IDLE_MS,
       maxHeaderSize: LARGEST_HEADERS,
     });
+    const subresources = makeSubresourceServer(options.subresources ?? [], log);
     server.on("request", (request, response) => {
       if (isAuthenticated(request, credentials.token)) {
-        void handle(request, response, ADMIN);
+        if (!subresources.serve(request, response, ADMIN)) void handle(request, response, ADMIN);
       } else {
         response.setHeader("connection", "close");
         answerError(response, unauthorized());
       }
+    });
+    server.on("upgrade", (request, socket, head) => {
+      const known =
+        isAuthenticated(request, credentials.token) || isToken(protocolToken(request) ?? "", credentials.token);
+      subresources.upgrade(request, socket, head, known ? ADMIN : undefined);
     });
     const port = await listen(server, options.port, host);
     // Such as too many open files: the connections that are there go on.
@@ -114,6 +124,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
         clearInterval(renewal);
         const closed = new Promise<void>((resolve) => server.close(() => resolve()));
         hub.close();
+        await subresources.close();
         server.closeIdleConnections();
         await collector.close();
         await customKinds.close();

@@ -9,6 +9,7 @@ import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { type Fault, isFault, toFault } from "../model/fault.ts";
 import { LAUNCHER_LABEL, LAUNCHER_LABEL_VALUE } from "../model/pods/launcher-pod.ts";
+import { isToBePaused } from "../model/pods/pause.ts";
 import { adopt, bringUp, endOf, type LivePod, mend, type NodeParts, takeDown } from "./pod-lifecycle.ts";
 import type { PodRecord } from "./records.ts";
 import { type GuestEnd, guestEnd, type Reporter } from "./report.ts";
@@ -89,7 +90,14 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
     client,
     vmiResource,
     {},
-    { add: podOfVmi, synced: everyPod, failed: failed("VMIs") },
+    {
+      add: podOfVmi,
+      update: (vmi, before) => {
+        if (isToBePaused(vmi) !== isToBePaused(before)) podOfVmi(vmi);
+      },
+      synced: everyPod,
+      failed: failed("VMIs"),
+    },
     closing.signal,
   );
   let pods: Cache<LauncherPod> | undefined;
@@ -217,8 +225,10 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
 
   async function keep(vmi: Vmi, pod: LauncherPod, { record, guest }: LivePod): Promise<void> {
     let steps = repaired.get(record.podUid) ?? 0;
+    const paused = isToBePaused(vmi);
     try {
       steps += mend(record);
+      await guest.setPaused(paused);
     } catch (thrown) {
       if ((await endOf(guest)) === undefined) throw thrown;
       return;
@@ -228,7 +238,7 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
       log.warn({ podUid: record.podUid, steps }, "the pod's network was changed by somebody else and is mended");
       report.mended(vmi, steps);
     }
-    await report.running(vmi, pod, record);
+    await report.running(vmi, pod, record, paused);
   }
 
   async function giveBack(podUid: string, pod: LauncherPod | undefined): Promise<void> {

@@ -6,6 +6,7 @@ import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { Fault } from "../model/fault.ts";
 import { type DiskBus, decideHardware, type GuestHardware } from "../model/guest/hardware.ts";
 import { memoryOf, topologyOf } from "../model/guest/topology.ts";
+import { isToBePaused } from "../model/pods/pause.ts";
 import type { Wiring } from "../model/wiring/wiring.ts";
 import type { PodRecord } from "./records.ts";
 
@@ -65,6 +66,7 @@ export function guestSpec(
     accel: parts.accel,
     disks: storage.disks,
     nics: wiring.nics,
+    paused: isToBePaused(vmi),
     ...(storage.kernelBoot === undefined
       ? {}
       : { kernelBoot: { ...storage.kernelBoot, args: vmi.spec.domain.firmware?.kernelBoot?.kernelArgs ?? "" } }),

@@ -14,7 +14,7 @@ import { PRIMARY_INTERFACE } from "../model/networks/pod-interface.ts";
 import { FACTS_ANNOTATION, NODE_FINALIZER, nicsOf } from "../model/pods/launcher-pod.ts";
 import { type ConditionClaim, withCondition } from "../model/status/conditions.ts";
 import { interfaceStatuses } from "../model/status/interfaces.ts";
-import { assign, claim, enterPhase, inOrder, type VmiStatusChange } from "../model/status/vmi.ts";
+import { assign, claim, enterPhase, inOrder, unclaim, type VmiStatusChange } from "../model/status/vmi.ts";
 import { podAddresses } from "../model/wiring/facts.ts";
 import type { PodRecord } from "./records.ts";
 
@@ -23,8 +23,8 @@ type LauncherPod = Stored<Pod>;
 
 /** Writes what the node finds out into the API: annotations, statuses, conditions, events. */
 export interface Reporter {
-  /** The guest runs with every NIC wired. */
-  running(vmi: Vmi, pod: LauncherPod, record: PodRecord): Promise<void>;
+  /** The guest runs with every NIC wired; `paused`: its processors stand still, because somebody asked for it. */
+  running(vmi: Vmi, pod: LauncherPod, record: PodRecord, paused: boolean): Promise<void>;
   /** Something that the guest needs takes long; it is waited for. */
   waiting(vmi: Vmi, fault: Fault): Promise<void>;
   /** The guest could not be started, or cannot go on as it is; it is tried again. */
@@ -72,14 +72,14 @@ export function makeReporter(client: KubeClient, events: EventRecorder, node: No
     await changeStatus<VmiStatus, Vmi>(client, vmiResource, vmi, change);
   };
   return {
-    async running(vmi, pod, record) {
+    async running(vmi, pod, record, paused) {
       const { facts } = record;
       const addresses = facts === undefined ? [] : podAddresses(facts, PRIMARY_INTERFACE);
       await annotate(client, pod, record);
       await changeStatus<PodStatus, LauncherPod>(client, podResource, pod, (status, now) =>
         podRunning(status, addresses, now),
       );
-      await vmiStatus(vmi, inOrder(guestRuns(vmi, record, node), accelerated(node)));
+      await vmiStatus(vmi, inOrder(guestRuns(vmi, record, node, paused), accelerated(node)));
       if (vmi.status?.phase !== "Running") events.event(vmi, "Normal", "Started", "VirtualMachineInstance started.");
     },
     async waiting(vmi, fault) {
@@ -171,6 +171,20 @@ async function annotate(client: KubeClient, pod: LauncherPod, record: PodRecord)
   await client.patch(podResource, pod.metadata, "merge", { metadata: { annotations } });
 }
 
+/** As KubeVirt words it; there a readiness gate of the pod brings the one about. */
+const PAUSED = {
+  type: "Paused",
+  status: "True",
+  reason: "PausedByUser",
+  message: "VMI was paused by user",
+} as const satisfies ConditionClaim;
+const NOT_READY_PAUSED: ConditionClaim = {
+  type: "Ready",
+  status: "False",
+  reason: "ReadinessGatesNotReady",
+  message: "The guest is paused. Let it go on: virtctl unpause vmi NAME.",
+};
+
 function podRunning(status: Partial<PodStatus>, addresses: readonly string[], now: string): Partial<PodStatus> {
   if (status.phase === "Running" && status.podIP === addresses[0]) return status;
   const ready: ConditionClaim = { type: "Ready", status: "True" };
@@ -186,7 +200,7 @@ function podRunning(status: Partial<PodStatus>, addresses: readonly string[], no
   };
 }
 
-function guestRuns(vmi: Vmi, record: PodRecord, node: NodeFacts): VmiStatusChange {
+function guestRuns(vmi: Vmi, record: PodRecord, node: NodeFacts, paused: boolean): VmiStatusChange {
   const { facts, wiring, hardware } = record;
   if (facts === undefined || wiring === undefined) return (status) => status;
   const nics = nicsOf(vmi);
@@ -201,7 +215,9 @@ function guestRuns(vmi: Vmi, record: PodRecord, node: NodeFacts): VmiStatusChang
       : { type: "LiveMigratable", status: "False", reason: "InterfaceNotLiveMigratable", message: fixed.join(" ") };
   const says = inOrder(
     enterPhase("Running"),
-    claim({ type: "Ready", status: "True" }, { type: "Synchronized", status: "True" }, migratable),
+    claim(paused ? NOT_READY_PAUSED : { type: "Ready", status: "True" }, { type: "Synchronized", status: "True" }),
+    claim(migratable),
+    paused ? claim(PAUSED) : unclaim(PAUSED.type),
   );
   return (status, now) => {
     const said = says(status, now);

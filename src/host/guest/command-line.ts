@@ -27,6 +27,8 @@ export interface GuestSpec {
   readonly kernelBoot?: { readonly kernel: string; readonly initrd?: string; readonly args: string };
   readonly disks: readonly GuestDisk[];
   readonly nics: readonly GuestNic[];
+  /** The guest is not to run before it is let. */
+  readonly paused?: boolean;
 }
 
 export interface GuestDisk {
@@ -119,6 +121,11 @@ export function qemuCommandLine(spec: GuestSpec, fds: ReadonlyMap<string, readon
       "-device",
       option("pcie-root-port", { id: port.id, ...at(port.place), chassis: port.chassis, slot: port.chassis }),
     ]),
+    ...(hardware.expanders ?? []).map(({ id, number, place }) => [
+      "-device",
+      option("pxb-pcie", { id, bus_nr: number, ...at(place) }),
+    ]),
+    ...(hardware.fillers ?? []).map(({ id, place }) => ["-device", option("pci-testdev", { id, ...at(place) })]),
     ...(hardware.conventionalBridge === undefined
       ? []
       : [
@@ -133,9 +140,9 @@ export function qemuCommandLine(spec: GuestSpec, fds: ReadonlyMap<string, readon
   ].flat();
 }
 
-/** True when the guest must not run before the links of its NICs were set. */
+/** True when the guest must not run yet: it is to be paused, or the links of its NICs are set first. */
 export function startsPaused(spec: GuestSpec): boolean {
-  return spec.nics.some((nic) => !nic.linkUp);
+  return spec.paused === true || spec.nics.some((nic) => !nic.linkUp);
 }
 
 function kernelArguments(spec: GuestSpec): string[][] {

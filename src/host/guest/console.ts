@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import { connect, type Socket } from "node:net";
 import { dirname } from "node:path";
-import type { Readable, Writable } from "node:stream";
+import type { Duplex, Readable, Writable } from "node:stream";
 import { Fault } from "../../model/fault.ts";
 import { flock, LOCK_EX, LOCK_NB } from "../linux/libc.ts";
 
@@ -43,6 +43,23 @@ export async function attachConsole(
     return end;
   } finally {
     fs.closeSync(lock);
+  }
+}
+
+/**
+ * A guest's serial console as a stream of bytes, locked for others until it is closed.
+ *
+ * @throws Fault PB5061
+ */
+export async function openConsole(socketPath: string): Promise<Duplex> {
+  const lock = lockFolder(dirname(socketPath), socketPath);
+  try {
+    const socket = await connected(socketPath);
+    socket.once("close", () => fs.closeSync(lock));
+    return socket;
+  } catch (thrown) {
+    fs.closeSync(lock);
+    throw thrown;
   }
 }
 

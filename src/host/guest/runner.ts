@@ -111,7 +111,7 @@ async function start(
     const guest = runningGuest(record, qmp, exit, logStart);
     if (startsPaused(spec)) {
       for (const nic of spec.nics) if (!nic.linkUp) await guest.setLink(nic.name, false);
-      await qmp.execute("cont");
+      if (spec.paused !== true) await qmp.execute("cont");
     }
     return guest;
   } catch (thrown) {

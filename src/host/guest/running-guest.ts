@@ -36,6 +36,8 @@ export interface RunningGuest {
   powerdown(graceSeconds: number): Promise<ExitReport>;
   /** The link of a NIC, by its name in the manifest, as the guest sees its carrier. */
   setLink(nic: string, up: boolean): Promise<void>;
+  /** Stops or continues the guest's processors. Does nothing where it is so, and to a guest that has shut down. */
+  setPaused(paused: boolean): Promise<void>;
   /** QEMU's run state: `running`, `paused`, `shutdown`, … */
   status(): Promise<string>;
   /** Lets go of the guest, which runs on; the other methods are of no use afterwards. */
@@ -59,6 +61,8 @@ export interface ExitReport {
 
 const QUIT_MS = 2_000;
 const KILL_MS = 5_000;
+/** Run states that only a command ends: paused by one, or not begun. */
+const STOPPED = ["paused", "prelaunch"];
 /** How long a QEMU may take to end after it closed its monitor. */
 const HANGUP_MS = 2_000;
 
@@ -125,6 +129,8 @@ export function runningGuest(
       if (released) throw new TypeError("this guest was let go of");
       asked = true;
       if (graceSeconds > 0) {
+        // A guest that stands still cannot hear its power button.
+        if (STOPPED.includes(await queryStatus(qmp).catch(() => ""))) await unlessGone(qmp.execute("cont"));
         await unlessGone(qmp.execute("system_powerdown"));
         const report = await endedWithin(graceSeconds * 1000);
         if (report !== undefined) return report;
@@ -139,6 +145,11 @@ export function runningGuest(
     },
     async setLink(nic, up) {
       await qmp.execute("set_link", { name: nicId(nic), up });
+    },
+    async setPaused(paused) {
+      const state = await queryStatus(qmp);
+      if (paused && state === "running") await qmp.execute("stop");
+      if (!paused && STOPPED.includes(state)) await qmp.execute("cont");
     },
     status: () => queryStatus(qmp),
     release() {

@@ -1,5 +1,5 @@
 import type { VmiPhase, VmiStatus } from "../api/vmi-status.ts";
-import { type ConditionClaim, withCondition } from "./conditions.ts";
+import { type ConditionClaim, withCondition, withoutCondition } from "./conditions.ts";
 
 /** A change to a VMI's status; pure, so that it can be tried again on a newer status. `now` is RFC 3339. */
 export type VmiStatusChange = (status: VmiStatus, now: string) => VmiStatus;
@@ -24,6 +24,14 @@ export function claim(...claims: readonly ConditionClaim[]): VmiStatusChange {
     ...status,
     conditions: claims.reduce((conditions, one) => withCondition(conditions, one, now), status.conditions ?? []),
   });
+}
+
+/** Takes a condition away: it has nothing to say. */
+export function unclaim(type: string): VmiStatusChange {
+  return (status) => {
+    const conditions = withoutCondition(status.conditions ?? [], type);
+    return conditions === status.conditions || status.conditions === undefined ? status : { ...status, conditions };
+  };
 }
 
 /** Sets fields. */

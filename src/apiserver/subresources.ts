@@ -1,0 +1,161 @@
+import { type IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import type { Logger } from "pino";
+import { isApiError } from "../model/api/status.ts";
+import { isJsonObject, type JsonObject } from "../model/json.ts";
+import { answerError, answerText, internalError } from "./answers.ts";
+import { badRequest, methodNotAllowed, noSuchResource, unauthorized } from "./refusals.ts";
+import { readBody } from "./request-body.ts";
+import { readHandshake, serveWebSocket, type WebSocketSession } from "./websocket.ts";
+import { closeCodes } from "./websocket-frames.ts";
+
+/** One call of a subresource. */
+export interface SubresourceCall {
+  readonly namespace: string;
+  readonly name: string;
+  readonly user: string;
+  /** Empty where none was sent. */
+  readonly body: JsonObject;
+}
+
+/** Where a subresource is found: `/apis/GROUP/VERSION/namespaces/NS/PLURAL/NAME/SUBRESOURCE`. */
+interface Place {
+  readonly group: string;
+  /** The first is preferred. */
+  readonly versions: readonly string[];
+  readonly plural: string;
+  readonly subresource: string;
+}
+
+/** Something that is done to an object by PUT. Throws ApiError to refuse. */
+export interface ActionSubresource extends Place {
+  readonly verb: "update";
+  /** HTTP status of a success, which has no body. */
+  readonly answers: 200 | 202;
+  act(call: SubresourceCall): Promise<void>;
+}
+
+/** Bytes to and from an object, by websocket. Throws ApiError to refuse. */
+export interface StreamSubresource extends Place {
+  readonly verb: "get";
+  /** Websocket protocols that clients may ask for. */
+  readonly protocols: readonly string[];
+  open(call: SubresourceCall): Promise<Duplex>;
+}
+
+/** A call below an object that is no write of it. Who knows the kind registers it with the server. */
+export type Subresource = ActionSubresource | StreamSubresource;
+
+/** Answers calls of registered subresources. */
+export interface SubresourceServer {
+  /** Answers the request where its path is that of a subresource; false where it is not. */
+  serve(request: IncomingMessage, response: ServerResponse, user: string): boolean;
+  /** Answers a request to upgrade the connection, whatever its path. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Uint8Array, user: string | undefined): void;
+  /** Ends the streams. */
+  close(): Promise<void>;
+}
+
+export function makeSubresourceServer(subresources: readonly Subresource[], log: Logger): SubresourceServer {
+  const sessions = new Set<WebSocketSession>();
+
+  async function act(request: IncomingMessage, response: ServerResponse, user: string, found: Found): Promise<void> {
+    const { subresource, namespace, name } = found;
+    if (subresource.verb === "get") {
+      if (request.method !== "GET") throw methodNotAllowed();
+      readHandshake(request, subresource.protocols);
+      throw badRequest("the connection was not upgraded; a proxy between may not pass websockets on");
+    }
+    if (request.method !== "PUT") throw methodNotAllowed();
+    const body = (await readBody(request)) ?? {};
+    if (!isJsonObject(body)) throw badRequest("the body must be an object with the options");
+    await subresource.act({ namespace, name, user, body });
+    answerText(response, subresource.answers, "");
+  }
+
+  async function open(request: IncomingMessage, socket: Duplex, head: Uint8Array, user: string): Promise<void> {
+    const found = find(request);
+    if (found === undefined) throw noSuchResource();
+    const { subresource, namespace, name } = found;
+    if (subresource.verb !== "get") throw methodNotAllowed();
+    const handshake = readHandshake(request, subresource.protocols);
+    const stream = await subresource.open({ namespace, name, user, body: {} });
+    if (socket.destroyed) {
+      stream.destroy();
+      return;
+    }
+    const session = serveWebSocket(socket, head, stream, handshake);
+    sessions.add(session);
+    void session.closed.then(() => sessions.delete(session));
+  }
+
+  function refuse(request: IncomingMessage, response: ServerResponse, thrown: unknown): void {
+    const known = isApiError(thrown);
+    if (!known) log.error({ err: thrown, method: request.method, url: request.url }, "a request failed");
+    if (!request.complete) response.setHeader("connection", "close");
+    answerError(response, known ? thrown : internalError());
+  }
+
+  function find(request: IncomingMessage): Found | undefined {
+    return findSubresource(subresources, (request.url ?? "").replace(/\?.*$/s, ""));
+  }
+
+  return {
+    serve(request, response, user) {
+      const found = find(request);
+      if (found === undefined) return false;
+      void act(request, response, user, found).catch((thrown: unknown) => refuse(request, response, thrown));
+      return true;
+    },
+    upgrade(request, socket, head, user) {
+      socket.on("error", () => socket.destroy());
+      const refused = (thrown: unknown): void => {
+        const response = new ServerResponse(request);
+        response.setHeader("connection", "close");
+        response.assignSocket(socket as Parameters<typeof response.assignSocket>[0]);
+        response.once("finish", () => socket.end());
+        refuse(request, response, thrown);
+      };
+      if (user === undefined) refused(unauthorized());
+      else void open(request, socket, head, user).catch(refused);
+    },
+    async close() {
+      const ended = [...sessions].map((session) => {
+        session.end(closeCodes.goingAway, "the server stops");
+        return session.closed;
+      });
+      await Promise.all(ended);
+    },
+  };
+}
+
+interface Found {
+  readonly subresource: Subresource;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+function findSubresource(subresources: readonly Subresource[], path: string): Found | undefined {
+  const [root, group, version, namespaces, ...rest] = path.split("/").filter((segment) => segment !== "");
+  const [namespace, plural, name, called, ...more] = rest;
+  if (root !== "apis" || namespaces !== "namespaces" || more.length > 0) return undefined;
+  if (version === undefined || namespace === undefined || name === undefined) return undefined;
+  const subresource = subresources.find(
+    (candidate) =>
+      candidate.group === group &&
+      candidate.versions.includes(version) &&
+      candidate.plural === plural &&
+      candidate.subresource === called,
+  );
+  if (subresource === undefined) return undefined;
+  return { subresource, namespace: decoded(namespace), name: decoded(name) };
+}
+
+/** What cannot be decoded is no name, and is not found by it. */
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
+}

@@ -1,0 +1,55 @@
+import type { Duplex } from "node:stream";
+import type { Subresource, SubresourceCall } from "../apiserver/subresources.ts";
+import type { KubeClient } from "../client/client.ts";
+import { pauseVmi } from "../control/pause-requests.ts";
+import { conflict, restartVm, startVm, stopVm } from "../control/vm-requests.ts";
+import { guestFiles } from "../host/guest/command-line.ts";
+import { openConsole } from "../host/guest/console.ts";
+import { vmiResource } from "../model/api/references.ts";
+import { isFault, sentence } from "../model/fault.ts";
+import type { Vmi } from "./api-access.ts";
+
+/** What the calls are carried out with. */
+export interface SubresourceParts {
+  /** There once the API answers. */
+  readonly client: () => KubeClient;
+  /** `D/guests`. */
+  readonly guestsDir: string;
+}
+
+const PLACE = { group: "subresources.kubevirt.io", versions: ["v1", "v1alpha3"] } as const;
+
+/** KubeVirt's calls below VMs and VMIs, as virtctl makes them. */
+export function kubevirtSubresources({ client, guestsDir }: SubresourceParts): readonly Subresource[] {
+  const ofVm = { ...PLACE, plural: "virtualmachines", verb: "update", answers: 202 } as const;
+  const ofVmi = { ...PLACE, plural: "virtualmachineinstances" } as const;
+  const pausing = { ...ofVmi, verb: "update", answers: 200 } as const;
+  return [
+    { ...ofVm, subresource: "start", act: (call) => startVm(client(), call) },
+    { ...ofVm, subresource: "stop", act: (call) => stopVm(client(), call) },
+    { ...ofVm, subresource: "restart", act: (call) => restartVm(client(), call) },
+    { ...pausing, subresource: "pause", act: (call) => pauseVmi(client(), call, true) },
+    { ...pausing, subresource: "unpause", act: (call) => pauseVmi(client(), call, false) },
+    {
+      ...ofVmi,
+      subresource: "console",
+      verb: "get",
+      protocols: ["plain.kubevirt.io", "binary"],
+      open: (call) => consoleOf(client(), guestsDir, call),
+    },
+  ];
+}
+
+/** The serial console of a guest of this machine. */
+async function consoleOf(client: KubeClient, guestsDir: string, { namespace, name }: SubresourceCall): Promise<Duplex> {
+  const vmi = await client.get<Vmi>(vmiResource, { namespace, name });
+  const [podUid] = Object.keys(vmi.status?.activePods ?? {});
+  const refused = (why: string) => conflict({ name }, why, "virtualmachineinstance");
+  if (podUid === undefined || vmi.status?.phase !== "Running") throw refused("VMI is not running");
+  try {
+    return await openConsole(guestFiles(`${guestsDir}/${podUid}`).serial);
+  } catch (thrown) {
+    if (isFault(thrown, "PB5061")) throw refused(sentence(thrown));
+    throw thrown;
+  }
+}
