@@ -55,6 +55,20 @@ test("the spec of a VMI stays, its labels may change, and one on its way out is 
   assert.equal((await admitted(leaving, { operation: "UPDATE", oldObject: vmi })).allowed, true);
 });
 
+test("annotations that the node acts on are refused where they cannot be read", async () => {
+  const annotated = (annotations: Readonly<Record<string, string>>): KubeObject => ({
+    ...vmi,
+    metadata: { ...vmi.metadata, annotations },
+  });
+  const good = { "patchbay.io/paused": "true", "patchbay.io/interfaces": '[{"name":"default"}]', "a/b": "c" };
+  assert.equal((await admitted(annotated(good))).allowed, true);
+  for (const bad of [{ "patchbay.io/paused": "yes" }, { "patchbay.io/interfaces": "none" }]) {
+    const answer = await admitted(annotated(bad), { operation: "UPDATE", oldObject: vmi });
+    assert.ok(!answer.allowed);
+    assert.equal(answer.causes[0]?.field, `metadata.annotations[${Object.keys(bad)[0]}]`);
+  }
+});
+
 test("a Secret's stringData is stored in data, over what is there", async () => {
   const secret: KubeObject = {
     apiVersion: "v1",

@@ -1,7 +1,8 @@
-import type { Admission, AdmissionRequest, AdmissionResponse } from "../model/api/admission.ts";
+import type { Admission, AdmissionRequest, AdmissionResponse, StatusCause } from "../model/api/admission.ts";
 import type { KubeObject } from "../model/api/resource.ts";
 import { admitVm, admitVmi, admitVmiUpdate } from "../model/rules/admit.ts";
 import { admitService } from "../model/rules/service.ts";
+import { judgeOwnAnnotations } from "./own-annotations.ts";
 import { VMI_FINALIZER } from "./vmi-decision.ts";
 
 /** Defaults and rules of KubeVirt's resources, for an API server to ask. `configuration` gives the settings in force. */
@@ -23,6 +24,8 @@ function admit(request: AdmissionRequest, configuration: unknown): AdmissionResp
   // With the group: users may have kinds of the same name.
   switch (group === "" ? kind : `${group}/${kind}`) {
     case "kubevirt.io/VirtualMachineInstance": {
+      const causes = judgeOwnAnnotations(object);
+      if (causes.length > 0) return unreadable(causes);
       if (operation === "UPDATE") return oldObject === undefined ? asItIs : admitVmiUpdate(oldObject, object);
       const answer = admitVmi(object, configuration);
       return answer.allowed ? { ...answer, object: withFinalizer(answer.object) } : answer;
@@ -36,6 +39,11 @@ function admit(request: AdmissionRequest, configuration: unknown): AdmissionResp
     default:
       return asItIs;
   }
+}
+
+function unreadable(causes: readonly StatusCause[]): AdmissionResponse {
+  const message = causes.map((cause) => cause.message).join(" ");
+  return { allowed: false, status: 422, reason: "Invalid", message, causes, warnings: [] };
 }
 
 /** `stringData` of a Secret is written for people: it is stored in base64 in `data`, over what is there. */

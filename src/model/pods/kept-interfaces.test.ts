@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import type { VmiSpec } from "../api/vmi.ts";
+import { KEPT_INTERFACES_ANNOTATION, keptInterfaces, readKeptInterfaces, withKeptMacs } from "./kept-interfaces.ts";
+
+const kept = [{ name: "default", mac: "02:00:00:00:00:01", ips: ["10.0.0.2", "fd00::2"] }, { name: "blue" }];
+
+test("what was written is read", () => {
+  assert.deepEqual(readKeptInterfaces(JSON.stringify(kept)), kept);
+  assert.deepEqual(readKeptInterfaces('[{"name":"a","mac":"02-00-00-00-00-0A"}]'), [
+    { name: "a", mac: "02:00:00:00:00:0a" },
+  ]);
+});
+
+test("whatever else stands there is told from it, without a throw", () => {
+  const others = [
+    "",
+    "{}",
+    "[1]",
+    '[{"mac":"02:00:00:00:00:01"}]',
+    '[{"name":"a","mac":"x"}]',
+    '[{"name":"a","ips":"10.0.0.2"}]',
+    '[{"name":"a","ips":["10.0.0.2/24"]}]',
+  ];
+  for (const text of others) assert.equal(readKeptInterfaces(text), undefined, text);
+  fc.assert(fc.property(fc.json(), (text) => void readKeptInterfaces(text)));
+  assert.deepEqual(keptInterfaces({ [KEPT_INTERFACES_ANNOTATION]: "[1]" }), []);
+});
+
+test("a kept MAC stands in for one that the manifest does not name", () => {
+  const spec = (first?: string): VmiSpec => ({
+    domain: { devices: { interfaces: [{ name: "default", ...(first === undefined ? {} : { macAddress: first }) }] } },
+  });
+  const annotations = { [KEPT_INTERFACES_ANNOTATION]: JSON.stringify(kept) };
+  const macOf = (given: VmiSpec) => withKeptMacs(given, annotations).domain.devices.interfaces?.[0]?.macAddress;
+  assert.equal(macOf(spec()), "02:00:00:00:00:01");
+  assert.equal(macOf(spec("")), "02:00:00:00:00:01");
+  assert.equal(macOf(spec("02:00:00:00:00:02")), "02:00:00:00:00:02");
+  assert.deepEqual(withKeptMacs(spec(), {}), spec());
+});
