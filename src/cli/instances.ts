@@ -10,6 +10,7 @@ import { definitionsAmong } from "../model/networks/attachment-definitions.ts";
 import { qualifiedName } from "../model/networks/multus.ts";
 import { hostNameOf } from "../model/pods/launcher-pod.ts";
 import { judge } from "../model/rules/judge.ts";
+import { asksForMemory } from "../model/rules/machine.ts";
 import { settingsOf } from "../model/rules/settings.ts";
 import type { PlanRequest } from "../model/wiring/plan.ts";
 import type { ConfigOf } from "../model/wiring/typical-facts.ts";
@@ -55,6 +56,7 @@ function refusal(document: ManifestDocument, { code, message, place = "", cure =
   return findingAt(document, indexed(document.value, whole), statement, { part: "key" });
 }
 
+const SIZE_UNKNOWN = "512Mi";
 /** What KubeVirt makes of a template without a spec. */
 const EMPTY_SPEC = { domain: { devices: {} } };
 
@@ -63,14 +65,17 @@ function instanceOf(value: ManifestDocument["value"]): KubeObject | undefined {
   const object = value as KubeObject;
   if (object.kind === "VirtualMachineInstance") return object;
   if (object.kind !== "VirtualMachine") return undefined;
-  const { template } = (value as unknown as VirtualMachine).spec;
+  const { template, instancetype } = (value as unknown as VirtualMachine).spec;
   const { metadata } = object;
   const { annotations } = template.metadata ?? {};
+  const spec = template.spec ?? EMPTY_SPEC;
+  // What an instancetype gives is not known here; what it gives at least is memory.
+  const sized = instancetype === undefined || asksForMemory(spec.domain) ? {} : { memory: { guest: SIZE_UNKNOWN } };
   return {
     apiVersion: object.apiVersion,
     kind: "VirtualMachineInstance",
     metadata: { ...metadata, annotations: annotations ?? {} },
-    spec: template.spec ?? EMPTY_SPEC,
+    spec: { ...spec, domain: { ...spec.domain, ...sized } },
   };
 }
 

@@ -116,6 +116,26 @@ test("a manifest on stdin is completed, and told of plainly in a pipe", () => {
   assert.match(broken.stdout, /did you mean "devices"\?/);
 });
 
+test("what no machine could be is told as well, though every rule holds", () => {
+  const vm = (more: string): string => `apiVersion: kubevirt.io/v1
+kind: VirtualMachine
+metadata: {name: a}
+spec:
+  runStrategy: Always
+${more}  template:
+    spec:
+      domain:
+        devices:
+          interfaces: [{name: a, masquerade: {}, pciAddress: "0000:00:1f.0"}]
+      networks: [{name: a, pod: {}}]
+`;
+  const sized = patchbay(["validate", "-f", "-"], vm("  instancetype: {name: small}\n"));
+  assert.equal(sized.status, 1);
+  assert.match(sized.stdout, /^error PB5052: .*\n {2}--> stdin:11:50$/m);
+  const unsized = patchbay(["validate", "-f", "-"], vm(""));
+  assert.match(unsized.stdout, /^error PB2401: /m);
+});
+
 test("findings as JSON, and as SARIF with a rule for each", () => {
   const args = ["validate", "-f", written("three.yaml", VMI), "-o"];
   const json = patchbay([...args, "json"]);

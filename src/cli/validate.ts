@@ -1,5 +1,6 @@
 import type { Code } from "../model/codes/codes.ts";
 import { Fault } from "../model/fault.ts";
+import type { JudgedManifests } from "./judged-manifests.ts";
 import { packageVersion, pageOf } from "./package-files.ts";
 
 /** Options of `patchbay validate`. */
@@ -23,7 +24,7 @@ export async function validate(options: ValidateOptions): Promise<number> {
     return 2;
   }
   const { judgeManifests, isSound, printFindings } = await import("./judged-manifests.ts");
-  const judged = judgeManifests(options.filename, options.config);
+  const judged = await withRefusals(judgeManifests(options.filename, options.config));
   if (options.output === "json") {
     const { findingJson } = await import("../model/manifest/finding.ts");
     process.stdout.write(`${JSON.stringify({ findings: judged.findings.map(findingJson) }, undefined, 2)}\n`);
@@ -34,6 +35,15 @@ export async function validate(options: ValidateOptions): Promise<number> {
   } else if (judged.findings.length > 0) printFindings(judged, process.stdout);
   else process.stdout.write("no findings\n");
   return isSound(judged) ? 0 : 1;
+}
+
+/** With what stands in the way of a plan, where nothing else does: rules alone do not know the machine. */
+async function withRefusals(judged: JudgedManifests): Promise<JudgedManifests> {
+  const { isSound } = await import("./judged-manifests.ts");
+  if (!isSound(judged)) return judged;
+  const { planAll } = await import("./plan.ts");
+  const { refusals } = planAll(judged);
+  return { ...judged, findings: [...judged.findings, ...refusals] };
 }
 
 /** Answers every case of a file, one JSON line each. PB1000 or PB1001 where the file cannot be read. */

@@ -89,6 +89,9 @@ test("every model comes up where its PCI address was planned, with its MAC; virt
       nic(model, { model, mac: `02:00:00:00:01:0${index}`, ...(model === "virtio" ? { mtu: 1400 } : {}) }),
     ),
     nic("placed", { mac: "02:00:00:00:02:00", pciAddress: "0000:00:05.0" }),
+    nic("port", { mac: "02:00:00:00:02:03", pciAddress: "0000:02:00.0" }),
+    nic("far", { mac: "02:00:00:00:02:04", pciAddress: "0000:81:00.1" }),
+    nic("further", { mac: "02:00:00:00:02:05", model: "e1000", pciAddress: "0000:84:11.3" }),
     nic("queues", { mac: "02:00:00:00:02:01", queues: 2, acpiIndex: 7 }),
     nic("boots", { mac: "02:00:00:00:02:02", bootOrder: 1 }),
   ];
@@ -117,14 +120,16 @@ test("every model comes up where its PCI address was planned, with its MAC; virt
     };
     assert.deepEqual(seen.get(each.mac), expected, each.name);
   }
-  assert.equal(guestPciAddress(spec.hardware, "placed"), "0000:00:05.0");
+  for (const { name, pciAddress } of nics) {
+    if (pciAddress !== undefined) assert.equal(guestPciAddress(spec.hardware, name), pciAddress);
+  }
 
   const buses = await guest.qmp.execute("query-pci");
   const ids = JSON.stringify(buses);
   for (const each of nics) assert.match(ids, new RegExp(`"qdev_id":"ua-${each.name}"`));
   const spare = spec.hardware.ports.filter(
     (port) =>
-      spec.hardware.conventionalBridge?.place.bus !== port.id &&
+      spec.hardware.bridges.every(({ place }) => place.bus !== port.id) &&
       !spec.hardware.nics.some((each) => each.place.bus === port.id),
   );
   assert.equal(spare.length, 4);

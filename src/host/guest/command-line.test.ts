@@ -103,7 +103,7 @@ test("queues, boot order, acpi index, and models that know no MTU", () => {
   assert.deepEqual(
     lines(qemuCommandLine(spec(nics), fds)).filter((line) => /netdev|bridge/.test(line)),
     [
-      "-device pcie-pci-bridge,id=pci.conventional,bus=port.2,addr=0x0.0x0",
+      "-device pcie-pci-bridge,id=pci.conventional,bus=port.6,addr=0x0.0x0",
       "-netdev tap,id=host-a,fds=3:4:5:6",
       "-device virtio-net-pci,id=ua-a,netdev=host-a,mac=02:00:00:00:00:01,bus=port.1,addr=0x0.0x0,disable-legacy=on,host_mtu=1450,mq=on,vectors=10,bootindex=2,acpi-index=3",
       "-netdev tap,id=host-b,fds=7",

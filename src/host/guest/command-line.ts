@@ -117,23 +117,16 @@ export function qemuCommandLine(spec: GuestSpec, fds: ReadonlyMap<string, readon
     ["-device", "isa-serial,chardev=serial0"],
     ...kernelArguments(spec),
     ...(hardware.graphics ? [["-device", option("VGA", { bus: "pcie.0", addr: "0x1" })]] : []),
+    ...hardware.expanders.map(({ id, number, place }) => [
+      "-device",
+      option("pxb-pcie", { id, bus_nr: number, ...at(place) }),
+    ]),
     ...hardware.ports.map((port) => [
       "-device",
       option("pcie-root-port", { id: port.id, ...at(port.place), chassis: port.chassis, slot: port.chassis }),
     ]),
-    ...(hardware.expanders ?? []).map(({ id, number, place }) => [
-      "-device",
-      option("pxb-pcie", { id, bus_nr: number, ...at(place) }),
-    ]),
-    ...(hardware.fillers ?? []).map(({ id, place }) => ["-device", option("pci-testdev", { id, ...at(place) })]),
-    ...(hardware.conventionalBridge === undefined
-      ? []
-      : [
-          [
-            "-device",
-            option("pcie-pci-bridge", { id: hardware.conventionalBridge.id, ...at(hardware.conventionalBridge.place) }),
-          ],
-        ]),
+    ...hardware.bridges.map(({ id, place }) => ["-device", option("pcie-pci-bridge", { id, ...at(place) })]),
+    ...hardware.fillers.map(({ id, place }) => ["-device", option("pci-testdev", { id, ...at(place) })]),
     ...controllers(spec),
     ...spec.disks.flatMap((disk, index) => diskArguments(spec, disk, index, boot.get(`disk ${disk.name}`))),
     ...hardware.nics.flatMap((nic) => nicArguments(spec, nic, fds.get(nic.name) ?? [], boot.get(`nic ${nic.name}`))),

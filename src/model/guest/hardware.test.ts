@@ -77,14 +77,14 @@ test("every NIC has a root port of its own, conventional ones share a bridge, fo
     [
       { bus: "port.1", slot: 0, function: 0, multifunction: false },
       { bus: "pci.conventional", slot: 1, function: 0, multifunction: false },
-      { bus: "port.3", slot: 0, function: 0, multifunction: false },
+      { bus: "port.2", slot: 0, function: 0, multifunction: false },
       { bus: "pci.conventional", slot: 2, function: 0, multifunction: false },
     ],
   );
-  assert.equal(hardware.conventionalBridge?.place.bus, "port.2");
+  assert.equal(hardware.bridges[0]?.place.bus, "port.7");
   assert.equal(hardware.ports.length, 3 + 4);
   const addresses = ["a", "b", "c", "d"].map((name) => guestPciAddress(hardware, name));
-  assert.deepEqual(addresses, ["0000:01:00.0", "0000:03:01.0", "0000:04:00.0", "0000:03:02.0"]);
+  assert.deepEqual(addresses, ["0000:01:00.0", "0000:08:01.0", "0000:02:00.0", "0000:08:02.0"]);
   assert.equal(guestPciAddress(hardware, "e"), undefined);
 });
 
@@ -109,11 +109,53 @@ test("addresses that the manifest gives", () => {
   assert.equal(guestPciAddress(hardware, "b"), "0000:00:02.3");
   assert.equal(hardware.nics[0]?.place.multifunction, true);
   assert.equal(hardware.ports[0]?.place.slot, 3, "the port that would be there makes room");
-  refused("PB5052", /not on bus 0/, { nics: [at("0000:81:00.1")] });
+  refused("PB5052", /domain 1/, { nics: [at("0001:02:00.0")] });
+  refused("PB5052", /bus 02 cannot have/, { nics: [at("0000:02:01.0")] });
   refused("PB5052", /slot of the machine/, { nics: [at("0000:00:1f.0")] });
   refused("PB5052", /no PCI address/, { nics: [at("00:02")] });
   refused("PB5052", /taken/, { nics: [at("0000:00:05.0"), at("0000:00:05.0", "b")] });
-  refused("PB5052", /function 0/, { nics: [at("0000:00:05.1")] });
+});
+
+test("an address on another bus is that of a root port where there is one, else of a root bus with its number", () => {
+  const at = (name: string, pciAddress: string, more: Partial<GuestNic> = {}) => nic(name, { pciAddress, ...more });
+  const hardware = decide({
+    nics: [
+      at("low", "0000:02:00.0"),
+      nic("first"),
+      nic("second"),
+      nic("old", { model: "e1000" }),
+      at("high", "0000:81:00.1"),
+      at("higher", "0000:84:11.0"),
+      at("between", "0000:82:00.0"),
+      at("aside", "0000:00:05.3", { model: "e1000" }),
+    ],
+  });
+  const seen = new Map(hardware.nics.map(({ name }) => [name, guestPciAddress(hardware, name)]));
+  assert.deepEqual(
+    [...seen],
+    [
+      ["low", "0000:02:00.0"],
+      ["first", "0000:01:00.0"],
+      ["second", "0000:03:00.0"],
+      ["old", "0000:09:01.0"],
+      ["high", "0000:81:00.1"],
+      ["higher", "0000:84:11.0"],
+      ["between", "0000:82:00.0"],
+      ["aside", "0000:00:05.3"],
+    ],
+  );
+  assert.deepEqual(
+    hardware.expanders.map(({ number }) => number),
+    [0x80],
+    "one root bus for addresses in a row: its ports are 81, 82 and 83, and a bridge behind the last is 84",
+  );
+  assert.deepEqual(
+    hardware.fillers.map(({ place }) => [place.bus, place.slot, place.function, place.multifunction]),
+    [
+      ["port.9", 0, 0, true],
+      ["pcie.0", 5, 0, true],
+    ],
+  );
 });
 
 test("what cannot be given says so", () => {
@@ -127,43 +169,59 @@ test("what cannot be given says so", () => {
 
 test("no two devices share a place, whatever is asked; the same request gives the same hardware, also through JSON", () => {
   const model = fc.constantFrom<NicModel>("virtio", "e1000", "e1000e", "ne2k_pci", "pcnet", "rtl8139");
-  const address = fc.option(fc.integer({ min: 2, max: 0x1e }), { nil: undefined, freq: 3 });
+  const address = fc.option(
+    fc.oneof(
+      fc.integer({ min: 2, max: 0x1e }).map((slot) => `0000:00:${slot.toString(16).padStart(2, "0")}.${slot & 7}`),
+      fc.integer({ min: 1, max: 40 }).map((bus) => `0000:${bus.toString(16).padStart(2, "0")}:00.${bus & 3}`),
+      fc.integer({ min: 1, max: 0x1f }).map((slot) => `0000:ef:${slot.toString(16).padStart(2, "0")}.5`),
+    ),
+    { nil: undefined, freq: 3 },
+  );
   const request = fc.record({
-    nics: fc.uniqueArray(fc.tuple(model, address), { maxLength: 20, selector: ([, slot]) => slot ?? {} }),
+    nics: fc.uniqueArray(fc.tuple(model, address), { maxLength: 20, selector: ([, asked]) => asked ?? {} }),
     disks: fc.array(fc.constantFrom("virtio" as const, "scsi" as const, "usb" as const), { maxLength: 20 }),
     rng: fc.boolean(),
   });
+  let planned = 0;
   fc.assert(
     fc.property(request, ({ nics, disks, rng }) => {
       const more = {
         rng,
         disks: disks.map((bus, index) => ({ name: `d${index}`, bus })),
-        nics: nics.map(([kind, slot], index) =>
+        nics: nics.map(([kind, asked], index) =>
           nic(`n${index}`, {
             model: kind,
-            ...(slot === undefined ? {} : { pciAddress: `0000:00:${slot.toString(16).padStart(2, "0")}.0` }),
+            ...(asked === undefined ? {} : { pciAddress: asked }),
           }),
         ),
       };
-      const hardware = decide(more);
+      let hardware: GuestHardware;
+      try {
+        hardware = decide(more);
+      } catch (thrown) {
+        // Some addresses do not go together.
+        assert.ok(isFault(thrown, "PB5052"));
+        return;
+      }
+      planned += 1;
       const places = [
         ...hardware.ports.map(({ place }) => place),
         ...hardware.nics.map(({ place }) => place),
         ...hardware.devices.map(({ place }) => place),
-        ...(hardware.conventionalBridge === undefined ? [] : [hardware.conventionalBridge.place]),
+        ...hardware.expanders.map(({ place }) => place),
+        ...hardware.fillers.map(({ place }) => place),
+        ...hardware.bridges.map(({ place }) => place),
       ].map(({ bus, slot, function: fn }) => `${bus} ${slot}.${fn}`);
       assert.equal(new Set(places).size, places.length);
       const seen = hardware.nics.map(({ name }) => guestPciAddress(hardware, name));
       assert.equal(new Set(seen).size, nics.length);
-      const used = new Set(
-        [...hardware.nics, ...(hardware.conventionalBridge === undefined ? [] : [hardware.conventionalBridge])].map(
-          ({ place }) => place.bus,
-        ),
-      );
-      assert.equal(hardware.ports.filter(({ id }) => !used.has(id)).length, 4);
+      for (const [index, [, asked]] of nics.entries()) if (asked !== undefined) assert.equal(seen[index], asked);
+      const used = new Set([...hardware.nics, ...hardware.bridges].map(({ place }) => place.bus));
+      assert.ok(hardware.ports.filter(({ id }) => !used.has(id)).length >= 4);
       assert.equal(new Set(hardware.ports.map(({ chassis }) => chassis)).size, hardware.ports.length);
       assert.deepEqual(decide(more), hardware);
       assert.deepEqual(JSON.parse(JSON.stringify(hardware)), hardware);
     }),
   );
+  assert.ok(planned >= 50, `${planned} of 100 planned`);
 });

@@ -1,7 +1,7 @@
 import { Fault } from "../fault.ts";
 import type { GuestNic } from "../wiring/wiring.ts";
 import { chooseMachine } from "./machine-type.ts";
-import { type PciPlace, parsePciAddress, pciPlan } from "./pci.ts";
+import { type PciPlace, type Placed, parsePciAddress, pciPlan } from "./pci.ts";
 
 /**
  * The virtual hardware of one guest: decided once, kept with the VMI as JSON, and used again whenever QEMU must show
@@ -15,8 +15,12 @@ export interface GuestHardware {
   readonly memoryMiB: number;
   /** Root ports in the order of their bus numbers; those that nothing names in `bus` are for hotplug. */
   readonly ports: readonly RootPort[];
-  /** A PCIe-to-PCI bridge for devices that are not PCI Express. */
-  readonly conventionalBridge?: { readonly id: string; readonly place: PciPlace };
+  /** Root buses beside bus 0, for addresses that name their numbers. */
+  readonly expanders: readonly (Placed & { readonly number: number })[];
+  /** Devices that do nothing, at function 0 of a slot of which another function was asked for. */
+  readonly fillers: readonly Placed[];
+  /** PCIe-to-PCI bridges, for devices that are not PCI Express and for addresses with a slot. */
+  readonly bridges: readonly Placed[];
   readonly nics: readonly NicHardware[];
   /** Everything else on PCI, by id: disks, controllers, the guest agent's channel. */
   readonly devices: readonly { readonly id: string; readonly place: PciPlace }[];
@@ -120,6 +124,7 @@ export function decideHardware(request: HardwareRequest): GuestHardware {
     nics: nics.map(({ nic, express }) => ({
       name: nic.name,
       express,
+      onlyExpress: nic.model === "e1000e" || nic.model === "igb",
       ...(nic.pciAddress === undefined ? {} : { address: parsePciAddress(nic.pciAddress, nic.name) }),
     })),
     devices: [
@@ -136,7 +141,9 @@ export function decideHardware(request: HardwareRequest): GuestHardware {
     cpu: decideCpu(request),
     memoryMiB: decideMemory(request.memoryBytes),
     ports: plan.ports,
-    ...(plan.bridge === undefined ? {} : { conventionalBridge: plan.bridge }),
+    expanders: plan.expanders,
+    fillers: plan.fillers,
+    bridges: plan.bridges,
     nics: nics.map(({ nic, device }, index) => ({
       name: nic.name,
       device,
@@ -238,15 +245,23 @@ function decideMemory(bytes: bigint): number {
 export function guestPciAddress(hardware: GuestHardware, nic: string): string | undefined {
   const place = hardware.nics.find((candidate) => candidate.name === nic)?.place;
   if (place === undefined) return undefined;
-  const buses = new Map([["pcie.0", 0]]);
-  let last = 0;
-  for (const port of hardware.ports) {
-    buses.set(port.id, ++last);
-    const bridge = hardware.conventionalBridge;
-    if (bridge?.place.bus === port.id) buses.set(bridge.id, ++last);
-  }
+  const buses = busNumbers(hardware);
   const hex = (value: number) => value.toString(16).padStart(2, "0");
   return `0000:${hex(buses.get(place.bus) ?? 0)}:${hex(place.slot)}.${place.function}`;
+}
+
+/** The number of each bus by its id: root buses have theirs, and the ports of each count on from there. */
+function busNumbers({ expanders, ports, bridges }: GuestHardware): ReadonlyMap<string, number> {
+  const numbers = new Map<string, number>();
+  for (const root of [{ id: "pcie.0", number: 0 }, ...expanders]) {
+    numbers.set(root.id, root.number);
+    let last = root.number;
+    for (const port of ports.filter(({ place }) => place.bus === root.id)) {
+      numbers.set(port.id, ++last);
+      for (const bridge of bridges.filter(({ place }) => place.bus === port.id)) numbers.set(bridge.id, ++last);
+    }
+  }
+  return numbers;
 }
 
 function at<T>(list: readonly T[], index: number): T {

@@ -87,7 +87,7 @@ function madeFor(nic: NicContext, index: number, configOf: ConfigOf): Made {
   const config = configOf(network);
   const [primaryLink] = typicalFacts.links;
   if (config === undefined && isPrimary(network, podInterface) && primaryLink !== undefined) {
-    return { link: { ...primaryLink, mac }, routes: typicalFacts.routes };
+    return { link: { ...primaryLink, kind: kindOf(nic, undefined), mac }, routes: typicalFacts.routes };
   }
   const [main] = config?.plugins ?? [];
   const lease = main === undefined ? NOTHING : firstLease(main);
