@@ -179,9 +179,9 @@ export const waysNotToStart: readonly CannotStart[] = [
     manifest: (name) => blankManifest({ name, memory: "64Ti" }),
   },
   {
-    what: "this version cannot wire the binding",
+    what: "this version cannot build the binding",
     code: "PB4020",
-    says: [/spec\.domain\.devices\.interfaces\[0\]/, /"bridge"/, /Use one of: masquerade/],
+    says: [/spec\.domain\.devices\.interfaces\[0\]/, /"bridge"/, /Use masquerade/],
     manifest: (name) => blankManifest({ name, binding: { bridge: {} } }),
   },
   {

@@ -34,7 +34,7 @@ export function refuseUnbuilt(nics: readonly NicContext[]): void {
     }
     if (UNBUILT_BINDINGS.has(binding)) {
       const used = plugin === undefined ? binding : `binding: ${plugin.name}`;
-      throw new Fault("PB4020", `${place}: this version of Patchbay cannot wire the binding "${used}".`, {
+      throw new Fault("PB4020", `${place}: this version of Patchbay cannot build the binding "${used}".`, {
         place,
         cure: "Use masquerade.",
         data: { binding: used },
