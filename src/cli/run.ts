@@ -1,5 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { KubeClient } from "../client/client.ts";
+import { runStrategyOf } from "../control/vm-course.ts";
+import { vmResource } from "../model/api/references.ts";
+import type { Stored } from "../model/api/stored.ts";
+import type { VirtualMachine } from "../model/api/vm.ts";
 import { Fault } from "../model/fault.ts";
 import { getVmi, type Vmi, withApi } from "./api-access.ts";
 import { addressed, apply, isServed } from "./apply.ts";
@@ -52,8 +56,15 @@ export async function run(options: RunOptions): Promise<number> {
     for (const document of documents) {
       const object = await apply(client, document);
       process.stderr.write(`applied ${object.kind} ${object.metadata.namespace ?? ""}/${object.metadata.name}\n`);
-      if (object.kind !== "VirtualMachineInstance") continue;
       const { namespace = "default", name } = object.metadata;
+      if (object.kind === "VirtualMachine") {
+        const strategy = runStrategyOf((object as Stored<VirtualMachine>).spec);
+        if (strategy === "Halted" || strategy === "Manual") {
+          process.stderr.write(`${namespace}/${name} is not started: its run strategy is ${strategy}\n`);
+          continue;
+        }
+        await isMade(client, { namespace, name }, timeoutMs);
+      } else if (object.kind !== "VirtualMachineInstance") continue;
       const vmi = await becomesReady(client, { namespace, name }, timeoutMs);
       const reach = reachOf(vmi, paths);
       reached.push(reach);
@@ -69,6 +80,30 @@ export async function ensureDaemon(paths: DataPaths, options: UpOptions): Promis
   if (livingDaemon(paths) !== undefined) return;
   process.stderr.write("starting the daemon\n");
   await startBehind(paths, options);
+}
+
+/** Waits until a VM has its VMI; PB6114 where it cannot have one, or has none in time. */
+async function isMade(
+  client: KubeClient,
+  ref: { readonly namespace: string; readonly name: string },
+  timeoutMs: number,
+): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const { status } = await client.get<Stored<VirtualMachine>>(vmResource, ref);
+    if (status?.created === true) return;
+    const failure = status?.conditions?.find(
+      (condition) => condition.type === "Failure" && condition.status === "True",
+    );
+    if (failure !== undefined || performance.now() > deadline) {
+      const why = failure?.message ?? `it is ${status?.printableStatus ?? "not looked at yet"}`;
+      throw new Fault("PB6114", `The VM ${ref.namespace}/${ref.name} does not start: ${why}`, {
+        place: `${ref.namespace}/${ref.name}`,
+        cure: `kubectl describe vm -n ${ref.namespace} ${ref.name} shows how it goes.`,
+      });
+    }
+    await sleep(POLL_MS);
+  }
 }
 
 /** Waits until a VMI is ready; PB6114 with what its conditions say where it cannot be, or is not in time. */

@@ -10,6 +10,7 @@ import { needs } from "../needs.ts";
 import { type ConsoleSocket, openConsoleSocket } from "./console-socket.ts";
 import { tracesOf } from "./traces.ts";
 
+const EXAMPLE = new URL("../../examples/virtual-machine.yaml", import.meta.url).pathname;
 const SUBRESOURCES = "/apis/subresources.kubevirt.io/v1/namespaces/default";
 
 /** What a VM's running guest is known by outside. */
@@ -32,6 +33,7 @@ test("a VirtualMachine's life", { timeout: 590_000 }, async (t) => {
     "says that a change needs a restart, and has it after one": changes,
     "halts, and starts with its addresses; where they are taken, with others": halts,
     "backs off when it keeps failing": failsInALoop,
+    "`patchbay run` waits for a VM's guest, and says of one that is not to run that it is not": runs,
     "RerunOnFailure: comes back after a failure, not after a shutdown": rerunsOnFailure,
     "Manual and Once: as asked, and never by themselves": onceAndManual,
   };
@@ -187,9 +189,24 @@ async function failsInALoop(host: TestHost): Promise<void> {
   assert.equal(await status(host, "startFailure.consecutiveFailCount"), "2");
 }
 
-async function rerunsOnFailure(host: TestHost): Promise<void> {
+async function runs(host: TestHost): Promise<void> {
   await accepted(put(host, "virtualmachines/web/stop"));
   await printable(host, "Stopped");
+  const { code, stdout, stderr } = await host.patchbay(["run", "-f", EXAMPLE, "-o", "json"]);
+  assert.equal(code, 0, stderr);
+  const [reached]: readonly { readonly name: string; readonly interfaces: readonly { readonly mac: string }[] }[] =
+    JSON.parse(stdout);
+  assert.equal(reached?.name, "virtual-machine");
+  assert.equal(reached.interfaces[0]?.mac, await host.value("vmi", "virtual-machine", ".status.interfaces[0].mac"));
+  await host.kubectlOk(["delete", "-f", EXAMPLE]);
+  const halted = vmManifest({ name: "later" }, "Halted");
+  const told = await host.patchbay(["run", "-f", "-"], { input: halted });
+  assert.equal(told.code, 0, told.stderr);
+  assert.match(told.stderr, /default\/later is not started: its run strategy is Halted/);
+  await host.kubectlOk(["delete", "vm", "later"]);
+}
+
+async function rerunsOnFailure(host: TestHost): Promise<void> {
   await host.kubectlOk(["patch", "vm", "web", "--type=merge", "-p", '{"spec":{"runStrategy":"RerunOnFailure"}}']);
   const first = await identity(host);
   process.kill((await host.guest("web")).qemuPid, "SIGKILL");
