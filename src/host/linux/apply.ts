@@ -1,5 +1,5 @@
 import { Fault } from "../../model/fault.ts";
-import { type Actual, needsReading, type Step, stepsTo, stepText } from "../../model/wiring/steps.ts";
+import { type Actual, needsReading, type Step, stepsTo, stepText, takenNames } from "../../model/wiring/steps.ts";
 import type { KernelState } from "../../model/wiring/wiring.ts";
 import { readActualHere } from "./actual.ts";
 import { executeHere, type Outcome } from "./execute.ts";
@@ -64,14 +64,13 @@ function remaining(
   }
 }
 
-function refuseTakenNames(wanted: KernelState, actual: Actual): void {
-  for (const { name } of wanted.links) {
-    const link = actual.links.find((candidate) => candidate.name === name);
-    if (link === undefined || link.kind === "tun") continue;
-    throw new Fault("PB4018", `The tap "${name}" cannot be made: a link of kind "${link.kind}" has this name.`, {
+function refuseTakenNames(state: KernelState, actual: Actual): void {
+  for (const { wanted, kind } of takenNames(state, actual)) {
+    const { name } = wanted;
+    throw new Fault("PB4018", `The ${wanted.kind} "${name}" cannot be made: a link of kind "${kind}" has this name.`, {
       place: name,
       cure: "Give the network attachment another interface name, or delete that link.",
-      data: { name, kind: link.kind },
+      data: { name, kind },
     });
   }
 }

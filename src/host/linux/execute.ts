@@ -142,7 +142,7 @@ function runGroup(group: readonly Planned[], progress: Progress): Failure | unde
   return undefined;
 }
 
-const UNSUPPORTED = "EOPNOTSUPP";
+const UNSUPPORTED = ["EOPNOTSUPP", "ENOTSUP"];
 
 function makeLink(choices: readonly (() => NetlinkRequest)[]): void {
   for (const [position, choice] of choices.entries()) {
@@ -150,7 +150,7 @@ function makeLink(choices: readonly (() => NetlinkRequest)[]): void {
     const [verdict] = withRouteSocket((fd) => batch(fd, [request]));
     if (verdict === undefined || verdict.ok) return;
     const fault = refusal(request.about, verdict);
-    if (position === choices.length - 1 || fault.data["errno"] !== UNSUPPORTED) throw fault;
+    if (position === choices.length - 1 || !UNSUPPORTED.includes(String(fault.data["errno"]))) throw fault;
   }
 }
 
@@ -175,8 +175,10 @@ function runBatch(group: readonly Planned<Action & { by: "rtnetlink" }>[], progr
     for (const [position, verdict] of withRouteSocket((fd) => batch(fd, requests)).entries()) {
       const step = group[position]?.step;
       if (step === undefined) continue;
-      if (verdict.ok || step.do === "link.set") progress.done.push(step);
-      if (!verdict.ok) failure ??= { step, fault: refusal(requests[position]?.about ?? stepText(step), verdict) };
+      const ok = verdict.ok || isGone(step, verdict.errno);
+      if (ok || step.do === "link.set") progress.done.push(step);
+      if (!ok && !verdict.ok)
+        failure ??= { step, fault: refusal(requests[position]?.about ?? stepText(step), verdict) };
     }
     return failure;
   } catch (thrown) {
@@ -185,6 +187,11 @@ function runBatch(group: readonly Planned<Action & { by: "rtnetlink" }>[], progr
     const [first] = group;
     return first === undefined ? undefined : { step: first.step, fault: toFault(thrown, "PB4000") };
   }
+}
+
+/** The kernel takes IPv6 addresses away by itself when their link goes down. */
+function isGone(step: Step, errno: string): boolean {
+  return step.do === "address.delete" && errno === "EADDRNOTAVAIL";
 }
 
 /** All or nothing. */

@@ -102,6 +102,21 @@ function linksFound(wanted: KernelState, actual: Actual): ReadonlyMap<WiredLink,
   );
 }
 
+/** Kernel kinds of what Patchbay makes; a dummy may be a bridge where the kernel has no dummies. */
+const KERNEL_KINDS = { tap: ["tun"], bridge: ["bridge"], dummy: ["dummy", "bridge"] } as const;
+
+/** Links of another kind that have the name of one that is to be made. */
+export function takenNames(
+  wanted: KernelState,
+  actual: Actual,
+): readonly { readonly wanted: WiredLink; readonly kind: string }[] {
+  return [...linksFound(wanted, actual)].flatMap(([link, { kind }]) => {
+    if (link.kind === "pod") return [];
+    const kinds: readonly string[] = KERNEL_KINDS[link.kind];
+    return kinds.includes(kind) ? [] : [{ wanted: link, kind }];
+  });
+}
+
 function isPodLink(link: WiredLink): link is PodLink {
   return link.kind === "pod";
 }
