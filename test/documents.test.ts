@@ -29,21 +29,21 @@ const fragment = ["2 PB1011", "4 PB1016"];
 const none: readonly string[] = [];
 
 const expectations: Readonly<Record<string, Expectation>> = {
-  "bridge-definition": { of: ["3.1"], findings: [], plan: none },
+  "bridge-definition": { of: ["3.1"], findings: ["13 PB2713"], plan: none },
   "bridge-ipam-definition": { of: ["3.3"], findings: [], plan: none },
   "bridge-mac-e1000": { of: ["0.0", "1.0"], findings: fragment, plan: ["bridge eth0"] },
-  "bridge-multus": { of: ["2.9", "3.8"], findings: fragment, plan: ["bridge hashed"] },
+  "bridge-multus": { of: ["2.9", "3.8"], findings: [...fragment, "12 PB2701"], plan: ["bridge hashed"] },
   "bridge-pod": { of: ["0.3", "1.2"], findings: fragment, plan: ["bridge eth0"] },
   "bridge-ports-e1000": { of: ["0.1", "1.1"], findings: fragment, plan: ["bridge eth0"] },
   "forbid-bridge-configmap": { of: ["2.10"], findings: [], plan: none },
   "forbid-bridge-kubevirt": { of: ["3.9"], findings: ["3 PB1012"], plan: none },
-  genie: { of: ["2.5"], findings: fragment, plan: ["bridge eth0", "bridge eth1"] },
-  "mac-spoof-check-definition": { of: ["3.22"], findings: [], plan: none },
+  genie: { of: ["2.5"], findings: [...fragment, "14 PB2705"], plan: ["bridge eth0", "bridge eth1"] },
+  "mac-spoof-check-definition": { of: ["3.22"], findings: ["13 PB2713"], plan: none },
   "macvlan-ipam-definition": { of: ["2.3"], findings: ["7 PB1015"], plan: none },
   "macvtap-all-devices": { of: ["3.19"], findings: [], plan: none },
   "macvtap-definition": { of: ["3.20"], findings: [], plan: none },
   "macvtap-devices": { of: ["3.18"], findings: [], plan: none },
-  "macvtap-vmi": { of: ["3.21"], findings: [], forbidden: "PB2023", plan: ["macvtap hashed"] },
+  "macvtap-vmi": { of: ["3.21"], findings: ["32 PB2701"], forbidden: "PB2023", plan: ["macvtap hashed"] },
   masquerade: { of: ["2.0", "3.0"], findings: fragment, plan: ["masquerade eth0"] },
   "masquerade-dual-stack-manual": {
     of: ["3.12"],
@@ -58,27 +58,27 @@ const expectations: Readonly<Record<string, Expectation>> = {
   "masquerade-port-e1000": { of: ["2.6", "3.5"], findings: fragment, plan: ["masquerade eth0"] },
   "masquerade-ports": { of: ["2.12", "3.11"], findings: fragment, plan: ["masquerade eth0"] },
   multiqueue: { of: ["2.14", "3.14"], findings: fragment, plan: ["bridge eth0"] },
-  "multus-default": { of: ["2.4", "3.4"], findings: fragment, plan: ["bridge eth0"] },
+  "multus-default": { of: ["2.4", "3.4"], findings: [...fragment, "13 PB2701"], plan: ["bridge eth0"] },
   "networks-only": {
     of: ["3.23"],
-    findings: ["2 PB1011", "2 PB1016", "3 PB1011", "5 PB1011"],
+    findings: ["2 PB1011", "2 PB1016", "3 PB1011", "5 PB1011", "7 PB2701"],
     plan: ["masquerade eth0", "bridge hashed"],
   },
   "no-network": { of: ["0.2", "2.8", "3.7"], findings: fragment, plan: none },
   "ovs-vlan-definition": { of: ["2.1"], findings: ["7 PB1015"], plan: none },
   passt: { of: ["3.13"], findings: fragment, forbidden: "PB2025", plan: ["passt eth0"] },
   "ptp-tuning-definition": { of: ["2.7", "3.6"], findings: [], plan: none },
-  "pxe-dhcp-options": { of: ["3.2"], findings: fragment, plan: ["masquerade eth0", "bridge hashed"] },
+  "pxe-dhcp-options": { of: ["3.2"], findings: [...fragment, "21 PB2701"], plan: ["masquerade eth0", "bridge hashed"] },
   "pxe-fields-on-interface": {
     of: ["2.2"],
-    findings: [...fragment, "9 PB1013", "10 PB1013"],
+    findings: [...fragment, "9 PB1013", "10 PB1013", "20 PB2701"],
     plan: ["masquerade eth0", "bridge hashed"],
   },
   slirp: { of: ["0.4", "1.3", "2.11", "3.10"], findings: fragment, forbidden: "PB2019", plan: ["slirp eth0"] },
-  sriov: { of: ["2.15"], findings: fragment, plan: ["sriov hashed"] },
+  sriov: { of: ["2.15"], findings: [...fragment, "12 PB2701"], plan: ["sriov hashed"] },
   "sriov-operator-network": { of: ["3.16"], findings: ["3 PB1009"], plan: none },
   "sriov-operator-policy": { of: ["3.15"], findings: ["3 PB1009"], plan: none },
-  "sriov-vmi": { of: ["3.17"], findings: [], plan: ["masquerade eth0", "sriov hashed"] },
+  "sriov-vmi": { of: ["3.17"], findings: ["43 PB2701"], plan: ["masquerade eth0", "sriov hashed"] },
 };
 
 /** What must stand in the line that a finding names. */
@@ -90,6 +90,9 @@ const place: Readonly<Record<string, RegExp>> = {
   PB1014: /^ *- cloudInitNoCloud:/,
   PB1015: /^ {2}config: /,
   PB1016: /^ {2}domain:$|^networks:$/,
+  PB2701: /networkName: /,
+  PB2705: /networkName: /,
+  PB2713: /"disableContainerInterface"/,
 };
 
 /** Judges and plans one file; answers the codes of its findings, in order. */

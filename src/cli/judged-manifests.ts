@@ -3,14 +3,17 @@ import { checkManifest } from "../model/manifest/check.ts";
 import { completeManifests } from "../model/manifest/completion.ts";
 import { configurationAmong } from "../model/manifest/configuration.ts";
 import { byPlace, type Finding } from "../model/manifest/finding.ts";
-import type { ManifestDocument } from "../model/manifest/read.ts";
+import type { CniFile, ManifestDocument } from "../model/manifest/read.ts";
 import { renderFinding, renderSummary } from "../model/manifest/render.ts";
+import { wholePathFindings } from "../model/whole-path/whole-path.ts";
 import { type ManifestText, manifestTexts, readAll } from "./manifest-files.ts";
 
 /** Manifests with all that is to say about them. */
 export interface JudgedManifests {
   /** As they were meant: completed where they left something out. */
   readonly documents: readonly ManifestDocument[];
+  /** CNI configurations that stand in files of their own. */
+  readonly cniFiles: readonly CniFile[];
   /** `spec.configuration` that they were judged by; the one among the documents where none was named. */
   readonly configuration: unknown;
   /** In the order of files, lines and columns. */
@@ -25,7 +28,11 @@ export function judgeManifests(files: readonly string[], config: string | undefi
   const texts = manifestTexts(files);
   const judged = judgeTexts(texts, config === undefined ? undefined : manifestTexts([config]));
   const names = new Set(texts.map(({ file }) => file));
-  if (judged.documents.length === 0 && !judged.findings.some(({ file }) => names.has(file))) {
+  if (
+    judged.documents.length === 0 &&
+    judged.cniFiles.length === 0 &&
+    !judged.findings.some(({ file }) => names.has(file))
+  ) {
     throw new Fault("PB1000", `There is no manifest in ${[...names].join(", ") || "the folders named"}.`, {
       cure: "Name files that hold at least one resource.",
     });
@@ -38,10 +45,12 @@ export function judgeTexts(texts: readonly ManifestText[], configTexts?: readonl
   const read = readAll(texts);
   const given = completeManifests(read.flatMap((manifests) => manifests.documents));
   const configRead = readAll(configTexts ?? []);
+  const cniFiles = read.flatMap(({ cniFile }) => cniFile ?? []);
   const configGiven = completeManifests(configRead.flatMap((manifests) => manifests.documents));
   const { configuration, findings } = configurationAmong((configTexts === undefined ? given : configGiven).documents);
   return {
     documents: given.documents,
+    cniFiles,
     configuration,
     texts: [...texts, ...(configTexts ?? [])],
     findings: [
@@ -50,6 +59,7 @@ export function judgeTexts(texts: readonly ManifestText[], configTexts?: readonl
       ...configGiven.findings,
       ...findings,
       ...[...given.documents, ...configGiven.documents].flatMap((document) => checkManifest(document, configuration)),
+      ...wholePathFindings(given.documents, configuration, { cniFiles }),
     ].toSorted(byPlace),
   };
 }

@@ -9,16 +9,21 @@ export interface ManifestText {
   readonly text: string;
 }
 
-/** The texts of files, of the YAML and JSON files of folders, and of stdin (`-`). PB1000 where one cannot be read. */
+/**
+ * The texts of files, of the YAML, JSON and CNI files of folders, and of stdin (`-`). PB1000 where one cannot be read.
+ *
+ * A folder's `.conf` that holds no object is some other program's, and is passed over.
+ */
 export function manifestTexts(names: readonly string[]): ManifestText[] {
   return names.flatMap((name): ManifestText[] => {
     if (name === "-") return [{ file: "stdin", text: readText(0, "stdin") }];
     try {
       if (!statSync(name).isDirectory()) return [{ file: name, text: readText(name, name) }];
       return readdirSync(name)
-        .filter((file) => /\.(ya?ml|json)$/.test(file))
+        .filter((file) => /\.(ya?ml|json|conf|conflist)$/.test(file))
         .sort()
-        .map((file) => ({ file: join(name, file), text: readText(join(name, file), join(name, file)) }));
+        .map((file) => ({ file: join(name, file), text: readText(join(name, file), join(name, file)) }))
+        .filter(({ file, text }) => !file.endsWith(".conf") || /^\uFEFF?\s*\{/.test(text));
     } catch (thrown) {
       throw unreadable(name, thrown);
     }

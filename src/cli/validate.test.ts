@@ -37,6 +37,13 @@ spec:
       pod: {}
 `;
 
+const DEFINITION = `---
+apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: x, annotations: {k8s.v1.cni.cncf.io/resourceName: a/b}}
+spec: {config: '{"cniVersion": "0.3.1", "name": "x", "type": "macvtap"}'}
+`;
+
 async function found(files: string[], config?: string): Promise<string[]> {
   const { findings } = judgeManifests(files, config);
   return findings.map(
@@ -56,7 +63,7 @@ test("what the schema and the rules find stands in the order of the file, each o
 test("the configuration comes from a resource, from the older ConfigMap, or from the documents themselves", async () => {
   const macvtap = written(
     "macvtap.yaml",
-    VMI.replace(/masquerade: \{\}[\s\S]*tcp\n/, "macvtap: {}\n").replace("pod: {}", "multus: {networkName: x}"),
+    `${VMI.replace(/masquerade: \{\}[\s\S]*tcp\n/, "macvtap: {}\n").replace("pod: {}", "multus: {networkName: x}")}${DEFINITION}`,
   );
   const field = "PB2023 spec.domain.devices.interfaces[0].name";
   assert.deepEqual(await found([macvtap]), [`macvtap.yaml:9:17 ${field}`]);
@@ -92,6 +99,23 @@ test("folders are read, warnings do not fail, and what cannot be read is a fault
     () => judgeManifests([join(folder, "none.yaml")], undefined),
     (thrown) => isFault(thrown, "PB1000"),
   );
+});
+
+test("CNI configurations are read from their files, and from folders where they look like ones", async () => {
+  const net = join(folder, "net.d");
+  mkdirSync(net);
+  const conf = (name: string, text: string): string => written(`net.d/${name}`, text);
+  conf("00-genie.conf", '{"cniVersion": "0.3.1", "name": "genie", "type": "genie"}');
+  conf("10-lan.conflist", '{"cniVersion": "0.3.1", "name": "lan", "plugins": [{"type": "ovs"}, {"typ": "tuning"}]}');
+  conf("20-lan.json", '{"cniVersion": "0.3.1", "name": "lan", "type": "bridge", "mtv": 1400}');
+  const nginx = conf("nginx.conf", "worker_processes 1;\n");
+  assert.deepEqual(await found([net]), [
+    "net.d/10-lan.conflist:1:69 PB3004 plugins[1].type",
+    "net.d/20-lan.json:1:58 PB2713 mtv",
+  ]);
+  assert.deepEqual(await found([nginx]), ["net.d/nginx.conf:1:1 PB3003 "]);
+  const { documents, cniFiles } = judgeManifests([net], undefined);
+  assert.deepEqual([documents.length, cniFiles.length], [0, 3]);
 });
 
 function patchbay(args: readonly string[], input = ""): { status: number | null; stdout: string; stderr: string } {

@@ -5,12 +5,14 @@ import { manifestCodes } from "./manifest.ts";
 import { nodeCodes } from "./node.ts";
 import { rulesCodes } from "./rules.ts";
 import { setupCodes } from "./setup.ts";
+import { wholePathCodes } from "./whole-path.ts";
 import { wiringCodes } from "./wiring.ts";
 
 /** Every code that Patchbay reports, with its title. The page of each is `docs/findings/<code>.md` (a test holds that). */
 export const codes = {
   ...manifestCodes,
   ...rulesCodes,
+  ...wholePathCodes,
   ...cniCodes,
   ...wiringCodes,
   ...guestCodes,

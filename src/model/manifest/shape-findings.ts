@@ -3,7 +3,7 @@ import type { ResourceDefinition } from "../api/resource.ts";
 import { checkShape, type ShapeProblem } from "../api/shape.ts";
 import { nearMiss } from "../near-miss.ts";
 import { type Finding, findingAt } from "./finding.ts";
-import type { ManifestDocument } from "./read.ts";
+import { looksLikeCni, type ManifestDocument } from "./read.ts";
 
 export interface CheckedShape {
   /** Absent where the kind is not known. */
@@ -25,9 +25,9 @@ export function checkDocument(document: ManifestDocument): CheckedShape {
       severity: "error",
       message: `The document has no ${field}.`,
       expected: "apiVersion and kind, such as kubevirt.io/v1 and VirtualMachineInstance",
-      ...(isCniConfiguration(document.value)
+      ...(typeof kind !== "string" && looksLikeCni(document.value)
         ? {
-            hint: "This is a CNI configuration: put it into a file of the CNI configuration folder, or into spec.config of a NetworkAttachmentDefinition.",
+            hint: "This is a CNI configuration: put it into a .conf or .conflist file, as JSON, or into spec.config of a NetworkAttachmentDefinition.",
           }
         : {}),
     } as const;
@@ -37,10 +37,6 @@ export function checkDocument(document: ManifestDocument): CheckedShape {
   if (definition === undefined) return { problems: [], findings: [unknownKind(document, apiVersion, kind)] };
   const problems = checkShape(definition.schema ?? {}, document.value);
   return { definition, problems, findings: problems.map((problem) => shapeFinding(document, problem)) };
-}
-
-function isCniConfiguration(value: ManifestDocument["value"]): boolean {
-  return typeof value["cniVersion"] === "string" && (typeof value["type"] === "string" || "plugins" in value);
 }
 
 /** A kind that is none of ours is left alone; one that is nearly ours is a mistake. */

@@ -1,0 +1,70 @@
+import type { FieldPath } from "../api/field-path.ts";
+import { isJsonObject } from "../json.ts";
+import type { Finding } from "../manifest/finding.ts";
+import { nearMiss } from "../near-miss.ts";
+import { ipamFields, isRead, LIST_FIELDS, type PluginFields, pluginFields } from "../networks/cni-plugin-fields.ts";
+import { type CniSource, placedPlugins } from "./cni-source.ts";
+import type { Run } from "./run.ts";
+
+/** Fields of CNI configurations that no plugin reads (PB2713). Plugins that are not known here are passed over. */
+export function pluginFieldFindings({ sources }: Run): Finding[] {
+  return sources.flatMap((source) => [
+    ...listFindings(source),
+    ...placedPlugins(source).flatMap(({ plugin, at }) => {
+      const own = pluginFields(plugin.type);
+      const ipam = plugin.config["ipam"];
+      const given = plugin.ipamType === undefined ? undefined : ipamFields(plugin.ipamType);
+      return [
+        ...(own === undefined ? [] : unread(source, at, Object.keys(plugin.config), own)),
+        ...(given === undefined || !isJsonObject(ipam)
+          ? []
+          : unread(source, [...at, "ipam"], Object.keys(ipam), given)),
+      ];
+    }),
+  ]);
+}
+
+/** Keys that are comments or a runtime's business. */
+const PASSED_OVER = /^[_#]|^\/\/|\//;
+
+function unread(source: CniSource, at: FieldPath, names: readonly string[], fields: PluginFields): Finding[] {
+  return names
+    .filter((name) => !isRead(fields, name) && !PASSED_OVER.test(name))
+    .map((name) => {
+      const near = nearMiss(name, fields.fields);
+      const isLater = fields.later.includes(name);
+      return source.finding(
+        [...at, name],
+        {
+          code: "PB2713",
+          severity: "warning",
+          message:
+            name === "disableContainerInterface"
+              ? `${fields.source} ignores "${name}": the pod's end of the link comes up as if it were not written.`
+              : isLater
+                ? `${fields.source} ignores "${name}", which newer ones read.`
+                : `${fields.source} does not know "${name}", and ignores it.`,
+          hint: isLater
+            ? "Leave it where the nodes have a newer plugin, and do not count on it here."
+            : near === undefined
+              ? "Remove it."
+              : `Did you mean "${near}"?`,
+        },
+        "key",
+      );
+    });
+}
+
+/** A list reads few fields of its own: what is for a plugin must stand in the plugin. */
+function listFindings(source: CniSource): Finding[] {
+  if (source.network === undefined || source.value === undefined || !Object.hasOwn(source.value, "plugins")) return [];
+  const known: readonly string[] = LIST_FIELDS;
+  return Object.keys(source.value)
+    .filter((name) => !known.includes(name) && !PASSED_OVER.test(name))
+    .map((name) => {
+      const near = nearMiss(name, known);
+      const message = `${source.name} has the field "${name}" beside its list of plugins, where nothing reads it.`;
+      const hint = near === undefined ? "Write it into the plugin that it is for." : `Did you mean "${near}"?`;
+      return source.finding([name], { code: "PB2713", severity: "warning", message, hint }, "key");
+    });
+}

@@ -1,0 +1,46 @@
+import type { Finding } from "../manifest/finding.ts";
+import type { CniFile, ManifestDocument } from "../manifest/read.ts";
+import { bindingFindings } from "./bindings.ts";
+import { configurationFindings } from "./configurations.ts";
+import { defaultNetworkFindings } from "./default-network.ts";
+import { definitionFindings } from "./definitions.ts";
+import { genieFindings } from "./genie.ts";
+import { macFindings } from "./macs.ts";
+import { masterFindings } from "./masters.ts";
+import { mtuFindings } from "./mtus.ts";
+import { pluginFieldFindings } from "./plugin-fields.ts";
+import { runOf } from "./run.ts";
+
+/** What is looked at beside the documents. */
+export interface Surroundings {
+  /** Files of CNI configuration folders. */
+  readonly cniFiles?: readonly CniFile[];
+  /** MTUs of the host's links by their names, where this is the machine that the configurations are for. */
+  readonly links?: ReadonlyMap<string, number>;
+}
+
+/**
+ * What several objects of one run make of each other: the way of a packet looked at whole, from the VMI through its
+ * NetworkAttachmentDefinition to the CNI plugins and the links below. Never throws.
+ *
+ * `documents` are completed; `configuration` is `spec.configuration` of the KubeVirt resource.
+ */
+export function wholePathFindings(
+  documents: readonly ManifestDocument[],
+  configuration: unknown,
+  { cniFiles = [], links }: Surroundings = {},
+): Finding[] {
+  const run = runOf(documents, cniFiles, configuration);
+  if (run.instances.length === 0 && run.sources.length === 0) return [];
+  return [
+    ...configurationFindings(run),
+    ...definitionFindings(run),
+    ...genieFindings(run),
+    ...defaultNetworkFindings(run),
+    ...bindingFindings(run),
+    ...mtuFindings(run, links),
+    ...(links === undefined ? [] : masterFindings(run, links)),
+    ...macFindings(run),
+    ...pluginFieldFindings(run),
+  ];
+}
