@@ -94,7 +94,7 @@ function addManifestCommands(program: Command, ended: (code: number) => void): v
     );
   program
     .command("validate")
-    .description("findings of manifests, with file, line and cure; needs no root and no daemon")
+    .description("findings of manifests and CNI configurations, each and together; needs no root and no daemon")
     .option(...files)
     .option("--config <file>", "the KubeVirt resource, or the older ConfigMap, whose settings hold")
     .option("--cases <file>", "answer admission cases instead, one JSON line each")
