@@ -117,7 +117,7 @@ function restartRequired(stale: readonly string[]): ConditionClaim {
 
 /** The first that fits, in KubeVirt's order and with its words. */
 function printableStatus(
-  { vm, vmi, course }: VmStatusFacts,
+  { vm, vmi, course, failure }: VmStatusFacts,
   strategy: RunStrategy,
   startFailure: VmStatus["startFailure"],
 ): string {
@@ -131,6 +131,6 @@ function printableStatus(
     if (says("PodScheduled", "False") !== undefined) return "ErrorUnschedulable";
     return NO_IMAGE.includes(says("Synchronized", "False")?.reason ?? "") ? "ErrImagePull" : "Starting";
   }
-  if (course.do === "start" && vmi === undefined) return "Starting";
+  if (course.do === "start" && failure === undefined) return "Starting";
   return isFailingInALoop(strategy, startFailure) ? "CrashLoopBackOff" : "Stopped";
 }
