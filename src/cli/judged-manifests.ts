@@ -1,9 +1,10 @@
 import { Fault } from "../model/fault.ts";
 import { checkManifest } from "../model/manifest/check.ts";
+import type { CniFile } from "../model/manifest/cni-file.ts";
 import { completeManifests } from "../model/manifest/completion.ts";
 import { configurationAmong } from "../model/manifest/configuration.ts";
 import { byPlace, type Finding } from "../model/manifest/finding.ts";
-import type { CniFile, ManifestDocument } from "../model/manifest/read.ts";
+import type { ManifestDocument } from "../model/manifest/read.ts";
 import { renderFinding, renderSummary } from "../model/manifest/render.ts";
 import { wholePathFindings } from "../model/whole-path/whole-path.ts";
 import { type ManifestText, manifestTexts, readAll } from "./manifest-files.ts";

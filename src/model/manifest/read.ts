@@ -1,7 +1,7 @@
 import { type Document, LineCounter, parseAllDocuments, type Tags, type YAMLError } from "yaml";
 import type { FieldPath } from "../api/field-path.ts";
-import { isJsonObject, type JsonObject } from "../json.ts";
-import { type CniConfigReading, parseCniConfig } from "../networks/cni-config.ts";
+import { isJsonObject } from "../json.ts";
+import { type CniFile, cniFileOf, isCniFile } from "./cni-file.ts";
 import type { Finding } from "./finding.ts";
 import { numberTags } from "./numbers.ts";
 import { placeOf, placeWithin, type Span, sourceOf } from "./position.ts";
@@ -32,14 +32,6 @@ export interface Manifests {
   readonly cniFile?: CniFile;
   /** Why documents are missing above. */
   readonly findings: readonly Finding[];
-}
-
-/** A file of a CNI configuration folder. */
-export interface CniFile {
-  readonly file: string;
-  readonly reading: CniConfigReading;
-  /** The file as a document, for the places of its fields; absent where it cannot be read so. */
-  readonly document?: ManifestDocument;
 }
 
 /** As much as an API server takes in one request. */
@@ -73,30 +65,11 @@ export function readManifests(text: string, file: string): Manifests {
   if (DEEP.test(text)) return refuse("PB1006", `${file} nests too deep.`, "");
   try {
     const read = readDocuments(text, file);
-    return isCniFile(file, read) ? { documents: [], findings: [], cniFile: cniFileOf(text, file, read) } : read;
+    return isCniFile(file, text, read) ? { documents: [], findings: [], cniFile: cniFileOf(file, text, read) } : read;
   } catch (thrown) {
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
     return refuse("PB1001", `${file} cannot be read: ${reason}`, "");
   }
-}
-
-function isCniFile(file: string, { documents, findings }: Manifests): boolean {
-  if (/\.conf(list)?$/.test(file)) return true;
-  const [only, ...more] = documents;
-  if (only === undefined || more.length > 0 || findings.length > 0 || /\.ya?ml$/.test(file)) return false;
-  return !Object.hasOwn(only.value, "kind") && looksLikeCni(only.value);
-}
-
-/** True for an object that has what a CNI configuration has. */
-export function looksLikeCni(value: JsonObject): boolean {
-  // A package of npm has a name and a type as well.
-  const named = Object.hasOwn(value, "name") && !Object.hasOwn(value, "version");
-  const typed = typeof value["type"] === "string" && (Object.hasOwn(value, "cniVersion") || named);
-  return typed || (Array.isArray(value["plugins"]) && !Object.hasOwn(value, "apiVersion"));
-}
-
-function cniFileOf(text: string, file: string, { documents: [document] }: Manifests): CniFile {
-  return { file, reading: parseCniConfig(text), ...(document === undefined ? {} : { document }) };
 }
 
 function readDocuments(text: string, file: string): Manifests {

@@ -2,8 +2,9 @@ import { definitionOf, definitions } from "../api/kinds.ts";
 import type { ResourceDefinition } from "../api/resource.ts";
 import { checkShape, type ShapeProblem } from "../api/shape.ts";
 import { nearMiss } from "../near-miss.ts";
+import { looksLikeCni } from "./cni-file.ts";
 import { type Finding, findingAt } from "./finding.ts";
-import { looksLikeCni, type ManifestDocument } from "./read.ts";
+import type { ManifestDocument } from "./read.ts";
 
 export interface CheckedShape {
   /** Absent where the kind is not known. */

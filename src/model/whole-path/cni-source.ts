@@ -1,7 +1,8 @@
 import { type FieldPath, parseFieldPath } from "../api/field-path.ts";
 import { isJsonObject, type JsonObject } from "../json.ts";
+import type { CniFile } from "../manifest/cni-file.ts";
 import { type Finding, findingAt, type Statement } from "../manifest/finding.ts";
-import { type CniFile, type Position, readManifests } from "../manifest/read.ts";
+import { type Position, readManifests } from "../manifest/read.ts";
 import type { AttachmentDefinition } from "../networks/attachment-definitions.ts";
 import type { CniNetwork, CniPlugin, CniProblem } from "../networks/cni-config.ts";
 import { readJson } from "../networks/cni-json.ts";

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { completeManifests } from "../manifest/completion.ts";
 import type { Finding } from "../manifest/finding.ts";
 import { readManifests } from "../manifest/read.ts";
@@ -65,6 +66,9 @@ test("a file of a CNI folder is checked at its places", () => {
     'a.json warning PB3005 1: {"name": "n", "type": "ptp", "mtv": 1500}',
     'a.json warning PB2713 1: "mtv"',
   ]);
+  const nameless = { "net.d/99-ovs.conf": '{"cniVersion": "0.3.1", "type": "ovs"}' };
+  assert.deepEqual(told(nameless), ['net.d/99-ovs.conf warning PB1015 1: {"cniVersion": "0.3.1", "type": "ovs"}']);
+  assert.match(found(nameless)[0]?.message ?? "", /taken to be called "99-ovs"/);
   assert.deepEqual(told({ "a.conf": "no = json" }), ["a.conf error PB3003 1: n"]);
 });
 
@@ -155,6 +159,41 @@ test("a genie network's type must be that of a configuration, where there are an
   const vmi = genie("a", ["ovs", "ovz", "calico"]);
   assert.deepEqual(told({ vmi, ...own }), ["vmi warning PB2706 6: ovz", "vmi warning PB2706 6: calico"]);
   assert.match(found({ vmi, ...own })[0]?.hint ?? "", /"ovs"/);
+});
+
+test("whatever stands in the objects, it is read without a throw", () => {
+  const spec = fc.record({
+    domain: fc.record({ devices: fc.record({ interfaces: fc.array(fc.jsonValue()) }) }),
+    networks: fc.jsonValue(),
+  });
+  const config = fc.oneof(
+    fc.json(),
+    fc.string(),
+    fc
+      .record({ type: fc.constantFrom("bridge", "macvlan"), mtu: fc.jsonValue(), ipam: fc.jsonValue() })
+      .map((one) => JSON.stringify(one)),
+  );
+  fc.assert(
+    fc.property(spec, config, fc.jsonValue(), (given, cni, metadata) => {
+      const documents = [
+        { apiVersion: "kubevirt.io/v1", kind: "VirtualMachineInstance", metadata, spec: given },
+        {
+          apiVersion: "k8s.cni.cncf.io/v1",
+          kind: "NetworkAttachmentDefinition",
+          metadata: { name: "n" },
+          spec: { config: cni },
+        },
+        { apiVersion: "sriovnetwork.openshift.io/v1", kind: "SriovNetworkNodePolicy", metadata, spec: given },
+      ];
+      const read = readManifests(documents.map((one) => JSON.stringify(one)).join("\n---\n"), "a.yaml");
+      const file = readManifests(cni, "a.conf");
+      const completed = completeManifests(read.documents).documents;
+      wholePathFindings(completed, given, {
+        cniFiles: file.cniFile === undefined ? [] : [file.cniFile],
+        links: new Map(),
+      });
+    }),
+  );
 });
 
 test("Genie and Multus exclude each other on a cluster", () => {

@@ -1,5 +1,6 @@
+import type { CniFile } from "../manifest/cni-file.ts";
 import type { Finding } from "../manifest/finding.ts";
-import type { CniFile, ManifestDocument } from "../manifest/read.ts";
+import type { ManifestDocument } from "../manifest/read.ts";
 import { bindingFindings } from "./bindings.ts";
 import { configurationFindings } from "./configurations.ts";
 import { defaultNetworkFindings } from "./default-network.ts";

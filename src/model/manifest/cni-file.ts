@@ -1,0 +1,48 @@
+import { isJsonObject, type JsonObject } from "../json.ts";
+import { type CniConfigReading, type CniProblem, parseCniConfig, parseCniObject } from "../networks/cni-config.ts";
+import { readJson } from "../networks/cni-json.ts";
+import type { ManifestDocument, Manifests } from "./read.ts";
+
+/** A file of a CNI configuration folder. */
+export interface CniFile {
+  readonly file: string;
+  readonly reading: CniConfigReading;
+  /** The file as a document, for the places of its fields; absent where it cannot be read so. */
+  readonly document?: ManifestDocument;
+}
+
+/** True for a `.conf` or `.conflist`, and for other JSON that has no kind and looks like a CNI configuration. */
+export function isCniFile(file: string, text: string, { documents, findings }: Manifests): boolean {
+  if (/\.conf(list)?$/.test(file)) return true;
+  const [only, ...more] = documents;
+  if (only === undefined || more.length > 0 || findings.length > 0 || /\.ya?ml$/.test(file)) return false;
+  return /^\uFEFF?\s*\{/.test(text) && !Object.hasOwn(only.value, "kind") && looksLikeCni(only.value);
+}
+
+/** True for an object that has what a CNI configuration has. */
+export function looksLikeCni(value: JsonObject): boolean {
+  // A package of npm has a name and a type as well.
+  const named = Object.hasOwn(value, "name") && !Object.hasOwn(value, "version");
+  const typed = typeof value["type"] === "string" && (Object.hasOwn(value, "cniVersion") || named);
+  return typed || (Array.isArray(value["plugins"]) && !Object.hasOwn(value, "apiVersion"));
+}
+
+/** A file read as a CNI configuration. One without a name is called as the file is, with a warning (PB1015). */
+export function cniFileOf(file: string, text: string, { documents: [document] }: Manifests): CniFile {
+  return { file, reading: readingOf(file, text), ...(document === undefined ? {} : { document }) };
+}
+
+function readingOf(file: string, text: string): CniConfigReading {
+  const json = readJson(text);
+  if (!("value" in json) || !isJsonObject(json.value) || Object.hasOwn(json.value, "name")) return parseCniConfig(text);
+  const name = file.slice(file.lastIndexOf("/") + 1).replace(/\.[a-z]+$/, "");
+  const nameless: CniProblem = {
+    code: "PB1015",
+    severity: "warning",
+    message: `It has no "name", and is taken to be called "${name}".`,
+    path: "name",
+    cure: 'Write a "name" into it: today\'s runtimes refuse it without.',
+  };
+  const { problems, ...reading } = parseCniObject({ name, ...json.value });
+  return { ...reading, problems: [nameless, ...problems] };
+}
