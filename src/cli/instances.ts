@@ -25,10 +25,10 @@ export interface OfInstances<T> {
 
 /** Does something with every VMI and VM among sound manifests; a Fault becomes a finding at its place. */
 export function ofInstances<T>(
-  { documents, configuration }: JudgedManifests,
-  make: (request: PlanRequest) => T,
+  { documents, cniFiles, stored, configuration }: JudgedManifests,
+  make: (request: PlanRequest, document: ManifestDocument) => T,
 ): OfInstances<T> {
-  const definitions = definitionsAmong(documents);
+  const definitions = definitionsAmong([...stored, ...documents]);
   const results: T[] = [];
   const refusals: Finding[] = [];
   for (const document of documents) {
@@ -38,8 +38,12 @@ export function ofInstances<T>(
       const configOf: ConfigOf = (network) =>
         network.kind === "multus"
           ? definitions.get(qualifiedName(network.networkName, request.namespace))?.network
-          : undefined;
-      results.push(make({ ...request, configOf }));
+          : network.kind === "genie"
+            ? cniFiles
+                .flatMap(({ reading }) => reading.network ?? [])
+                .find(({ plugins }) => plugins[0]?.type === network.networkName)
+            : undefined;
+      results.push(make({ ...request, configOf }, document));
     } catch (thrown) {
       if (!isFault(thrown)) throw thrown;
       refusals.push(refusal(document, thrown));
@@ -48,8 +52,8 @@ export function ofInstances<T>(
   return { results, refusals };
 }
 
-/** A fault at the place in the manifest that it names; at its `spec` where it names another. */
-function refusal(document: ManifestDocument, { code, message, place = "", cure = "" }: Fault): Finding {
+/** A finding of a fault at the place in the manifest that it names; at its `spec` where it names another. */
+export function refusal(document: ManifestDocument, { code, message, place = "", cure = "" }: Fault): Finding {
   const at = place.startsWith("spec.") ? parseFieldPath(place) : ["spec"];
   const whole = document.value["kind"] === "VirtualMachine" ? ["spec", "template", ...at] : at;
   const statement = { code, severity: "error", message, hint: cure } as const;

@@ -15,6 +15,8 @@ export interface JudgedManifests {
   readonly documents: readonly ManifestDocument[];
   /** CNI configurations that stand in files of their own. */
   readonly cniFiles: readonly CniFile[];
+  /** What is stored already where they are to go. */
+  readonly stored: readonly ManifestDocument[];
   /** `spec.configuration` that they were judged by; the one among the documents where none was named. */
   readonly configuration: unknown;
   /** In the order of files, lines and columns. */
@@ -25,9 +27,9 @@ export interface JudgedManifests {
 /**
  * Reads, completes and judges files, folders and stdin (`-`). Throws PB1000 where one cannot be read, or none holds a manifest.
  */
-export function judgeManifests(files: readonly string[], config: string | undefined): JudgedManifests {
+export function judgeManifests(files: readonly string[], config: string | undefined, living?: Living): JudgedManifests {
   const texts = manifestTexts(files);
-  const judged = judgeTexts(texts, config === undefined ? undefined : manifestTexts([config]));
+  const judged = judgeTexts(texts, config === undefined ? undefined : manifestTexts([config]), living);
   const names = new Set(texts.map(({ file }) => file));
   if (
     judged.documents.length === 0 &&
@@ -41,17 +43,39 @@ export function judgeManifests(files: readonly string[], config: string | undefi
   return judged;
 }
 
-/** The same for texts; `configTexts` hold the configuration in place of that among the texts themselves. */
-export function judgeTexts(texts: readonly ManifestText[], configTexts?: readonly ManifestText[]): JudgedManifests {
+/** What there is already where manifests are to go. */
+export interface Living {
+  /** `spec.configuration` that holds there. */
+  readonly configuration: unknown;
+  /** Objects that are stored there. */
+  readonly documents: readonly ManifestDocument[];
+  /** MTUs of the host's links by their names. */
+  readonly links: ReadonlyMap<string, number>;
+}
+
+/**
+ * The same for texts; `configTexts` hold the configuration in place of that among the texts themselves, which counts
+ * before that of `living`.
+ */
+export function judgeTexts(
+  texts: readonly ManifestText[],
+  configTexts?: readonly ManifestText[],
+  living?: Living,
+): JudgedManifests {
   const read = readAll(texts);
   const given = completeManifests(read.flatMap((manifests) => manifests.documents));
   const configRead = readAll(configTexts ?? []);
   const cniFiles = read.flatMap(({ cniFile }) => cniFile ?? []);
   const configGiven = completeManifests(configRead.flatMap((manifests) => manifests.documents));
-  const { configuration, findings } = configurationAmong((configTexts === undefined ? given : configGiven).documents);
+  const { configuration = living?.configuration, findings } = configurationAmong(
+    (configTexts === undefined ? given : configGiven).documents,
+  );
+  const names = new Set(texts.map(({ file }) => file));
+  const around = { cniFiles, ...(living === undefined ? {} : { links: living.links, complete: true }) };
   return {
     documents: given.documents,
     cniFiles,
+    stored: living?.documents ?? [],
     configuration,
     texts: [...texts, ...(configTexts ?? [])],
     findings: [
@@ -60,7 +84,9 @@ export function judgeTexts(texts: readonly ManifestText[], configTexts?: readonl
       ...configGiven.findings,
       ...findings,
       ...[...given.documents, ...configGiven.documents].flatMap((document) => checkManifest(document, configuration)),
-      ...wholePathFindings(given.documents, configuration, { cniFiles }),
+      ...wholePathFindings([...(living?.documents ?? []), ...given.documents], configuration, around).filter(
+        ({ file }) => names.has(file),
+      ),
     ].toSorted(byPlace),
   };
 }

@@ -97,6 +97,10 @@ function addManifestCommands(program: Command, ended: (code: number) => void): v
     .description("findings of manifests and CNI configurations, each and together; needs no root and no daemon")
     .option(...files)
     .option("--config <file>", "the KubeVirt resource, or the older ConfigMap, whose settings hold")
+    .option(
+      "--live",
+      "look at the daemon's objects and at this host as well: definitions, images, plugins, links, pools",
+    )
     .option("--cases <file>", "answer admission cases instead, one JSON line each")
     .option("--explain <code>", "print the page of a code, such as PB2020")
     .addOption(outputOption("sarif"))

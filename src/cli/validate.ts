@@ -1,5 +1,6 @@
 import type { Code } from "../model/codes/codes.ts";
 import { Fault } from "../model/fault.ts";
+import { byPlace, type Finding } from "../model/manifest/finding.ts";
 import type { JudgedManifests } from "./judged-manifests.ts";
 import { packageVersion, pageOf } from "./package-files.ts";
 
@@ -12,6 +13,9 @@ export interface ValidateOptions {
   readonly cases?: string;
   /** A code whose page is wanted. */
   readonly explain?: string;
+  /** Looks at the daemon's objects and at this host as well. */
+  readonly live?: boolean;
+  readonly dataDir: string;
   readonly output?: "text" | "json" | "sarif";
 }
 
@@ -24,7 +28,7 @@ export async function validate(options: ValidateOptions): Promise<number> {
     return 2;
   }
   const { judgeManifests, isSound, printFindings } = await import("./judged-manifests.ts");
-  const judged = await withRefusals(judgeManifests(options.filename, options.config));
+  const judged = await judgeAll(judgeManifests, options.filename, options);
   if (options.output === "json") {
     const { findingJson } = await import("../model/manifest/finding.ts");
     process.stdout.write(`${JSON.stringify({ findings: judged.findings.map(findingJson) }, undefined, 2)}\n`);
@@ -37,13 +41,29 @@ export async function validate(options: ValidateOptions): Promise<number> {
   return isSound(judged) ? 0 : 1;
 }
 
-/** With what stands in the way of a plan, where nothing else does: rules alone do not know the machine. */
-async function withRefusals(judged: JudgedManifests): Promise<JudgedManifests> {
+/**
+ * With what stands in the way of a plan, where nothing else does: rules alone do not know the machine. Where `--live` asks
+ * for it, the daemon's objects and this host are looked at as well.
+ */
+async function judgeAll(
+  judgeManifests: typeof import("./judged-manifests.ts").judgeManifests,
+  files: readonly string[],
+  { config, live, dataDir }: ValidateOptions,
+): Promise<JudgedManifests> {
   const { isSound } = await import("./judged-manifests.ts");
-  if (!isSound(judged)) return judged;
   const { planAll } = await import("./plan.ts");
-  const { refusals } = planAll(judged);
-  return { ...judged, findings: [...judged.findings, ...refusals] };
+  if (live !== true) {
+    const judged = judgeManifests(files, config);
+    return isSound(judged) ? withMore(judged, planAll(judged).refusals) : judged;
+  }
+  const { hostFindings, readLiving } = await import("./living.ts");
+  const judged = judgeManifests(files, config, await readLiving(dataDir));
+  if (!isSound(judged)) return judged;
+  return withMore(judged, [...planAll(judged).refusals, ...(await hostFindings(judged, dataDir))]);
+}
+
+function withMore(judged: JudgedManifests, findings: readonly Finding[]): JudgedManifests {
+  return { ...judged, findings: [...judged.findings, ...findings].toSorted(byPlace) };
 }
 
 /** Answers every case of a file, one JSON line each. PB1000 or PB1001 where the file cannot be read. */

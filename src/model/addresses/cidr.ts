@@ -48,7 +48,7 @@ export function hostAddress(cidr: Cidr, offset: number | bigint): Uint8Array | u
   if (typeof offset === "number" && !Number.isSafeInteger(offset)) return undefined;
   const distance = BigInt(offset);
   if (distance < 0n || distance >= sizeOf(cidr)) return undefined;
-  return toBytes(toNumber(networkOf(cidr).address) + distance, cidr.address.length);
+  return toBytes(addressNumber(networkOf(cidr).address) + distance, cidr.address.length);
 }
 
 /** True when the address is of the network's family and inside it. */
@@ -63,7 +63,8 @@ export function overlaps(one: Cidr, other: Cidr): boolean {
   return one.prefixLength <= other.prefixLength ? contains(one, other.address) : contains(other, one.address);
 }
 
-function toNumber(bytes: Uint8Array): bigint {
+/** An address as a number. */
+export function addressNumber(bytes: Uint8Array): bigint {
   return bytes.reduce((sum, octet) => (sum << 8n) | BigInt(octet), 0n);
 }
 

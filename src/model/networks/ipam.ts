@@ -66,12 +66,18 @@ function poolsOf(ipam: JsonObject, type: string | undefined): readonly Pool[] {
   }
 }
 
-/** `ranges` holds sets of ranges, of each of which one address is given; older configurations have one range on top. */
+/** The first range of each set: what the first that asks gets its address from. */
 function rangesOf(ipam: JsonObject): readonly JsonObject[] {
+  return rangeSets(ipam).flatMap(([first]) => (first === undefined ? [] : [first]));
+}
+
+/** host-local's sets of ranges, of each of which one address is given; older configurations have one range on top. */
+export function rangeSets(ipam: JsonObject): readonly (readonly JsonObject[])[] {
   const { ranges } = ipam;
-  const sets = Array.isArray(ranges) ? ranges : [];
-  const firsts = sets.flatMap((set: unknown) => (Array.isArray(set) && isJsonObject(set[0]) ? [set[0]] : []));
-  return textAt(ipam, "subnet") === undefined ? firsts : [ipam, ...firsts];
+  const sets = (Array.isArray(ranges) ? ranges : []).map((set: unknown): readonly JsonObject[] =>
+    Array.isArray(set) ? set.flatMap((range: unknown) => (isJsonObject(range) ? [range] : [])) : [],
+  );
+  return textAt(ipam, "subnet") === undefined ? sets : [[ipam], ...sets];
 }
 
 function pool(address: string | undefined, gateway: string | undefined): readonly Pool[] {

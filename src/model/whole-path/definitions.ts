@@ -5,18 +5,18 @@ import { qualifiedName } from "../networks/multus.ts";
 import type { Instance, Run } from "./run.ts";
 
 /** Definitions that networks and binding plugins name, and that are not there (PB2701), or are there twice (PB2703). */
-export function definitionFindings(run: Run): Finding[] {
+export function definitionFindings(run: Run, complete: boolean): Finding[] {
   return run.instances.flatMap((instance) => [
     ...instance.networks.flatMap(({ name, at, definition }) =>
       definition === undefined
         ? []
-        : missing(run, instance, [...at, "multus", "networkName"], `The network "${name}"`, definition),
+        : missing(run, complete, instance, [...at, "multus", "networkName"], `The network "${name}"`, definition),
     ),
     ...instance.nics.flatMap(({ at, plugin }) => {
       const named = plugin === undefined ? undefined : run.plugins.get(plugin)?.networkAttachmentDefinition;
       if (plugin === undefined || named === undefined || named === "") return [];
       const definition = qualifiedName(named, instance.namespace);
-      return missing(run, instance, [...at, "binding", "name"], `The binding plugin "${plugin}"`, definition);
+      return missing(run, complete, instance, [...at, "binding", "name"], `The binding plugin "${plugin}"`, definition);
     }),
     ...usedTwice(instance),
   ]);
@@ -24,17 +24,26 @@ export function definitionFindings(run: Run): Finding[] {
 
 const MOST_LISTED = 10;
 
-function missing(run: Run, { document }: Instance, at: FieldPath, who: string, definition: string): Finding[] {
+function missing(
+  run: Run,
+  complete: boolean,
+  { document }: Instance,
+  at: FieldPath,
+  who: string,
+  definition: string,
+): Finding[] {
   if (run.definitions.has(definition) || run.operatorMade.has(definition)) return [];
   const known = [...run.definitions.keys(), ...run.operatorMade];
   const near = nearDefinition(definition, known);
   return [
     findingAt(document, at, {
       code: "PB2701",
-      severity: known.length > 0 ? "warning" : "info",
-      message: `${who} names the NetworkAttachmentDefinition ${definition}, which is not among the files.`,
+      severity: complete ? "error" : known.length > 0 ? "warning" : "info",
+      message: `${who} names the NetworkAttachmentDefinition ${definition}, which is ${complete ? "neither among the files nor in the cluster" : "not among the files"}.`,
       ...(known.length > 0 && known.length <= MOST_LISTED ? { expected: `one of ${known.toSorted().join(", ")}` } : {}),
-      hint: near ?? "The cluster must have it; name its file as well, and it is checked too.",
+      hint:
+        near ??
+        (complete ? "Apply it first." : "The cluster must have it; name its file as well, and it is checked too."),
     }),
   ];
 }

@@ -18,6 +18,8 @@ export interface Surroundings {
   readonly cniFiles?: readonly CniFile[];
   /** MTUs of the host's links by their names, where this is the machine that the configurations are for. */
   readonly links?: ReadonlyMap<string, number>;
+  /** True where the documents hold all that there is: what is missing is nowhere. */
+  readonly complete?: boolean;
 }
 
 /**
@@ -29,13 +31,13 @@ export interface Surroundings {
 export function wholePathFindings(
   documents: readonly ManifestDocument[],
   configuration: unknown,
-  { cniFiles = [], links }: Surroundings = {},
+  { cniFiles = [], links, complete = false }: Surroundings = {},
 ): Finding[] {
   const run = runOf(documents, cniFiles, configuration);
   if (run.instances.length === 0 && run.sources.length === 0) return [];
   return [
     ...configurationFindings(run),
-    ...definitionFindings(run),
+    ...definitionFindings(run, complete),
     ...genieFindings(run),
     ...defaultNetworkFindings(run),
     ...bindingFindings(run),

@@ -1,0 +1,133 @@
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import type { KubeClient } from "../client/client.ts";
+import { builtinPlugins } from "../host/cni/builtin.ts";
+import { podNetworkOf } from "../host/cni/conf-dir.ts";
+import { defaultConfDir } from "../host/cni/default-network.ts";
+import { DEFAULT_BIN_DIRS, findPlugin } from "../host/cni/plugins.ts";
+import { openImageStore } from "../host/images/store.ts";
+import { readLinks } from "../host/linux/pod-facts.ts";
+import { configMapResource, kubeVirtResource, vmiResource, vmResource } from "../model/api/references.ts";
+import type { KubeObject } from "../model/api/resource.ts";
+import type { Stored } from "../model/api/stored.ts";
+import type { VirtualMachineInstance } from "../model/api/vmi.ts";
+import { Fault, isFault } from "../model/fault.ts";
+import { objectAt, textAt } from "../model/json.ts";
+import { configurationAmong } from "../model/manifest/configuration.ts";
+import type { Finding } from "../model/manifest/finding.ts";
+import { readManifests } from "../model/manifest/read.ts";
+import type { CniNetwork } from "../model/networks/cni-config.ts";
+import { addressOfFile, HOST_LOCAL_DATA_DIR, poolsOf } from "../model/networks/pool.ts";
+import { nicContexts } from "../model/wiring/nics.ts";
+import type { PlanRequest } from "../model/wiring/plan.ts";
+import { findVolumes } from "../node/guest-volumes.ts";
+import { withApi } from "./api-access.ts";
+import { lastSettings } from "./daemon-settings.ts";
+import { ofInstances, refusal } from "./instances.ts";
+import type { JudgedManifests, Living } from "./judged-manifests.ts";
+import { dataPaths } from "./paths.ts";
+
+const HOST_NETNS = "/proc/self/ns/net";
+const definitionResource = {
+  group: "k8s.cni.cncf.io",
+  version: "v1",
+  plural: "network-attachment-definitions",
+  namespaced: true,
+} as const;
+
+/** What the daemon of a data folder has stored, and what this host has. PB6112 where no daemon runs. */
+export async function readLiving(dataDir: string): Promise<Living> {
+  const paths = dataPaths(dataDir);
+  const objects = await withApi(paths, storedObjects);
+  const documents = objects.flatMap((object) => {
+    const { namespace = "", name } = object.metadata;
+    return readManifests(JSON.stringify(object), `cluster: ${object.kind} ${namespace}/${name}`).documents;
+  });
+  return {
+    configuration: configurationAmong(documents).configuration,
+    documents,
+    links: new Map(readLinks(HOST_NETNS).links.map(({ name, mtu }) => [name, mtu])),
+  };
+}
+
+async function storedObjects(client: KubeClient): Promise<readonly KubeObject[]> {
+  const kinds = [definitionResource, vmiResource, vmResource, kubeVirtResource, configMapResource];
+  const lists = await Promise.all(kinds.map((kind) => client.list<KubeObject>(kind)));
+  return lists.flatMap(({ items }) => items);
+}
+
+/**
+ * What would keep the VMIs and VMs of sound manifests from starting on this host: images and CNI plugins that are
+ * missing, pools without a free address. Each thing is told once an instance, at its place in the manifest.
+ */
+export async function hostFindings(judged: JudgedManifests, dataDir: string): Promise<Finding[]> {
+  const paths = dataPaths(dataDir);
+  const { imageDir, cniConfDir, cniBinDir } = lastSettings(paths) ?? {};
+  const images = await openImageStore(imageDir ?? paths.images);
+  const binDirs = cniBinDir === undefined ? DEFAULT_BIN_DIRS : cniBinDir.split(":");
+  const confDir = cniConfDir ?? defaultConfDir(paths.root);
+  const { results } = ofInstances(judged, (request, document) => ({ request, document }));
+  const found: Finding[] = [];
+  for (const { request, document } of results) {
+    const look = async (act: () => unknown): Promise<void> => {
+      try {
+        await act();
+      } catch (thrown) {
+        if (!isFault(thrown)) throw thrown;
+        found.push(refusal(document, thrown));
+      }
+    };
+    await look(() => findVolumes({ images }, instance(request)));
+    for (const [index, network] of (request.spec.networks ?? []).entries()) {
+      const place = `spec.networks[${index}]`;
+      await look(() => {
+        const config = network.pod === undefined ? configOf(request, network.name) : podNetworkOf(confDir).network;
+        if (config !== undefined) lookAt(config, binDirs, place);
+      });
+    }
+  }
+  return found;
+}
+
+function instance({ spec, name, namespace }: PlanRequest): Stored<VirtualMachineInstance> {
+  const metadata = { name, namespace, uid: "", resourceVersion: "" };
+  return { apiVersion: "kubevirt.io/v1", kind: "VirtualMachineInstance", metadata, spec };
+}
+
+function configOf(request: PlanRequest, name: string): CniNetwork | undefined {
+  const nic = nicContexts(request).find((candidate) => candidate.name === name);
+  return nic === undefined ? undefined : request.configOf?.(nic.network);
+}
+
+/** Throws the Fault of the first plugin that is missing, or of a pool that has nothing left. */
+function lookAt({ name, plugins }: CniNetwork, binDirs: readonly string[], place: string): void {
+  for (const plugin of plugins) {
+    for (const type of [plugin.type, ...(plugin.ipamType === undefined ? [] : [plugin.ipamType])]) {
+      if (!Object.hasOwn(builtinPlugins, type)) atPlace(place, () => findPlugin(type, binDirs));
+    }
+    const folder = join(textAt(objectAt(plugin.config, "ipam"), "dataDir") ?? HOST_LOCAL_DATA_DIR, name);
+    const taken = existsSync(folder) ? readdirSync(folder).flatMap((file) => addressOfFile(file) ?? []) : [];
+    const full = poolsOf(plugin, taken).find(({ size, used }) => used >= size);
+    if (full === undefined) continue;
+    throw new Fault(
+      "PB3018",
+      `No address of ${full.subnets.join(", ")} is free: ${full.used} of ${full.size} are given out.`,
+      {
+        place,
+        cure: "Delete VMs on this network, or give its pool more addresses.",
+        data: { network: name, folder },
+      },
+    );
+  }
+}
+
+/** A Fault of a thing of the host at the place in the manifest that asks for it. */
+function atPlace(place: string, act: () => void): void {
+  try {
+    act();
+  } catch (thrown) {
+    if (!isFault(thrown)) throw thrown;
+    const { code, message, cure, data } = thrown;
+    throw new Fault(code, message, { place, data, cause: thrown, ...(cure === undefined ? {} : { cure }) });
+  }
+}

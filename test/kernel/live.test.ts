@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { TestHost } from "../daemon.ts";
+import { needs } from "../needs.ts";
+
+/** A VMI on the pod network and on one definition. */
+function vmi(name: string, networkName: string, more = ""): string {
+  return `apiVersion: kubevirt.io/v1
+kind: VirtualMachineInstance
+metadata: {name: ${name}}
+spec:
+  domain:
+    memory: {guest: 64Mi}
+    devices:
+      disks: [{name: root, disk: {bus: virtio}}]
+      interfaces:
+        - {name: default, masquerade: {}}
+        - {name: lan, bridge: {}${more}}
+  networks: [{name: default, pod: {}}, {name: lan, multus: {networkName: ${networkName}}}]
+  volumes: [{name: root, containerDisk: {image: "nobody/has:1"}}]
+`;
+}
+
+function definition(name: string, namespace: string, config: object): string {
+  return `apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: ${name}, namespace: ${namespace}}
+spec: {config: '${JSON.stringify({ cniVersion: "1.0.0", name, ...config })}'}
+`;
+}
+
+test("validate --live tells what is missing in the cluster and on the host", { timeout: 200_000 }, async (t) => {
+  if (!needs(t, "daemon", "kubectl")) return;
+  const host = await TestHost.make(t);
+  await host.up();
+  const pool = join(host.dataDir, "pool");
+  const found = async (manifest: string): Promise<readonly string[]> => {
+    const { stdout, stderr, code } = await host.patchbay(["validate", "--live", "-f", "-", "-o", "json"], {
+      input: manifest,
+    });
+    assert.ok(code === 0 || code === 1, stderr);
+    const { findings }: { readonly findings: readonly Record<string, string>[] } = JSON.parse(stdout);
+    return findings.map(({ severity, code: what, path, message }) => `${severity} ${what} ${path}: ${message}`);
+  };
+  const only = (findings: readonly string[], code: string): string => {
+    const [one, ...more] = findings.filter((finding) => finding.includes(code));
+    assert.ok(one !== undefined && more.length === 0, JSON.stringify(findings));
+    return one;
+  };
+
+  await t.test("a definition that is nowhere, and one of another namespace", async () => {
+    assert.match(
+      only(await found(vmi("a", "lan")), "PB2701"),
+      /^error PB2701 .*neither among the files nor in the cluster/,
+    );
+    await host.kubectlOk(["create", "namespace", "other"]);
+    await host.kubectlOk(["apply", "-f", "-"], definition("lan", "other", { type: "bridge", bridge: "br9" }));
+    assert.match(only(await found(vmi("a", "lan")), "PB2701"), /^error PB2701/);
+    assert.ok((await found(vmi("a", "other/lan"))).every((finding) => !finding.includes("PB2701")));
+  });
+
+  await t.test("a plugin's binary, a lower link and an image", async () => {
+    await host.kubectlOk(["apply", "-f", "-"], definition("strange", "default", { type: "no-such-plugin" }));
+    const findings = await found(vmi("a", "strange"));
+    assert.match(only(findings, "PB3006"), /spec\.networks\[1\]: The CNI plugin "no-such-plugin"/);
+    assert.match(only(findings, "PB5001"), /nobody\/has:1/);
+    const macvlan = definition("up", "default", { type: "macvlan", master: "no-such-link" });
+    assert.match(only(await found(`${vmi("a", "up")}---\n${macvlan}`), "PB3027"), /no-such-link/);
+  });
+
+  await t.test("a pool that has given out all it has", async () => {
+    const ipam = { type: "host-local", subnet: "10.1.1.0/30", dataDir: pool };
+    await host.kubectlOk(["apply", "-f", "-"], definition("small", "default", { type: "bridge", ipam }));
+    assert.ok((await found(vmi("a", "small"))).every((finding) => !finding.includes("PB3018")));
+    await mkdir(join(pool, "small"), { recursive: true });
+    await writeFile(join(pool, "small", "10.1.1.2"), "someone");
+    assert.match(only(await found(vmi("a", "small")), "PB3018"), /spec\.networks\[1\]: .*1 of 1 are given out/);
+  });
+
+  await t.test("a MAC that a stored VM has, and the settings that hold there", async () => {
+    await host.kubectlOk(
+      ["apply", "-f", "-"],
+      `apiVersion: kubevirt.io/v1
+kind: VirtualMachine
+metadata: {name: halted}
+spec:
+  runStrategy: Halted
+  template:
+    spec:
+      domain:
+        memory: {guest: 64Mi}
+        devices: {interfaces: [{name: x, bridge: {}, macAddress: "02:00:00:00:00:aa"}]}
+      networks: [{name: x, multus: {networkName: other/lan}}]
+`,
+    );
+    const same = vmi("a", "other/lan", ', macAddress: "02-00-00-00-00-AA"');
+    assert.match(only(await found(same), "PB2712"), /VirtualMachine default\/halted/);
+    const passt = vmi("a", "other/lan").replace("masquerade: {}", "passtBinding: {}");
+    assert.match(only(await found(passt), "PB2071"), /^error/);
+    await host.kubectlOk(
+      ["apply", "-f", "-"],
+      `apiVersion: kubevirt.io/v1
+kind: KubeVirt
+metadata: {name: kubevirt}
+spec: {configuration: {developerConfiguration: {featureGates: [PasstBinding]}}}
+`,
+    );
+    assert.ok((await found(passt)).every((finding) => !finding.includes("PB2071")));
+  });
+});
