@@ -22,30 +22,52 @@ type Vm = Stored<VirtualMachine>;
 type Vmi = Stored<VirtualMachineInstance>;
 
 /** Starts a VM; `paused`: with its processors stopped. Throws ApiError 404, 409, 400. */
-export async function startVm(client: KubeClient, request: VmRequest): Promise<void> {
+export function startVm(client: KubeClient, request: VmRequest): Promise<void> {
+  return untilWritten(request, () => start(client, request));
+}
+
+/** Stops a VM, within `gracePeriod` seconds where given. Throws ApiError 404, 409, 400. */
+export function stopVm(client: KubeClient, request: VmRequest): Promise<void> {
+  return untilWritten(request, () => stop(client, request));
+}
+
+/** Stops a VM's guest and starts it again; `gracePeriodSeconds: 0`: at once. Throws ApiError 404, 409, 400. */
+export function restartVm(client: KubeClient, request: VmRequest): Promise<void> {
+  return untilWritten(request, () => restart(client, request));
+}
+
+/** The controller writes to VMs as well: a call is no worse off for that. */
+const TRIES = 8;
+
+/** Looks at the VM anew and decides again after a lost race. `attempt` gives false where another one wrote in between. */
+async function untilWritten(request: VmRequest, attempt: () => Promise<boolean>): Promise<void> {
+  for (let left = TRIES; left > 0; left -= 1) if (await attempt()) return;
+  throw conflict(request, "the VM changes faster than this call could follow; try again");
+}
+
+async function start(client: KubeClient, request: VmRequest): Promise<boolean> {
   const { paused, dryRun } = readOptions(request.body);
   const { vm, vmi, strategy } = await find(client, request);
   const phase = vmi?.status?.phase ?? "";
   if (vmi !== undefined && !isFinal(phase) && phase !== "" && phase !== "Unknown") {
     throw conflict(request, "VM is already running");
   }
-  const start: StateChangeRequest = { action: "Start", ...(paused ? { data: { paused: "true" } } : {}) };
+  const asked: StateChangeRequest = { action: "Start", ...(paused ? { data: { paused: "true" } } : {}) };
   switch (strategy) {
     case "Halted":
-      if (paused) return ask(client, vm, [start], dryRun);
+      if (paused) return ask(client, vm, [asked], dryRun);
       return setRunning(client, vm, true, dryRun);
     case "Manual":
-      return ask(client, vm, [...(vmi === undefined ? [] : [stopOf(vmi)]), start], dryRun);
+      return ask(client, vm, [...(vmi === undefined ? [] : [stopOf(vmi)]), asked], dryRun);
     case "RerunOnFailure":
       if (phase === "Failed") throw conflict(request, `${strategy} does not support starting VM from failed state`);
-      return ask(client, vm, [...(phase === "Succeeded" && vmi !== undefined ? [stopOf(vmi)] : []), start], dryRun);
+      return ask(client, vm, [...(phase === "Succeeded" && vmi !== undefined ? [stopOf(vmi)] : []), asked], dryRun);
     default:
       throw conflict(request, `${strategy} does not support manual start requests`);
   }
 }
 
-/** Stops a VM, within `gracePeriod` seconds where given. Throws ApiError 404, 409, 400. */
-export async function stopVm(client: KubeClient, request: VmRequest): Promise<void> {
+async function stop(client: KubeClient, request: VmRequest): Promise<boolean> {
   const { dryRun } = readOptions(request.body);
   const grace = seconds(request.body, "gracePeriod");
   const { vm, vmi, strategy } = await find(client, request);
@@ -56,11 +78,10 @@ export async function stopVm(client: KubeClient, request: VmRequest): Promise<vo
   }
   if (runs && grace !== undefined) await setGrace(client, vmi, grace, dryRun);
   if (strategy === "Always" || strategy === "Once") return setRunning(client, vm, false, dryRun);
-  if (runs) await ask(client, vm, [stopOf(vmi)], dryRun);
+  return runs ? ask(client, vm, [stopOf(vmi)], dryRun) : true;
 }
 
-/** Stops a VM's guest and starts it again; `gracePeriodSeconds: 0`: at once. Throws ApiError 404, 409, 400. */
-export async function restartVm(client: KubeClient, request: VmRequest): Promise<void> {
+async function restart(client: KubeClient, request: VmRequest): Promise<boolean> {
   const { dryRun } = readOptions(request.body);
   const grace = seconds(request.body, "gracePeriodSeconds");
   if (grace !== undefined && grace > 0) throw badRequest("For force restart, only gracePeriod=0 is supported for now");
@@ -69,8 +90,9 @@ export async function restartVm(client: KubeClient, request: VmRequest): Promise
     throw conflict(request, `RunStrategy ${strategy} does not support manual restart requests`);
   }
   if (vmi === undefined) throw conflict(request, "VM is not running");
-  await ask(client, vm, [stopOf(vmi), { action: "Start" }], dryRun);
+  requireIdle(vm);
   if (grace !== undefined && !isFinal(vmi.status?.phase)) await setGrace(client, vmi, grace, dryRun);
+  return ask(client, vm, [stopOf(vmi), { action: "Start" }], dryRun);
 }
 
 interface FoundVm {
@@ -97,27 +119,40 @@ function stopOf(vmi: Vmi): StateChangeRequest {
   return { action: "Stop", uid: vmi.metadata.uid };
 }
 
+function requireIdle({ metadata, status }: Vm): void {
+  if ((status?.stateChangeRequests ?? []).length === 0) return;
+  throw conflict(metadata, "unable to complete request: stop/start already underway");
+}
+
 /** Leaves requests with the controller. A stop takes the place of what is still to be done; the others wait for nobody. */
 async function ask(
   client: KubeClient,
   vm: Vm,
   requests: readonly StateChangeRequest[],
   dryRun: boolean,
-): Promise<void> {
+): Promise<boolean> {
   const { name, namespace, resourceVersion } = vm.metadata;
-  const onlyStops = requests.every(({ action }) => action === "Stop");
-  if ((vm.status?.stateChangeRequests ?? []).length > 0 && !onlyStops) {
-    throw conflict({ name }, "unable to complete request: stop/start already underway");
-  }
+  if (requests.some(({ action }) => action !== "Stop")) requireIdle(vm);
   const status = { stateChangeRequests: requests, startFailure: null };
   const patch = { metadata: { resourceVersion }, status };
-  await client.patchStatus<KubeObject>(vmResource, { namespace, name }, "merge", patch, { dryRun });
+  return isWritten(client.patchStatus<KubeObject>(vmResource, { namespace, name }, "merge", patch, { dryRun }));
 }
 
-async function setRunning(client: KubeClient, vm: Vm, running: boolean, dryRun: boolean): Promise<void> {
+async function setRunning(client: KubeClient, vm: Vm, running: boolean, dryRun: boolean): Promise<boolean> {
   const { resourceVersion } = vm.metadata;
   const spec = vm.spec.runStrategy === undefined ? { running } : { runStrategy: running ? "Always" : "Halted" };
-  await client.patch<KubeObject>(vmResource, vm.metadata, "merge", { metadata: { resourceVersion }, spec }, { dryRun });
+  const patch = { metadata: { resourceVersion }, spec };
+  return isWritten(client.patch<KubeObject>(vmResource, vm.metadata, "merge", patch, { dryRun }));
+}
+
+async function isWritten(write: Promise<unknown>): Promise<boolean> {
+  try {
+    await write;
+    return true;
+  } catch (thrown) {
+    if (!isApiError(thrown, "Conflict")) throw thrown;
+    return false;
+  }
 }
 
 const DEFAULT_GRACE_SECONDS = 30;

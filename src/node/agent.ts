@@ -73,6 +73,18 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
     if (pod.metadata.deletionTimestamp !== undefined) making.get(pod.metadata.uid)?.abort();
     queue.add(pod.metadata.uid);
   };
+  /** A guest that is shutting down gets no more time than it is given by now. */
+  const hurry = (pod: LauncherPod, before: LauncherPod): void => {
+    const grace = pod.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS;
+    const earlier = before.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS;
+    if (before.metadata.deletionTimestamp === undefined || grace >= earlier) return;
+    void live
+      .get(pod.metadata.uid)
+      ?.guest.powerdown(grace)
+      .catch((error: unknown) =>
+        log.warn({ podUid: pod.metadata.uid, error: describe(error) }, "it cannot be hurried"),
+      );
+  };
   const podOfVmi = (vmi: Vmi): void => {
     for (const pod of byUid.values()) if (ownerVmi(pod)?.uid === vmi.metadata.uid) queue.add(pod.metadata.uid);
   };
@@ -108,7 +120,10 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
       { fieldSelector: `spec.nodeName=${nodeName}`, labelSelector: `${LAUNCHER_LABEL}=${LAUNCHER_LABEL_VALUE}` },
       {
         add: seen,
-        update: seen,
+        update: (pod, before) => {
+          hurry(pod, before);
+          seen(pod);
+        },
         delete: (pod) => {
           byUid.delete(pod.metadata.uid);
           queue.add(pod.metadata.uid);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
@@ -35,6 +35,7 @@ test("a VirtualMachine's life", { timeout: 590_000 }, async (t) => {
     "backs off when it keeps failing": failsInALoop,
     "`patchbay run` waits for a VM's guest, and says of one that is not to run that it is not": runs,
     "RerunOnFailure: comes back after a failure, not after a shutdown": rerunsOnFailure,
+    "a guest that does not hear its power button is stopped at once where that is asked": hurries,
     "Manual and Once: as asked, and never by themselves": onceAndManual,
   };
   for (const [name, step] of Object.entries(steps)) {
@@ -204,6 +205,28 @@ async function runs(host: TestHost): Promise<void> {
   assert.equal(told.code, 0, told.stderr);
   assert.match(told.stderr, /default\/later is not started: its run strategy is Halted/);
   await host.kubectlOk(["delete", "vm", "later"]);
+}
+
+async function hurries(host: TestHost): Promise<void> {
+  const deaf = vmManifest(
+    {
+      name: "deaf",
+      userData: "#!/bin/sh\nkillall -STOP acpid\necho deaf-is-set >/dev/console\n",
+      spec: { terminationGracePeriodSeconds: 3_600 },
+    },
+    "Always",
+  );
+  await host.kubectlOk(["apply", "-f", "-"], deaf);
+  const { folder } = await host.guest("deaf");
+  await eventually("the guest's deafness", () =>
+    Promise.resolve(readFileSync(join(folder, "console.log"), "utf8").includes("deaf-is-set")),
+  );
+  await accepted(put(host, "virtualmachines/deaf/stop"));
+  await eventually("Stopping", async () => (await host.value("vm", "deaf", ".status.printableStatus")) === "Stopping");
+  assert.match((await put(host, "virtualmachines/deaf/stop")).stderr, /shorter graceperiod/);
+  await accepted(put(host, "virtualmachines/deaf/stop", '{"gracePeriod":0}'));
+  await eventually("Stopped", async () => (await host.value("vm", "deaf", ".status.printableStatus")) === "Stopped");
+  await host.kubectlOk(["delete", "vm", "deaf"]);
 }
 
 async function rerunsOnFailure(host: TestHost): Promise<void> {
