@@ -19,7 +19,7 @@ import { type Credentials, isToken, loadCredentials } from "./pki.ts";
 import { unauthorized } from "./refusals.ts";
 import { keyFor } from "./serving.ts";
 import { openStore } from "./store.ts";
-import { makeSubresourceServer, type Subresource } from "./subresources.ts";
+import { type GroupDocument, makeSubresourceServer, type Subresource } from "./subresources.ts";
 import { makeWatchHub } from "./watch.ts";
 import { protocolToken } from "./websocket.ts";
 import { createObject } from "./writes.ts";
@@ -33,6 +33,8 @@ export interface ApiServerOptions {
   readonly admission: Admission;
   /** Calls below objects, which the server knows nothing of. */
   readonly subresources?: readonly Subresource[];
+  /** What is to be read of API groups beside their resources. */
+  readonly documents?: readonly GroupDocument[];
   readonly log: Logger;
 }
 
@@ -89,7 +91,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       keepAliveTimeout: IDLE_MS,
       maxHeaderSize: LARGEST_HEADERS,
     });
-    const subresources = makeSubresourceServer(options.subresources ?? [], log);
+    const subresources = makeSubresourceServer(options.subresources ?? [], options.documents ?? [], log);
     server.on("request", (request, response) => {
       if (isAuthenticated(request, credentials.token)) {
         if (!subresources.serve(request, response, ADMIN)) void handle(request, response, ADMIN);

@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { isApiError } from "../model/api/status.ts";
 import { isJsonObject, type JsonObject } from "../model/json.ts";
-import { answerError, answerText, internalError } from "./answers.ts";
+import { answerError, answerJson, answerText, internalError } from "./answers.ts";
 import { badRequest, methodNotAllowed, noSuchResource, unauthorized } from "./refusals.ts";
 import { readBody } from "./request-body.ts";
 import { readHandshake, serveWebSocket, type WebSocketSession } from "./websocket.ts";
@@ -46,9 +46,18 @@ export interface StreamSubresource extends Place {
 /** A call below an object that is no write of it. Who knows the kind registers it with the server. */
 export type Subresource = ActionSubresource | StreamSubresource;
 
+/** Something to read that is of no object: `/apis/GROUP/VERSION/NAME`. */
+export interface GroupDocument {
+  readonly group: string;
+  readonly versions: readonly string[];
+  readonly name: string;
+  /** JSON. */
+  readonly content: unknown;
+}
+
 /** Answers calls of registered subresources. */
 export interface SubresourceServer {
-  /** Answers the request where its path is that of a subresource; false where it is not. */
+  /** Answers the request where its path is that of a subresource or document; false where it is not. */
   serve(request: IncomingMessage, response: ServerResponse, user: string): boolean;
   /** Answers a request to upgrade the connection, whatever its path. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Uint8Array, user: string | undefined): void;
@@ -56,7 +65,11 @@ export interface SubresourceServer {
   close(): Promise<void>;
 }
 
-export function makeSubresourceServer(subresources: readonly Subresource[], log: Logger): SubresourceServer {
+export function makeSubresourceServer(
+  subresources: readonly Subresource[],
+  documents: readonly GroupDocument[],
+  log: Logger,
+): SubresourceServer {
   const sessions = new Set<WebSocketSession>();
 
   async function act(request: IncomingMessage, response: ServerResponse, user: string, found: Found): Promise<void> {
@@ -97,13 +110,13 @@ export function makeSubresourceServer(subresources: readonly Subresource[], log:
   }
 
   function find(request: IncomingMessage): Found | undefined {
-    return findSubresource(subresources, (request.url ?? "").replace(/\?.*$/s, ""));
+    return findSubresource(subresources, pathOf(request));
   }
 
   return {
     serve(request, response, user) {
       const found = find(request);
-      if (found === undefined) return false;
+      if (found === undefined) return serveDocument(documents, request, response);
       void act(request, response, user, found).catch((thrown: unknown) => refuse(request, response, thrown));
       return true;
     },
@@ -127,6 +140,30 @@ export function makeSubresourceServer(subresources: readonly Subresource[], log:
       await Promise.all(ended);
     },
   };
+}
+
+function serveDocument(
+  documents: readonly GroupDocument[],
+  request: IncomingMessage,
+  response: ServerResponse,
+): boolean {
+  const path = pathOf(request);
+  const document = documents.find(({ group, versions, name }) =>
+    versions.some((version) => path === `/apis/${group}/${version}/${name}`),
+  );
+  if (document === undefined) return false;
+  if (request.method === "GET" || request.method === "HEAD") {
+    answerJson(response, 200, document.content);
+  } else {
+    // Its body is not read.
+    response.setHeader("connection", "close");
+    answerError(response, methodNotAllowed());
+  }
+  return true;
+}
+
+function pathOf(request: IncomingMessage): string {
+  return (request.url ?? "").replace(/\?.*$/s, "");
 }
 
 interface Found {

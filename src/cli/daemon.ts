@@ -9,6 +9,7 @@ import { makeConfiguration } from "../control/configuration.ts";
 import { withMigrations } from "../control/migration-admission.ts";
 import { startVmController } from "../control/vm-controller.ts";
 import { startVmiController } from "../control/vmi-controller.ts";
+import { withWholePath } from "../control/whole-path-admission.ts";
 import { defaultConfDir, ensureDefaultNetwork, removeDefaultNetwork } from "../host/cni/default-network.ts";
 import { DEFAULT_BIN_DIRS } from "../host/cni/plugins.ts";
 import { probeAccelerator } from "../host/guest/accelerator.ts";
@@ -26,7 +27,7 @@ import { makeReporter } from "../node/report.ts";
 import { standalonePods } from "../node/standalone-pods.ts";
 import { keepSettings, nodeNameFor } from "./daemon-settings.ts";
 import type { DataPaths } from "./paths.ts";
-import { kubevirtSubresources } from "./subresources.ts";
+import { kubevirtSubresources, kubevirtVersion } from "./subresources.ts";
 
 export interface DaemonOptions {
   readonly paths: DataPaths;
@@ -86,8 +87,16 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
       dataDir: paths.root,
       port,
       definitions: servedDefinitions,
-      admission: withMigrations(configuration.admission(makeAdmission(() => configuration.current())), () => client),
+      admission: withMigrations(
+        withWholePath(
+          configuration.admission(makeAdmission(() => configuration.current())),
+          () => client,
+          () => configuration.current(),
+        ),
+        () => client,
+      ),
       subresources: kubevirtSubresources({ client: () => client, guestsDir: paths.guests }),
+      documents: [kubevirtVersion],
       log: log.child({ part: "api" }),
     });
     running.push(() => server.close());

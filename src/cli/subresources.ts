@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import type { Subresource, SubresourceCall } from "../apiserver/subresources.ts";
+import type { GroupDocument, Subresource, SubresourceCall } from "../apiserver/subresources.ts";
 import type { KubeClient } from "../client/client.ts";
 import { pauseVmi } from "../control/pause-requests.ts";
 import { conflict, restartVm, startVm, stopVm } from "../control/vm-requests.ts";
@@ -18,6 +18,21 @@ export interface SubresourceParts {
 }
 
 const PLACE = { group: "subresources.kubevirt.io", versions: ["v1", "v1alpha3"] } as const;
+
+/** What virtctl compares its own version with: the KubeVirt whose rules hold here. */
+export const kubevirtVersion: GroupDocument = {
+  ...PLACE,
+  name: "version",
+  content: {
+    gitVersion: "v1.8.4+patchbay",
+    gitCommit: "",
+    gitTreeState: "clean",
+    buildDate: "1970-01-01T00:00:00Z",
+    goVersion: "",
+    compiler: "node",
+    platform: "linux/amd64",
+  },
+};
 
 /** KubeVirt's calls below VMs and VMIs, as virtctl makes them. */
 export function kubevirtSubresources({ client, guestsDir }: SubresourceParts): readonly Subresource[] {

@@ -51,7 +51,8 @@ async function startBench(t: TestContext): Promise<Bench> {
   ];
   const { folder, remove } = makeFolder();
   t.after(remove);
-  const sample = await startSample(folder, { subresources });
+  const documents = [{ group: PLACE.group, versions: ["v1"], name: "version", content: { gitVersion: "v0" } }];
+  const sample = await startSample(folder, { subresources, documents });
   t.after(() => sample.stop());
   const { users }: { readonly users: readonly { readonly user: { readonly token: string } }[] } = parse(
     readFileSync(sample.kubeconfig, "utf8"),
@@ -184,6 +185,12 @@ test("discovery tells the calls, and that they are of no kind", async (t) => {
       ["widgets/talk", ["get"]],
     ],
   );
+  assert.deepEqual(await ask(bench, "GET", "/apis/sub.example.io/v1/version"), {
+    code: 200,
+    text: '{"gitVersion":"v0"}',
+  });
+  assert.equal((await ask(bench, "PUT", "/apis/sub.example.io/v1/version", "{}")).code, 405);
+  assert.equal((await ask(bench, "GET", "/apis/sub.example.io/v1/unknown")).code, 404);
   const groups = await ask(bench, "GET", "/apis");
   assert.match(groups.text, /"name":"sub\.example\.io".*"preferredVersion":\{"groupVersion":"sub\.example\.io\/v1"/);
 });
