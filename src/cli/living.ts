@@ -7,7 +7,13 @@ import { defaultConfDir } from "../host/cni/default-network.ts";
 import { DEFAULT_BIN_DIRS, findPlugin } from "../host/cni/plugins.ts";
 import { openImageStore } from "../host/images/store.ts";
 import { readLinks } from "../host/linux/pod-facts.ts";
-import { configMapResource, kubeVirtResource, vmiResource, vmResource } from "../model/api/references.ts";
+import {
+  configMapResource,
+  definitionResource,
+  kubeVirtResource,
+  vmiResource,
+  vmResource,
+} from "../model/api/references.ts";
 import type { KubeObject } from "../model/api/resource.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
@@ -28,12 +34,6 @@ import type { JudgedManifests, Living } from "./judged-manifests.ts";
 import { dataPaths } from "./paths.ts";
 
 const HOST_NETNS = "/proc/self/ns/net";
-const definitionResource = {
-  group: "k8s.cni.cncf.io",
-  version: "v1",
-  plural: "network-attachment-definitions",
-  namespaced: true,
-} as const;
 
 /** What the daemon of a data folder has stored, and what this host has. PB6112 where no daemon runs. */
 export async function readLiving(dataDir: string): Promise<Living> {

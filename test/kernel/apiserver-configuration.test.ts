@@ -3,8 +3,14 @@ import { after, before, test } from "node:test";
 import pino from "pino";
 import { makeAdmission } from "../../src/control/admission.ts";
 import { type Configuration, makeConfiguration } from "../../src/control/configuration.ts";
+import { withWholePath } from "../../src/control/whole-path-admission.ts";
 import { definitions } from "../../src/model/api/kinds.ts";
-import { configMapResource, kubeVirtResource, vmiResource } from "../../src/model/api/references.ts";
+import {
+  configMapResource,
+  definitionResource,
+  kubeVirtResource,
+  vmiResource,
+} from "../../src/model/api/references.ts";
 import type { KubeObject } from "../../src/model/api/resource.ts";
 import { isApiError } from "../../src/model/api/status.ts";
 import { makeFolder, type Sample, startSample } from "./apiserver-sample.ts";
@@ -15,7 +21,11 @@ let configuration: Configuration;
 
 before(async () => {
   configuration = makeConfiguration(pino({ level: "silent" }));
-  const admission = configuration.admission(makeAdmission(() => configuration.current()));
+  const admission = withWholePath(
+    configuration.admission(makeAdmission(() => configuration.current())),
+    () => sample.client,
+    () => configuration.current(),
+  );
   sample = await startSample(folder, { definitions, admission });
   await configuration.follow(sample.client);
 });
@@ -89,4 +99,39 @@ test("a gate with other capitals is taken with a warning that names the right on
   const gated = kubeVirt({ developerConfiguration: { featureGates: ["passt"] } });
   await sample.client.create(kubeVirtResource, gated, { warnings: (warnings) => told.push(...warnings) });
   assert.match(told.join("\n"), /PB2305: .*featureGates\[0\].*"passt" opens nothing.*Write "Passt"/);
+});
+
+test("what a VMI lacks around it is told as a warning, and it is stored all the same", async () => {
+  const told = async (networkName: string, macAddress?: string): Promise<string> => {
+    const warned: string[] = [];
+    counter += 1;
+    await sample.client.create(
+      vmiResource,
+      {
+        apiVersion: "kubevirt.io/v1",
+        kind: "VirtualMachineInstance",
+        metadata: { name: `vm${counter}`, namespace: "default" },
+        spec: {
+          domain: {
+            devices: { interfaces: [{ name: "a", bridge: {}, ...(macAddress === undefined ? {} : { macAddress }) }] },
+            resources: { requests: { memory: "64Mi" } },
+          },
+          networks: [{ name: "a", multus: { networkName } }],
+        },
+      },
+      { warnings: (warnings) => warned.push(...warnings) },
+    );
+    return warned.join("\n");
+  };
+  assert.match(await told("lan"), /PB2701: spec\.networks\[0\]\.multus\.networkName: .*default\/lan, which is nowhere/);
+  await sample.client.create(definitionResource, {
+    apiVersion: "k8s.cni.cncf.io/v1",
+    kind: "NetworkAttachmentDefinition",
+    metadata: { name: "lan", namespace: "default" },
+    spec: { config: '{"cniVersion": "1.0.0", "name": "lan", "type": "macvlan"}' },
+  });
+  assert.match(await told("lan"), /PB2709: /, "only what is unwise is left");
+  assert.match(await told("lann"), /Did you mean "lan"\?/);
+  assert.ok(!(await told("lan", "02:00:00:00:00:77")).includes("PB2712"));
+  assert.match(await told("lan", "02-00-00-00-00-77"), /PB2712: .*VirtualMachineInstance default\/vm/);
 });

@@ -51,10 +51,7 @@ test("validate --live tells what is missing in the cluster and on the host", { t
   };
 
   await t.test("a definition that is nowhere, and one of another namespace", async () => {
-    assert.match(
-      only(await found(vmi("a", "lan")), "PB2701"),
-      /^error PB2701 .*neither among the files nor in the cluster/,
-    );
+    assert.match(only(await found(vmi("a", "lan")), "PB2701"), /^error PB2701 .*which is nowhere/);
     await host.kubectlOk(["create", "namespace", "other"]);
     await host.kubectlOk(["apply", "-f", "-"], definition("lan", "other", { type: "bridge", bridge: "br9" }));
     assert.match(only(await found(vmi("a", "lan")), "PB2701"), /^error PB2701/);

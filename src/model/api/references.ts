@@ -6,6 +6,12 @@ export const podResource = core("pods");
 export const configMapResource = core("configmaps");
 export const eventResource = core("events");
 export const nodeResource = { group: "", version: "v1", plural: "nodes", namespaced: false } as const;
+export const definitionResource = {
+  group: "k8s.cni.cncf.io",
+  version: "v1",
+  plural: "network-attachment-definitions",
+  namespaced: true,
+} as const;
 export const vmResource = kubevirt("virtualmachines");
 export const vmiResource = kubevirt("virtualmachineinstances");
 export const kubeVirtResource = kubevirt("kubevirts");

@@ -39,7 +39,7 @@ function missing(
     findingAt(document, at, {
       code: "PB2701",
       severity: complete ? "error" : known.length > 0 ? "warning" : "info",
-      message: `${who} names the NetworkAttachmentDefinition ${definition}, which is ${complete ? "neither among the files nor in the cluster" : "not among the files"}.`,
+      message: `${who} names the NetworkAttachmentDefinition ${definition}, which is ${complete ? "nowhere" : "not among the files"}.`,
       ...(known.length > 0 && known.length <= MOST_LISTED ? { expected: `one of ${known.toSorted().join(", ")}` } : {}),
       hint:
         near ??
