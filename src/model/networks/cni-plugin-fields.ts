@@ -59,7 +59,7 @@ const DEBIAN: Table = {
   macvlan: { fields: ["master", "mode", "mtu", "mac"], later: ["linkInContainer", "bcqueuelen"] },
   ipvlan: { fields: ["master", "mode", "mtu"], later: ["linkInContainer"] },
   vlan: { fields: ["master", "vlanId", "mtu"], later: ["linkInContainer"] },
-  "host-device": { fields: ["device", "hwaddr", "kernelpath", "pciBusID", "deviceID"] },
+  "host-device": { fields: ["device", "hwaddr", "kernelpath", "pciBusID"] },
   loopback: { fields: [] },
   tuning: { fields: ["sysctl", "mac", "promisc", "mtu", "allmulti", "dataDir"], later: ["txQLen"] },
   portmap: {
