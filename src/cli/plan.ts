@@ -1,4 +1,5 @@
 import { findingJson } from "../model/manifest/finding.ts";
+import { planSvg } from "../model/picture/svg.ts";
 import { type Plan, planVmi } from "../model/wiring/plan.ts";
 import { planText } from "../model/wiring/plan-text.ts";
 import { type OfInstances, ofInstances } from "./instances.ts";
@@ -8,7 +9,7 @@ import { isSound, type JudgedManifests, judgeManifests, printFindings } from "./
 export interface PlanOptions {
   readonly filename: readonly string[];
   readonly config?: string;
-  readonly output?: "text" | "json";
+  readonly output?: "text" | "json" | "svg";
 }
 
 /**
@@ -30,7 +31,8 @@ export function plan(options: PlanOptions): number {
   if (options.output === "json") {
     const [only, ...more] = plans;
     process.stdout.write(`${JSON.stringify(only !== undefined && more.length === 0 ? only : plans, undefined, 2)}\n`);
-  } else process.stdout.write(plans.map(planText).join("\n"));
+  } else if (options.output === "svg") process.stdout.write(planSvg(plans));
+  else process.stdout.write(plans.map(planText).join("\n"));
   return refusals.length === 0 ? 0 : 1;
 }
 

@@ -113,7 +113,7 @@ function addManifestCommands(program: Command, ended: (code: number) => void): v
     .description("what would be built for the VMIs of manifests; nothing is done")
     .requiredOption(...files)
     .option("--config <file>", "the KubeVirt resource whose configuration holds")
-    .addOption(outputOption())
+    .addOption(outputOption("svg"))
     .action(async (_options, command: Command) => ended((await import("./plan.ts")).plan(command.optsWithGlobals())));
 }
 

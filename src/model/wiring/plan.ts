@@ -1,11 +1,12 @@
 import { formatCidr } from "../addresses/cidr.ts";
 import { decideHardware, guestPciAddress } from "../guest/hardware.ts";
 import { memoryOf, topologyOf } from "../guest/topology.ts";
+import type { NicNetwork } from "../networks/network.ts";
 import { globalAddresses, type PodFacts, type RouteFacts } from "./facts.ts";
 import { renderTable } from "./nft.ts";
 import { type NicsRequest, nicContexts, wire } from "./nics.ts";
 import { type ConfigOf, factsFor } from "./typical-facts.ts";
-import type { Attachment, NicServices, Wiring } from "./wiring.ts";
+import type { Attachment, Forward, NicServices, Wiring } from "./wiring.ts";
 
 /** What would be built for a VMI, and nothing of it done: the shape of `patchbay plan -o json`. */
 export interface Plan {
@@ -39,6 +40,9 @@ export interface PlannedNic {
   /** The field that chooses the binding; of a plugin its name. */
   readonly binding: string;
   readonly podInterface: string;
+  readonly network: NicNetwork;
+  /** Those of the manifest; what they mean is the binding's. */
+  readonly ports: readonly Forward[];
   readonly guest: {
     readonly mac: string;
     readonly model: string;
@@ -106,6 +110,8 @@ export function planVmi(request: PlanRequest, given?: PodFacts): Plan {
           name: nic.name,
           binding: nic.plugin?.name ?? nic.binding,
           podInterface: nic.podInterface,
+          network: nic.network,
+          ports: nic.ports,
           guest: { mac, model, mtu, queues, pci },
           attachment,
           serve: {
