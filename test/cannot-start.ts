@@ -45,6 +45,13 @@ const plugin =
     return { mend: network.sound };
   };
 
+/** Without it a VMI with passtBinding is refused before it could fail to start. */
+const OPEN_GATE = `apiVersion: kubevirt.io/v1
+kind: KubeVirt
+metadata: {name: kubevirt}
+spec: {configuration: {developerConfiguration: {featureGates: [PasstBinding]}}}
+`;
+
 /** The ways that are known. */
 export const waysNotToStart: readonly CannotStart[] = [
   {
@@ -181,8 +188,8 @@ export const waysNotToStart: readonly CannotStart[] = [
   {
     what: "this version cannot build the binding",
     code: "PB4020",
-    says: [/spec\.domain\.devices\.interfaces\[0\]/, /"bridge"/, /Use masquerade/],
-    manifest: (name) => blankManifest({ name, binding: { bridge: {} } }),
+    says: [/spec\.domain\.devices\.interfaces\[0\]/, /"passtBinding"/, /Use masquerade or bridge/],
+    manifest: (name) => `${OPEN_GATE}---\n${blankManifest({ name, binding: { passtBinding: {} } })}`,
   },
   {
     what: "this version cannot connect the network",

@@ -13,7 +13,10 @@ export function interfaceStatuses(
   const statuses = nics.flatMap((nic) => {
     const guest = guestNics.find(({ name }) => name === nic.name);
     if (guest === undefined) return [];
-    const addresses = podAddresses(facts, nic.podInterface);
+    // A bridge hands the pod's IPv4 address over and nothing else.
+    const addresses = podAddresses(facts, nic.podInterface).filter(
+      (address) => nic.binding !== "bridge" || !address.includes(":"),
+    );
     const [first] = addresses;
     const status: InterfaceStatus = {
       name: nic.name,

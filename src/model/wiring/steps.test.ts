@@ -104,10 +104,10 @@ const kernels: fc.Arbitrary<Actual> = fc.record({
   tables: fc.constantFrom({}, { "ip nat": "table ip nat {\n}" }, { "ip nat": renderTable(table) }),
 });
 
-test("from nothing: taps first, then links, addresses, routes, sysctls and tables", () => {
+test("from nothing: taps first, then sysctls, links, addresses, routes and tables", () => {
   assert.deepEqual(
     stepsTo(wanted, nothing).map((step) => step.do),
-    ["tap.open", "tap.open", "link.set", "link.set", "address.add", "route.add", "sysctl.write", "table.create"],
+    ["tap.open", "tap.open", "sysctl.write", "link.set", "link.set", "address.add", "route.add", "table.create"],
   );
 });
 
@@ -177,6 +177,7 @@ test("a pod's link is moved out of the way before its stand-in gets its name", (
     "bridge k6t-eth0",
     "tap tap0 with 1 queue",
     "dummy eth0",
+    "sysctl net/ipv4/conf/all/arp_ignore = 1",
     "bridge k6t-eth0, up for link eth0-nic",
     "up for link k6t-eth0",
     "MAC 02:00:00:00:00:0a, MTU 1450, bridge k6t-eth0, up for link tap0",
@@ -185,7 +186,6 @@ test("a pod's link is moved out of the way before its stand-in gets its name", (
     "removal of address fd10:244::5/64 from link eth0-nic",
     "address 169.254.75.10/32 on link k6t-eth0",
     "address 10.244.0.5/24 on link eth0",
-    "sysctl net/ipv4/conf/all/arp_ignore = 1",
   ]);
 });
 
@@ -246,11 +246,11 @@ test("what must be read is what the wiring names, and every step has a text", ()
   assert.deepEqual(stepsTo(wanted, nothing).map(stepText), [
     "tap tap0 with 1 queue",
     "tap tap1 with 2 queues",
+    "sysctl net/ipv4/ip_forward = 1",
     "MAC 02:00:00:00:00:00, MTU 1450, up for link tap0",
     "MAC 02:00:00:00:00:01, MTU 1500, up for link tap1",
     "address 10.0.2.1/24 on link tap0",
     "local route ::1/128 on link tap0",
-    "sysctl net/ipv4/ip_forward = 1",
     "table ip nat",
   ]);
 });

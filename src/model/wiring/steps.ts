@@ -63,7 +63,7 @@ export function tableKey(table: { readonly family: string; readonly name: string
 
 /**
  * The steps that turn `actual` into `wanted`, in the order to execute them: links moved out of the way, links, taps,
- * their properties, addresses, routes, sysctls, tables.
+ * sysctls, so that a link is silent before it is up, the links' properties, addresses, routes, tables.
  *
  * Empty when nothing differs; what `wanted` does not name is left alone.
  */
@@ -77,6 +77,9 @@ export function stepsTo(wanted: KernelState, actual: Actual): Step[] {
       { do: "link.rename", name: link.from, to: link.name },
     ]),
     ...wanted.links.flatMap((link) => (found.has(link) ? [] : making(link))),
+    ...wanted.sysctls
+      .filter(({ key, value }) => actual.sysctls[key] !== value)
+      .map(({ key, value }): Step => ({ do: "sysctl.write", key, value })),
     ...wanted.links.flatMap((link) => setting(link, found.get(link), moves)),
     ...wanted.links.flatMap((link) => learning(link, found.get(link))),
     ...wanted.links.flatMap((link) => baring(link, found.get(link))),
@@ -179,15 +182,12 @@ function serving(wanted: KernelState, actual: Actual, found: ReadonlyMap<WiredLi
   const routes = wanted.localRoutes
     .filter((route) => !(byName.get(route.link)?.localRoutes.includes(route.destination) ?? false))
     .map((route): Step => ({ do: "route.add", link: route.link, destination: route.destination }));
-  const sysctls = wanted.sysctls
-    .filter((sysctl) => actual.sysctls[sysctl.key] !== sysctl.value)
-    .map((sysctl): Step => ({ do: "sysctl.write", key: sysctl.key, value: sysctl.value }));
   const tables = wanted.tables.flatMap((table): Step[] => {
     const listing = actual.tables[tableKey(table)];
     if (listing === undefined) return [{ do: "table.create", table }];
     return isTable(table, listing) ? [] : [{ do: "table.replace", table: withCounters(table, listing) }];
   });
-  return [...addresses, ...routes, ...sysctls, ...tables];
+  return [...addresses, ...routes, ...tables];
 }
 
 /** The steps that take `step` back on a kernel that was `before`; to be executed after the inverses of later steps. */

@@ -4,7 +4,6 @@ import type { NicNetwork } from "../networks/network.ts";
 
 /** What this version plans and explains, and cannot build yet. */
 export const UNBUILT_BINDINGS: ReadonlySet<BindingField> = new Set<BindingField>([
-  "bridge",
   "slirp",
   "macvtap",
   "passt",
@@ -36,7 +35,7 @@ export function refuseUnbuilt(nics: readonly NicContext[]): void {
       const used = plugin === undefined ? binding : `binding: ${plugin.name}`;
       throw new Fault("PB4020", `${place}: this version of Patchbay cannot build the binding "${used}".`, {
         place,
-        cure: "Use masquerade.",
+        cure: "Use masquerade or bridge.",
         data: { binding: used },
       });
     }
