@@ -1,5 +1,4 @@
 import type { Code } from "../model/codes/codes.ts";
-import { Fault } from "../model/fault.ts";
 import { byPlace, type Finding } from "../model/manifest/finding.ts";
 import type { JudgedManifests } from "./judged-manifests.ts";
 import { packageVersion, pageOf } from "./package-files.ts";
@@ -66,7 +65,7 @@ function withMore(judged: JudgedManifests, findings: readonly Finding[]): Judged
   return { ...judged, findings: [...judged.findings, ...findings].toSorted(byPlace) };
 }
 
-/** Answers every case of a file, one JSON line each. PB1000 or PB1001 where the file cannot be read. */
+/** Answers every case of a file, one JSON line each; a line that is none is refused (PB1001). PB1000 where the file cannot be read. */
 export async function validateCases(path: string): Promise<number> {
   const [{ answerCase }, { readCase }, { manifestTexts }] = await Promise.all([
     import("../model/rules/conformance.ts"),
@@ -75,16 +74,19 @@ export async function validateCases(path: string): Promise<number> {
   ]);
   const [source] = manifestTexts([path]);
   const answers: string[] = [];
+  let unread = 0;
   for (const [index, line] of (source?.text ?? "").split("\n").entries()) {
     if (line.trim() === "") continue;
     const one = readCase(line);
-    if (typeof one === "string") {
-      throw new Fault("PB1001", `${path}:${index + 1} is no case: ${one}.`, { place: `${path}:${index + 1}` });
-    }
-    answers.push(JSON.stringify(answerCase(one.id, one.kind, one.object, one.config)));
+    if ("why" in one) {
+      // The others are answered all the same.
+      unread += 1;
+      process.stderr.write(`patchbay: PB1001: ${path}:${index + 1} is no case: ${one.why}.\n`);
+      answers.push(JSON.stringify({ id: one.id ?? `line ${index + 1}`, allowed: false, causes: [], defaulted: null }));
+    } else answers.push(JSON.stringify(answerCase(one.id, one.kind, one.object, one.config)));
   }
   process.stdout.write(answers.map((answer) => `${answer}\n`).join(""));
-  return 0;
+  return unread === 0 ? 0 : 1;
 }
 
 /** Prints the page of a code. */

@@ -9,19 +9,25 @@ export interface Case {
   readonly config: unknown;
 }
 
-/** Reads one line of a file of cases; why it is none, otherwise. */
-export function readCase(line: string): Case | string {
+/** A line that is no case: why, and its id where it has one. */
+export interface NoCase {
+  readonly why: string;
+  readonly id?: string;
+}
+
+/** Reads one line of a file of cases. Never throws. */
+export function readCase(line: string): Case | NoCase {
   let value: unknown;
   try {
     value = JSON.parse(line);
   } catch (thrown) {
-    return thrown instanceof Error ? thrown.message : String(thrown);
+    return { why: thrown instanceof Error ? thrown.message : String(thrown) };
   }
-  if (typeof value !== "object" || value === null) return "it is no object";
+  if (typeof value !== "object" || value === null) return { why: "it is no object" };
   const { id, kind, object, config } = value as Readonly<Record<string, unknown>>;
-  if (typeof id !== "string") return "it has no id";
+  if (typeof id !== "string") return { why: "it has no id" };
   const judged = JUDGED_KINDS.find((name) => name === (kind ?? kindOf(object)));
-  if (judged === undefined) return `its kind is none of ${JUDGED_KINDS.join(", ")}`;
+  if (judged === undefined) return { id, why: `its kind is none of ${JUDGED_KINDS.join(", ")}` };
   return { id, kind: judged, object, config: config ?? {} };
 }
 

@@ -1,6 +1,7 @@
 import { checkShape, type ShapeProblem } from "../api/shape.ts";
 import { type VirtualMachine, virtualMachine } from "../api/vm.ts";
-import { type VirtualMachineInstance, type VmiSpec, virtualMachineInstance } from "../api/vmi.ts";
+import { type VirtualMachineInstance, type VmiSpec, virtualMachineInstance, vmiSpec } from "../api/vmi.ts";
+import { withZeroes } from "../api/zeroes.ts";
 import { advise } from "./advice.ts";
 import { judgeBindings, judgeStates } from "./bindings.ts";
 import { judgeBootOrder } from "./boot-order.ts";
@@ -56,7 +57,7 @@ export function judge(kind: JudgedKind, object: unknown, configuration?: unknown
 }
 
 function judgeVmi(object: VirtualMachineInstance, settings: Settings): Verdict {
-  const filled = withDefaults(readSpec(object.spec), settings);
+  const filled = withDefaults(readSpec(withZeroes(vmiSpec, object.spec) as VmiSpec), settings);
   if (!filled.done) return { problems: [refusedDefault(filled.problem)], advice: [] };
   const subject = subjectOf(filled.spec, ["spec"], settings);
   return {
@@ -74,7 +75,7 @@ function judgeVmi(object: VirtualMachineInstance, settings: Settings): Verdict {
 function judgeVm(object: VirtualMachine, settings: Settings): Verdict {
   const { template } = object.spec;
   // KubeVirt reads a template without a spec as one with an empty spec.
-  const spec = readSpec(template.spec ?? { domain: { devices: {} } });
+  const spec = readSpec(withZeroes(vmiSpec, template.spec ?? { domain: { devices: {} } }) as VmiSpec);
   const filled = withDefaults(spec, settings);
   const defaulted = { ...object, spec: { ...object.spec, template: { ...template, spec } } };
   if (!filled.done) return { problems: [refusedDefault(filled.problem)], advice: [], defaulted };
