@@ -1,7 +1,6 @@
 import type { Actual, ActualLink, needsReading } from "../../model/wiring/steps.ts";
 import { tableKey } from "../../model/wiring/steps.ts";
 import { withRouteSocket } from "./netlink-socket.ts";
-import { within } from "./netns.ts";
 import { listRuleset, splitRuleset, tableNames } from "./nftables.ts";
 import { dumpAddresses, dumpLinks, dumpRoutes } from "./rtnetlink.ts";
 import { readSysctl } from "./sysctl.ts";
@@ -13,12 +12,7 @@ const RTPROT_KERNEL = 2;
 /** What to read beside the links: keys of sysctls, names of tables. */
 export type Needs = ReturnType<typeof needsReading>;
 
-/** What the namespace at `netns` holds of the things that a wiring names. */
-export function readActual(netns: string, needs: Needs): Actual {
-  return within(netns, () => readActualHere(needs));
-}
-
-/** {@link readActual} for the current namespace. */
+/** What the current namespace holds of the things that a wiring names. */
 export function readActualHere(needs: Needs): Actual {
   return {
     links: readActualLinks(needs.routedLinks),

@@ -1,13 +1,11 @@
 import { Fault } from "../../model/fault.ts";
-import { type Actual, needsReading, type Step, stepsTo, stepText, takenNames } from "../../model/wiring/steps.ts";
+import { stepText } from "../../model/wiring/step-text.ts";
+import { type Actual, needsReading, type Step, stepsTo, takenNames } from "../../model/wiring/steps.ts";
 import type { KernelState } from "../../model/wiring/wiring.ts";
 import { readActualHere } from "./actual.ts";
 import { executeHere, type Outcome } from "./execute.ts";
 import { within } from "./netns.ts";
-import { closeFdsNow } from "./tap.ts";
 import { type Before, readBeforeHere, undoHere } from "./undo.ts";
-
-export { undo } from "./undo.ts";
 
 /** What {@link applyKernel} did. */
 export interface Applied {
@@ -30,7 +28,7 @@ export interface ApplyOptions {
  * All or nothing: when a step fails, what was done is undone before the error is thrown.
  *
  * @throws Fault PB4000 with the step as `data.step` and the kernel's sentence; PB4004 where the kernel took every step
- * and yet differs; PB4018 where another link has a tap's name.
+ * and yet differs; PB4018 where another link has a name that is needed.
  */
 export function applyKernel(netns: string, wanted: KernelState, options: ApplyOptions = {}): Applied {
   return within(netns, () => {
@@ -67,7 +65,11 @@ function remaining(
 function refuseTakenNames(state: KernelState, actual: Actual): void {
   for (const { wanted, kind } of takenNames(state, actual)) {
     const { name } = wanted;
-    throw new Fault("PB4018", `The ${wanted.kind} "${name}" cannot be made: a link of kind "${kind}" has this name.`, {
+    const what =
+      wanted.kind === "pod"
+        ? `The pod's link "${wanted.from}" cannot be called "${name}"`
+        : `The ${wanted.kind} "${name}" cannot be made`;
+    throw new Fault("PB4018", `${what}: a link of kind "${kind}" has this name.`, {
       place: name,
       cure: "Give the network attachment another interface name, or delete that link.",
       data: { name, kind },
@@ -98,22 +100,4 @@ function differs(netns: string, differences: readonly Step[], left: readonly str
       data: { netns, differences, left },
     },
   );
-}
-
-/**
- * Executes steps in the namespace at `netns` and gives the fds of taps that were opened.
- *
- * @throws Fault PB4000 for the first that fails, with those that were done as `data.done`; nothing is undone, taps that
- * were opened are closed.
- */
-export function executeSteps(netns: string, steps: readonly Step[]): ReadonlyMap<string, readonly number[]> {
-  const { done, taps, failure } = within(netns, () => executeHere(steps));
-  if (failure === undefined) return taps;
-  closeFdsNow([...taps.values()].flat());
-  throw new Fault("PB4000", `${failure.fault.message} What was done before it stands.`, {
-    place: stepText(failure.step),
-    data: { netns, step: failure.step, code: failure.fault.code, sentence: failure.fault.message, done },
-    cause: failure.fault,
-    ...(failure.fault.cure === undefined ? {} : { cure: failure.fault.cure }),
-  });
 }

@@ -1,6 +1,7 @@
 import { type Fault, toFault } from "../../model/fault.ts";
 import { renderTable, replaceTable } from "../../model/wiring/nft.ts";
-import { type Step, type StepKind, stepText } from "../../model/wiring/steps.ts";
+import { stepText } from "../../model/wiring/step-text.ts";
+import type { Step, StepKind } from "../../model/wiring/steps.ts";
 import { batch, type NetlinkRequest, refusal, withRouteSocket } from "./netlink-socket.ts";
 import { runNft } from "./nftables.ts";
 import { linkIndex } from "./rtnetlink.ts";

@@ -1,5 +1,4 @@
 import { parseCidr } from "../../model/addresses/cidr.ts";
-import { parseIp } from "../../model/addresses/ip.ts";
 import { parseMac } from "../../model/addresses/mac.ts";
 import { Fault } from "../../model/fault.ts";
 import { type Attribute, encodePayload, nested, text, u32 } from "./netlink.ts";
@@ -168,29 +167,6 @@ function address(type: number, flags: number, link: number, cidr: string, about:
   return { type, flags, payload: encodePayload(head, attributes), about };
 }
 
-/** A unicast route of the main table (or of `table`). */
-export interface RouteRequest {
-  /** Network with prefix length; `0.0.0.0/0` or `::/0` for a default route. */
-  readonly destination: string;
-  readonly gateway?: string;
-  /** Index of the link it leads out of. */
-  readonly link?: number;
-  readonly metric?: number;
-  /** Preferred source address. */
-  readonly source?: string;
-  readonly table?: number;
-}
-
-/** Adds a route. */
-export function addRoute(route: RouteRequest): NetlinkRequest {
-  return routeRequest(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route, `route ${routeText(route)}`);
-}
-
-/** Takes a route away. */
-export function deleteRoute(route: RouteRequest): NetlinkRequest {
-  return routeRequest(RTM_DELROUTE, 0, route, `the removal of route ${routeText(route)}`);
-}
-
 /**
  * A route that makes a destination the pod's own also for what comes in by that link. Its metric is high, so that what the
  * pod itself sends there takes the route that was there before.
@@ -239,48 +215,6 @@ function localRouteRequest(
     u32(RTA.priority, METRIC),
   ];
   return { type, flags, payload: encodePayload(head, attributes), about };
-}
-
-function routeText(route: RouteRequest): string {
-  return [
-    route.destination,
-    ...(route.gateway === undefined ? [] : [`via ${route.gateway}`]),
-    ...(route.link === undefined ? [] : [`on link ${route.link}`]),
-    ...(route.metric === undefined ? [] : [`metric ${route.metric}`]),
-  ].join(" ");
-}
-
-function routeRequest(type: number, flags: number, route: RouteRequest, about: string): NetlinkRequest {
-  const destination = parseCidr(route.destination);
-  if (destination === undefined) throw invalid(about);
-  const RTPROT_STATIC = 4;
-  const [RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_NOWHERE] = [0, 253, 255];
-  const RTN_UNICAST = 1;
-  const RT_TABLE_MAIN = 254;
-  const head = new Uint8Array(12);
-  head[0] = destination.family === 4 ? AF_INET : AF_INET6;
-  head[1] = destination.prefixLength;
-  const onLink = destination.family === 4 && route.gateway === undefined;
-  if (type === RTM_NEWROUTE) {
-    head[5] = RTPROT_STATIC;
-    head[6] = onLink ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
-    head[7] = RTN_UNICAST;
-  } else head[6] = RT_SCOPE_NOWHERE; // matches a route of any scope
-  const attributes: Attribute[] = [u32(RTA.table, route.table ?? RT_TABLE_MAIN)];
-  if (destination.prefixLength > 0) attributes.push({ type: RTA.destination, value: destination.address });
-  if (route.gateway !== undefined)
-    attributes.push({ type: RTA.gateway, value: octets(route.gateway, destination.family, about) });
-  if (route.source !== undefined)
-    attributes.push({ type: RTA.source, value: octets(route.source, destination.family, about) });
-  if (route.link !== undefined) attributes.push(u32(RTA.link, route.link));
-  if (route.metric !== undefined) attributes.push(u32(RTA.priority, route.metric));
-  return { type, flags, payload: encodePayload(head, attributes), about };
-}
-
-function octets(address: string, family: 4 | 6, about: string): Uint8Array {
-  const bytes = parseIp(address);
-  if (bytes?.length !== (family === 4 ? 4 : 16)) throw invalid(about);
-  return bytes;
 }
 
 function invalid(what: string): Fault {

@@ -3,7 +3,7 @@ import { formatIp } from "../../model/addresses/ip.ts";
 import { formatMac } from "../../model/addresses/mac.ts";
 import { Fault } from "../../model/fault.ts";
 import { libc } from "./libc.ts";
-import { asText, asU32, byType, decodeAttributes, encodePayload, u32 } from "./netlink.ts";
+import { asText, asU32, byType, decodeAttributes, encodePayload, type NetlinkMessage, u32 } from "./netlink.ts";
 import { dump } from "./netlink-socket.ts";
 
 /** A link as RTM_GETLINK tells of it. */
@@ -140,59 +140,74 @@ function linkOf(payload: Uint8Array): Link {
 
 /** Addresses of the current namespace, of both families, in kernel order. */
 export function dumpAddresses(fd: number): Address[] {
-  return dump(fd, RTM_GETADDR, new Uint8Array(8), "the addresses").flatMap(({ payload }) => {
-    const family = payload[0] === 2 ? 4 : payload[0] === 10 ? 6 : undefined;
-    if (family === undefined || payload.length < 8) return [];
-    const attributes = byType(decodeAttributes(payload, 8));
-    const address = attributes.get(IFA.address);
-    const local = attributes.get(IFA.local) ?? address;
-    if (local === undefined) return [];
-    const cidr = `${formatIp(local)}/${payload[1] ?? 0}`;
-    const peer = address === undefined ? formatIp(local) : formatIp(address);
-    return [
-      {
-        link: view(payload).getUint32(4, true),
-        family,
-        cidr,
-        scope: payload[3] ?? 0,
-        flags: asU32(attributes.get(IFA.flags)) ?? payload[2] ?? 0,
-        ...(peer === formatIp(local) ? {} : { peer }),
-      },
-    ];
-  });
+  return dumpAddressMessages(fd).flatMap(({ payload }) => addressOf(payload) ?? []);
+}
+
+/** {@link dumpAddresses} as the kernel's own messages. */
+export function dumpAddressMessages(fd: number): NetlinkMessage[] {
+  return dump(fd, RTM_GETADDR, new Uint8Array(8), "the addresses");
+}
+
+/** The address of an RTM_NEWADDR message. */
+export function addressOf(payload: Uint8Array): Address | undefined {
+  const family = familyOf(payload);
+  if (family === undefined || payload.length < 8) return undefined;
+  const attributes = byType(decodeAttributes(payload, 8));
+  const address = attributes.get(IFA.address);
+  const local = attributes.get(IFA.local) ?? address;
+  if (local === undefined) return undefined;
+  const peer = address === undefined ? formatIp(local) : formatIp(address);
+  return {
+    link: view(payload).getUint32(4, true),
+    family,
+    cidr: `${formatIp(local)}/${payload[1] ?? 0}`,
+    scope: payload[3] ?? 0,
+    flags: asU32(attributes.get(IFA.flags)) ?? payload[2] ?? 0,
+    ...(peer === formatIp(local) ? {} : { peer }),
+  };
 }
 
 /** Routes of the current namespace, of both families and all tables, in kernel order; the cache is left out. */
 export function dumpRoutes(fd: number): Route[] {
+  return dumpRouteMessages(fd).flatMap(({ payload }) => routeOf(payload) ?? []);
+}
+
+/** {@link dumpRoutes} as the kernel's own messages, the cache included. */
+export function dumpRouteMessages(fd: number): NetlinkMessage[] {
+  return dump(fd, RTM_GETROUTE, new Uint8Array(12), "the routes");
+}
+
+/** The route of an RTM_NEWROUTE message; undefined for one of the cache. */
+export function routeOf(payload: Uint8Array): Route | undefined {
   const RTM_F_CLONED = 0x200;
-  return dump(fd, RTM_GETROUTE, new Uint8Array(12), "the routes").flatMap(({ payload }) => {
-    const family = payload[0] === 2 ? 4 : payload[0] === 10 ? 6 : undefined;
-    if (family === undefined || payload.length < 12) return [];
-    const flags = view(payload).getUint32(8, true);
-    if ((flags & RTM_F_CLONED) !== 0) return [];
-    const attributes = byType(decodeAttributes(payload, 12));
-    const destination = attributes.get(RTA.destination) ?? new Uint8Array(family === 4 ? 4 : 16);
-    const gateway = gatewayOf(attributes);
-    const link = asU32(attributes.get(RTA.link));
-    const source = attributes.get(RTA.source);
-    const hops = attributes.get(RTA.multipath);
-    return [
-      {
-        family,
-        table: asU32(attributes.get(RTA.table)) ?? payload[4] ?? 0,
-        type: payload[7] ?? 0,
-        destination: canonical(`${formatIp(destination)}/${payload[1] ?? 0}`),
-        ...(gateway === undefined ? {} : { gateway }),
-        ...(link === undefined ? {} : { link }),
-        metric: asU32(attributes.get(RTA.priority)) ?? 0,
-        ...(source === undefined ? {} : { source: formatIp(source) }),
-        protocol: payload[5] ?? 0,
-        scope: payload[6] ?? 0,
-        flags,
-        ...(hops === undefined ? {} : { hops: hopsOf(hops) }),
-      },
-    ];
-  });
+  const family = familyOf(payload);
+  if (family === undefined || payload.length < 12) return undefined;
+  const flags = view(payload).getUint32(8, true);
+  if ((flags & RTM_F_CLONED) !== 0) return undefined;
+  const attributes = byType(decodeAttributes(payload, 12));
+  const destination = attributes.get(RTA.destination) ?? new Uint8Array(family === 4 ? 4 : 16);
+  const gateway = gatewayOf(attributes);
+  const link = asU32(attributes.get(RTA.link));
+  const source = attributes.get(RTA.source);
+  const hops = attributes.get(RTA.multipath);
+  return {
+    family,
+    table: asU32(attributes.get(RTA.table)) ?? payload[4] ?? 0,
+    type: payload[7] ?? 0,
+    destination: canonical(`${formatIp(destination)}/${payload[1] ?? 0}`),
+    ...(gateway === undefined ? {} : { gateway }),
+    ...(link === undefined ? {} : { link }),
+    metric: asU32(attributes.get(RTA.priority)) ?? 0,
+    ...(source === undefined ? {} : { source: formatIp(source) }),
+    protocol: payload[5] ?? 0,
+    scope: payload[6] ?? 0,
+    flags,
+    ...(hops === undefined ? {} : { hops: hopsOf(hops) }),
+  };
+}
+
+function familyOf(payload: Uint8Array): 4 | 6 | undefined {
+  return payload[0] === 2 ? 4 : payload[0] === 10 ? 6 : undefined;
 }
 
 /** RTA_GATEWAY, or the address behind the family of RTA_VIA (an IPv4 route over an IPv6 neighbour). */
@@ -226,18 +241,24 @@ function canonical(cidr: string): string {
 
 /** Neighbour entries of the current namespace, of both families, in kernel order. */
 export function dumpNeighbours(fd: number): Neighbour[] {
-  return dump(fd, RTM_GETNEIGH, new Uint8Array(12), "the neighbours").flatMap(({ payload }) => {
-    const family = payload[0] === 2 ? 4 : payload[0] === 10 ? 6 : undefined;
-    if (family === undefined || payload.length < 12) return [];
-    const attributes = byType(decodeAttributes(payload, 12));
-    return [
-      {
-        family,
-        link: view(payload).getInt32(4, true),
-        address: formatIp(attributes.get(NDA.destination) ?? new Uint8Array(0)),
-        mac: formatMac(attributes.get(NDA.mac) ?? new Uint8Array(0)),
-        state: view(payload).getUint16(8, true),
-      },
-    ];
-  });
+  return dumpNeighbourMessages(fd).flatMap(({ payload }) => neighbourOf(payload) ?? []);
+}
+
+/** {@link dumpNeighbours} as the kernel's own messages. */
+export function dumpNeighbourMessages(fd: number): NetlinkMessage[] {
+  return dump(fd, RTM_GETNEIGH, new Uint8Array(12), "the neighbours");
+}
+
+/** The neighbour entry of an RTM_NEWNEIGH message. */
+export function neighbourOf(payload: Uint8Array): Neighbour | undefined {
+  const family = familyOf(payload);
+  if (family === undefined || payload.length < 12) return undefined;
+  const attributes = byType(decodeAttributes(payload, 12));
+  return {
+    family,
+    link: view(payload).getInt32(4, true),
+    address: formatIp(attributes.get(NDA.destination) ?? new Uint8Array(0)),
+    mac: formatMac(attributes.get(NDA.mac) ?? new Uint8Array(0)),
+    state: view(payload).getUint16(8, true),
+  };
 }

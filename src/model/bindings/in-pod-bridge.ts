@@ -107,17 +107,18 @@ function kernelOf(
 }
 
 function sysctls(link: LinkFacts, links: readonly WiredLink[]): Sysctl[] {
-  // Without IPv6 in the kernel there is nothing to switch off, and nothing to do it by.
-  const six = link.addresses.some(({ cidr }) => cidr.includes(":"));
+  const switched = (name: string, off: boolean): Sysctl => ({
+    key: `net/ipv6/conf/${name}/disable_ipv6`,
+    value: off ? "1" : "0",
+  });
+  const keeps6 = globalAddresses(link, 6).length > 0;
   return [
     // The stand-in's address is not to be answered for: the guest has it.
     ...(globalAddresses(link, 4).length === 0 ? [] : [{ key: "net/ipv4/conf/all/arp_ignore", value: "1" }]),
-    // What only carries the guest's frames must not speak for itself.
-    ...(six
-      ? links
-          .filter(({ kind }) => kind !== "dummy")
-          .map(({ name }) => ({ key: `net/ipv6/conf/${name}/disable_ipv6`, value: "1" }))
-      : []),
+    // What only carries the guest's frames must not speak for itself. What keeps IPv6 addresses must be able to.
+    ...links.flatMap(({ kind, name }) =>
+      kind === "dummy" ? (keeps6 ? [switched(name, false)] : []) : switched(name, true),
+    ),
   ];
 }
 

@@ -17,7 +17,7 @@ export const wiringCodes = {
   PB4015: "the kernel refused a link, an address or a route",
   PB4016: "a sysctl cannot be set",
   PB4017: "a key is no sysctl of the network",
-  PB4018: "a tap cannot be made",
+  PB4018: "a tap or another link cannot be made",
   PB4019: "nftables refused the rules",
   PB4020: "this version cannot build the binding",
   PB4021: "this version cannot connect the network",

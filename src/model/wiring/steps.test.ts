@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { inverse } from "./inverse.ts";
 import { renderTable } from "./nft.ts";
-import { type Actual, inverse, needsReading, type Step, stepsTo, stepText, tableKey } from "./steps.ts";
+import { stepText } from "./step-text.ts";
+import { type Actual, needsReading, type Step, stepsTo, tableKey, takenNames } from "./steps.ts";
 import type { KernelState } from "./wiring.ts";
 
 const nothing: Actual = { links: [], sysctls: {}, tables: {} };
@@ -150,7 +152,10 @@ const bridged: KernelState = {
     { link: "eth0", cidr: "10.244.0.5/24" },
   ],
   localRoutes: [],
-  sysctls: [{ key: "net/ipv4/conf/all/arp_ignore", value: "1" }],
+  sysctls: [
+    { key: "net/ipv4/conf/all/arp_ignore", value: "1" },
+    { key: "net/ipv6/conf/eth0-nic/disable_ipv6", value: "1" },
+  ],
   tables: [],
 };
 
@@ -166,24 +171,30 @@ const pod: Actual = {
       localRoutes: [],
     },
   ],
-  sysctls: { "net/ipv4/conf/all/arp_ignore": "0" },
+  sysctls: {
+    "net/ipv4/conf/all/arp_ignore": "0",
+    "net/ipv6/conf/all/disable_ipv6": "0",
+    "net/ipv6/conf/eth0/disable_ipv6": "0",
+  },
   tables: {},
 };
 
 test("a pod's link is moved out of the way before its stand-in gets its name", () => {
   assert.deepEqual(stepsTo(bridged, pod).map(stepText), [
     "MAC 02:00:00:00:00:0b, down for link eth0",
+    "removal of address 10.244.0.5/24 from link eth0",
+    "removal of address fd10:244::5/64 from link eth0",
+    "sysctl net/ipv6/conf/eth0/disable_ipv6 = 1",
     "the name eth0-nic for link eth0",
     "bridge k6t-eth0",
     "tap tap0 with 1 queue",
     "dummy eth0",
     "sysctl net/ipv4/conf/all/arp_ignore = 1",
+    "sysctl net/ipv6/conf/eth0-nic/disable_ipv6 = 1",
     "bridge k6t-eth0, up for link eth0-nic",
     "up for link k6t-eth0",
     "MAC 02:00:00:00:00:0a, MTU 1450, bridge k6t-eth0, up for link tap0",
     "learning off for port eth0-nic",
-    "removal of address 10.244.0.5/24 from link eth0-nic",
-    "removal of address fd10:244::5/64 from link eth0-nic",
     "address 169.254.75.10/32 on link k6t-eth0",
     "address 10.244.0.5/24 on link eth0",
   ]);
@@ -212,7 +223,7 @@ test("wherever the move of a pod's link stopped, it is gone on with to the same 
   }
 });
 
-test("wherever the move of a pod's link stopped, the inverses give the pod its link back", () => {
+test("wherever the move of a pod's link stopped, the inverses give the pod its link back, but for its addresses", () => {
   const steps = stepsTo(bridged, pod);
   for (let stop = 0; stop <= steps.length; stop += 1) {
     const done = steps.slice(0, stop);
@@ -223,8 +234,37 @@ test("wherever the move of a pod's link stopped, the inverses give the pod its l
       .reduce((state, step) => executed(step, state), half);
     const [link, ...others] = back.links;
     assert.deepEqual(others, []);
-    assert.deepEqual({ ...link, addresses: link?.addresses.toSorted() }, pod.links[0], `stopped after ${stop}`);
+    assert.deepEqual({ ...link, addresses: pod.links[0]?.addresses }, pod.links[0], `stopped after ${stop}`);
+    assert.equal(back.sysctls["net/ipv6/conf/eth0/disable_ipv6"], "0");
   }
+});
+
+test("where the kernel has no IPv6 there is nothing to switch off", () => {
+  const { "net/ipv4/conf/all/arp_ignore": ignore = "" } = pod.sysctls;
+  const steps = stepsTo(bridged, { ...pod, sysctls: { "net/ipv4/conf/all/arp_ignore": ignore } });
+  assert.ok(steps.every((step) => step.do !== "sysctl.write" || !step.key.includes("ipv6")));
+});
+
+test("a stand-in's sysctl is written although the link that had its name has that value", () => {
+  const key = "net/ipv6/conf/eth0/disable_ipv6";
+  const steps = stepsTo({ ...bridged, sysctls: [...bridged.sysctls, { key, value: "0" }] }, pod);
+  assert.deepEqual(
+    steps.flatMap((step) => (step.do === "sysctl.write" && step.key === key ? [step.value] : [])),
+    ["1", "0"],
+  );
+});
+
+test("names that links of other kinds have are told, the one to which a link is moved as well", () => {
+  const foreign = (name: string, kind: string): Actual => {
+    const [link] = pod.links;
+    return { ...pod, links: link === undefined ? [] : [link, { ...link, name, kind, addresses: [] }] };
+  };
+  const taken = (actual: Actual): string[] =>
+    takenNames(bridged, actual).map(({ wanted: { kind, name }, kind: of }) => `${kind} ${name} by ${of}`);
+  assert.deepEqual(taken(pod), []);
+  assert.deepEqual(taken(foreign("k6t-eth0", "veth")), ["bridge k6t-eth0 by veth"]);
+  assert.deepEqual(taken(foreign("tap0", "bridge")), ["tap tap0 by bridge"]);
+  assert.deepEqual(taken(foreign("eth0-nic", "macvlan")), ["pod eth0-nic by macvlan"]);
 });
 
 test("a table that changed is replaced with the counters it has", () => {

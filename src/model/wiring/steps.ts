@@ -1,5 +1,5 @@
 import { isTable, type NftTable, withCounters } from "./nft.ts";
-import type { BridgeLink, KernelState, PodLink, StandInLink, TapLink, WiredLink } from "./wiring.ts";
+import type { BridgeLink, KernelState, PodLink, StandInLink, Sysctl, TapLink, WiredLink } from "./wiring.ts";
 
 /** What the kernel holds of the things a wiring may name, as read from the pod's namespace. */
 export interface Actual {
@@ -74,17 +74,30 @@ export function stepsTo(wanted: KernelState, actual: Actual): Step[] {
     // A link of older kernels has to be down to get another name. What it was is remembered by the name that it had.
     ...moves.flatMap((link): Step[] => [
       { do: "link.set", name: link.from, ...macChange(link, found.get(link)), up: false },
+      ...baring(link.from, found.get(link)),
+      ...formerSysctls(wanted, link).flatMap((sysctl) => writing(sysctl, actual)),
       { do: "link.rename", name: link.from, to: link.name },
     ]),
     ...wanted.links.flatMap((link) => (found.has(link) ? [] : making(link))),
-    ...wanted.sysctls
-      .filter(({ key, value }) => actual.sysctls[key] !== value)
-      .map(({ key, value }): Step => ({ do: "sysctl.write", key, value })),
+    ...wanted.sysctls.flatMap((sysctl) => writing(sysctl, actual, moves)),
     ...wanted.links.flatMap((link) => setting(link, found.get(link), moves)),
     ...wanted.links.flatMap((link) => learning(link, found.get(link))),
-    ...wanted.links.flatMap((link) => baring(link, found.get(link))),
+    ...wanted.links.flatMap((link) =>
+      isPodLink(link) && isMoved(link) && !moves.includes(link) ? baring(link.name, found.get(link)) : [],
+    ),
     ...serving(wanted, actual, found),
   ];
+}
+
+/** A moved link's sysctls by the name that it had, by which their values are known that an undoing gives back. */
+function formerSysctls(wanted: KernelState, { name, from }: PodLink): readonly Sysctl[] {
+  return wanted.sysctls.flatMap(({ key, value }) => {
+    const former = key
+      .split("/")
+      .map((part) => (part === name ? from : part))
+      .join("/");
+    return former === key ? [] : [{ key: former, value }];
+  });
 }
 
 /**
@@ -108,15 +121,22 @@ function linksFound(wanted: KernelState, actual: Actual): ReadonlyMap<WiredLink,
 /** Kernel kinds of what Patchbay makes; a dummy may be a bridge where the kernel has no dummies. */
 const KERNEL_KINDS = { tap: ["tun"], bridge: ["bridge"], dummy: ["dummy", "bridge"] } as const;
 
-/** Links of another kind that have the name of one that is to be made. */
+/** Links of another kind that have the name of one that is to be made, or of one that is to be moved. */
 export function takenNames(
   wanted: KernelState,
   actual: Actual,
 ): readonly { readonly wanted: WiredLink; readonly kind: string }[] {
-  return [...linksFound(wanted, actual)].flatMap(([link, { kind }]) => {
+  const found = linksFound(wanted, actual);
+  return [...found].flatMap(([link, { kind }]): { readonly wanted: WiredLink; readonly kind: string }[] => {
     if (link.kind === "pod") return [];
     const kinds: readonly string[] = KERNEL_KINDS[link.kind];
-    return kinds.includes(kind) ? [] : [{ wanted: link, kind }];
+    if (kinds.includes(kind)) return [];
+    // The pod's own link still has the name: then it is the new one of that link which is taken.
+    const moved = wanted.links.filter(isPodLink).find(({ from, name }) => from === link.name && name !== from);
+    const taker = moved === undefined ? undefined : found.get(moved);
+    return moved === undefined || taker === undefined
+      ? [{ wanted: link, kind }]
+      : [{ wanted: moved, kind: taker.kind }];
   });
 }
 
@@ -167,18 +187,41 @@ function learning(link: WiredLink, there: ActualLink | undefined): Step[] {
 }
 
 /** Addresses that a moved link must not have; the kernel takes link-local ones away with IPv6 itself. */
-function baring(link: WiredLink, there: ActualLink | undefined): Step[] {
-  if (link.kind !== "pod" || !isMoved(link)) return [];
+function baring(name: string, there: ActualLink | undefined): Step[] {
   return (there?.addresses ?? [])
     .filter((cidr) => !cidr.startsWith("fe80:"))
-    .map((cidr): Step => ({ do: "address.delete", link: link.name, cidr }));
+    .map((cidr): Step => ({ do: "address.delete", link: name, cidr }));
+}
+
+const IPV6 = "net/ipv6/conf/all/disable_ipv6";
+
+/** What was read by the former name of a link that moves says nothing of the one that gets the name. */
+function writing({ key, value }: Sysctl, actual: Actual, moves: readonly PodLink[] = []): Step[] {
+  const isSwitchedOff = value === "1" && isSwitch(key) && actual.sysctls[IPV6] === undefined;
+  const isKnown = !moves.some(({ from }) => key.split("/").includes(from));
+  if (isSwitchedOff || (isKnown && actual.sysctls[key] === value)) return [];
+  return [{ do: "sysctl.write", key, value }];
+}
+
+/** Whether it switches IPv6 on or off. */
+function isSwitch(key: string): boolean {
+  return key.startsWith("net/ipv6/") && key.endsWith("/disable_ipv6");
 }
 
 function serving(wanted: KernelState, actual: Actual, found: ReadonlyMap<WiredLink, ActualLink>): Step[] {
   const byName = new Map(wanted.links.map((link) => [link.name, found.get(link)]));
-  const addresses = wanted.addresses
-    .filter((address) => !(byName.get(address.link)?.addresses.includes(address.cidr) ?? false))
-    .map((address): Step => ({ do: "address.add", link: address.link, cidr: address.cidr }));
+  const downed = wanted.links.flatMap((link) =>
+    link.kind === "dummy" && found.get(link)?.up === true ? [link.name] : [],
+  );
+  const addresses = wanted.addresses.flatMap(({ link, cidr }): Step[] => {
+    const isThere = byName.get(link)?.addresses.includes(cidr) ?? false;
+    // A link that goes down loses its IPv6 addresses, unless it is set to keep them.
+    const again = isThere && downed.includes(link) && cidr.includes(":");
+    return [
+      ...(again ? [{ do: "address.delete", link, cidr } as const] : []),
+      ...(again || !isThere ? [{ do: "address.add", link, cidr } as const] : []),
+    ];
+  });
   const routes = wanted.localRoutes
     .filter((route) => !(byName.get(route.link)?.localRoutes.includes(route.destination) ?? false))
     .map((route): Step => ({ do: "route.add", link: route.link, destination: route.destination }));
@@ -190,105 +233,6 @@ function serving(wanted: KernelState, actual: Actual, found: ReadonlyMap<WiredLi
   return [...addresses, ...routes, ...tables];
 }
 
-/** The steps that take `step` back on a kernel that was `before`; to be executed after the inverses of later steps. */
-export function inverse(step: Step, before: Actual): Step[] {
-  switch (step.do) {
-    case "tap.open":
-      return [{ do: "link.delete", name: step.tap.name }];
-    case "link.add":
-      return [{ do: "link.delete", name: step.link.name }];
-    case "link.rename":
-      return [{ do: "link.rename", name: step.to, to: step.name }];
-    case "link.set": {
-      const link = before.links.find((candidate) => candidate.name === step.name);
-      // One that was made goes; one that was moved gets its name back, for which it has to be free and down.
-      if (link === undefined)
-        return step.master === undefined ? [] : [{ do: "link.set", name: step.name, master: null, up: false }];
-      return [
-        {
-          do: "link.set",
-          name: step.name,
-          ...(step.mac === undefined ? {} : { mac: link.mac }),
-          ...(step.mtu === undefined ? {} : { mtu: link.mtu }),
-          ...(step.master === undefined ? {} : { master: link.master ?? null }),
-          ...(step.up === undefined ? {} : { up: link.up }),
-        },
-      ];
-    }
-    case "port.learning": {
-      const link = before.links.find((candidate) => candidate.name === step.name);
-      return link?.learning === undefined ? [] : [{ do: "port.learning", name: step.name, on: link.learning }];
-    }
-    case "address.add":
-      return [{ do: "address.delete", link: step.link, cidr: step.cidr }];
-    case "address.delete":
-      return [{ do: "address.add", link: step.link, cidr: step.cidr }];
-    case "route.add":
-      return [{ do: "route.delete", link: step.link, destination: step.destination }];
-    case "route.delete":
-      return [{ do: "route.add", link: step.link, destination: step.destination }];
-    case "sysctl.write": {
-      const value = before.sysctls[step.key];
-      return value === undefined ? [] : [{ do: "sysctl.write", key: step.key, value }];
-    }
-    case "table.create":
-      return [{ do: "table.delete", family: step.table.family, name: step.table.name }];
-    case "table.replace":
-    case "table.restore":
-    case "table.delete": {
-      const { family, name } = step.do === "table.replace" ? step.table : step;
-      const listing = before.tables[`${family} ${name}`];
-      return [
-        listing === undefined ? { do: "table.delete", family, name } : { do: "table.restore", family, name, listing },
-      ];
-    }
-    case "link.delete":
-      return [];
-  }
-}
-
-/** A step as a phrase: `address 10.0.2.1/24 on tap0`. */
-export function stepText(step: Step): string {
-  switch (step.do) {
-    case "tap.open":
-      return `tap ${step.tap.name} with ${step.tap.queues} ${step.tap.queues === 1 ? "queue" : "queues"}`;
-    case "link.add":
-      return `${step.link.kind} ${step.link.name}`;
-    case "link.rename":
-      return `the name ${step.to} for link ${step.name}`;
-    case "port.learning":
-      return `learning ${step.on ? "on" : "off"} for port ${step.name}`;
-    case "link.set": {
-      const what = [
-        ...(step.mac === undefined ? [] : [`MAC ${step.mac}`]),
-        ...(step.mtu === undefined ? [] : [`MTU ${step.mtu}`]),
-        ...(step.master === undefined ? [] : [step.master === null ? "no bridge" : `bridge ${step.master}`]),
-        ...(step.up === undefined ? [] : [step.up ? "up" : "down"]),
-      ];
-      return `${what.join(", ")} for link ${step.name}`;
-    }
-    case "link.delete":
-      return `deletion of link ${step.name}`;
-    case "address.add":
-      return `address ${step.cidr} on link ${step.link}`;
-    case "address.delete":
-      return `removal of address ${step.cidr} from link ${step.link}`;
-    case "route.add":
-      return `local route ${step.destination} on link ${step.link}`;
-    case "route.delete":
-      return `removal of local route ${step.destination} from link ${step.link}`;
-    case "sysctl.write":
-      return `sysctl ${step.key} = ${step.value}`;
-    case "table.create":
-    case "table.replace":
-      return `table ${tableKey(step.table)}`;
-    case "table.restore":
-      return `former table ${tableKey(step)}`;
-    case "table.delete":
-      return `deletion of table ${tableKey(step)}`;
-  }
-}
-
 /** What must be read to compare a kernel with `wanted`. */
 export function needsReading(wanted: KernelState): {
   /** Links whose local routes matter. */
@@ -298,7 +242,15 @@ export function needsReading(wanted: KernelState): {
 } {
   return {
     routedLinks: wanted.localRoutes.map((route) => route.link),
-    sysctls: wanted.sysctls.map((sysctl) => sysctl.key),
+    sysctls: [
+      ...wanted.sysctls,
+      ...wanted.links
+        .filter(isPodLink)
+        .filter(isMoved)
+        .flatMap((link) => formerSysctls(wanted, link)),
+    ]
+      .map(({ key }) => key)
+      .concat(wanted.sysctls.some(({ key }) => isSwitch(key)) ? [IPV6] : []),
     tables: wanted.tables.map(({ family, name }) => ({ family, name })),
   };
 }

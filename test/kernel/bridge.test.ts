@@ -1,0 +1,198 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { after, type TestContext, test } from "node:test";
+import { readActualHere } from "../../src/host/linux/actual.ts";
+import { applyKernel } from "../../src/host/linux/apply.ts";
+import { executeHere } from "../../src/host/linux/execute.ts";
+import { deleteNetns, listNetns, within } from "../../src/host/linux/netns.ts";
+import { closeFds } from "../../src/host/linux/tap.ts";
+import { readBeforeHere, undoHere } from "../../src/host/linux/undo.ts";
+import { isFault } from "../../src/model/fault.ts";
+import { stepText } from "../../src/model/wiring/step-text.ts";
+import { type Actual, needsReading, type Step, stepsTo } from "../../src/model/wiring/steps.ts";
+import type { KernelState } from "../../src/model/wiring/wiring.ts";
+import { needs } from "../needs.ts";
+import { bridgeNeeds, changesSince, type PodShape, PREFIX, settledLines, shapes, withPod } from "./bridge-pod.ts";
+
+after(() => {
+  for (const name of listNetns(PREFIX)) deleteNetns(name);
+});
+
+const [dualStack] = shapes;
+assert.ok(dualStack !== undefined);
+
+function able(t: TestContext, shape: PodShape): boolean {
+  return needs(t, ...bridgeNeeds) && (shape.needs ?? []).every((need) => needs(t, need));
+}
+
+function read(path: string, wanted: KernelState): Actual {
+  return within(path, () => readActualHere(needsReading(wanted)));
+}
+
+async function closeAll(taps: ReadonlyMap<string, readonly number[]>): Promise<void> {
+  await closeFds([...taps.values()].flat());
+}
+
+/** A step that every kernel refuses. */
+const refused: Step = { do: "link.set", name: "no-such-link", mtu: 1400 };
+
+for (const shape of shapes) {
+  test(`the guest's tap takes the place of the pod's link: ${shape.what}`, async (t) => {
+    if (!able(t, shape)) return;
+    await withPod(shape, async ({ path, wiring: { kernel: wanted } }) => {
+      const { taps } = applyKernel(path, wanted);
+      const { links } = read(path, wanted);
+      assert.deepEqual(links.map(({ name }) => name).sort(), ["lo", ...shape.links].sort());
+      for (const link of wanted.links) {
+        const there = links.find(({ name }) => name === link.name);
+        assert.deepEqual([there?.mac, there?.mtu, there?.up], [link.mac, link.mtu, link.kind !== "dummy"], link.name);
+        assert.equal(there?.master, "master" in link ? link.master : undefined, link.name);
+        if (link.kind !== "pod" || link.name === link.from) continue;
+        assert.equal(there?.learning, link.master === undefined ? undefined : false);
+        assert.deepEqual(there?.addresses, []);
+      }
+      for (const { link, cidr } of wanted.addresses) {
+        assert.ok(links.find(({ name }) => name === link)?.addresses.includes(cidr), `${cidr} on ${link}`);
+      }
+      assert.deepEqual(applyKernel(path, wanted, { taps }).steps, [], "applied twice, nothing is done");
+      await closeAll(taps);
+    });
+  });
+
+  test(`wherever it fails, the pod gets its link back with all that it had: ${shape.what}`, async (t) => {
+    if (!able(t, shape)) return;
+    await withPod(shape, async ({ path, wiring: { kernel: wanted } }) => {
+      const before = await settledLines(path);
+      const steps = within(path, () => stepsTo(wanted, readActualHere(needsReading(wanted))));
+      for (let stop = 0; stop <= steps.length; stop += 1) {
+        const left = within(path, (): string[] => {
+          const known = readBeforeHere(readActualHere(needsReading(wanted)), steps);
+          const outcome = executeHere([...steps.slice(0, stop), refused, ...steps.slice(stop)]);
+          assert.deepEqual(outcome.failure?.step, refused);
+          return undoHere(outcome, known);
+        });
+        const where = `refused after ${stop} steps`;
+        assert.deepEqual([left, await changesSince(before, path)], [[], []], where);
+      }
+    });
+  });
+
+  test(`wherever a daemon died, the next one goes on to the same end: ${shape.what}`, async (t) => {
+    if (!able(t, shape)) return;
+    let whole: readonly string[] | undefined;
+    for (let stop = Number.POSITIVE_INFINITY; stop >= 0; stop -= 1) {
+      await withPod(shape, async ({ path, wiring: { kernel: wanted } }) => {
+        const steps = stepsTo(wanted, read(path, wanted));
+        stop = Math.min(stop, steps.length);
+        const { taps } = within(path, () => executeHere(steps.slice(0, stop)));
+        // A daemon that dies before QEMU has the taps takes them with it.
+        await closeAll(taps);
+        const rest = applyKernel(path, wanted);
+        assert.deepEqual(applyKernel(path, wanted, { taps: rest.taps }).steps, [], `stopped after ${stop}`);
+        whole ??= await settledLines(path);
+        // Links that the bridge has no part in may still be waiting for theirs.
+        assert.deepEqual(await changesSince(whole, path, /fe80|ff00::/), [], `stopped after ${stop}`);
+        await closeAll(rest.taps);
+      });
+    }
+  });
+}
+
+test("a step that fails on the way of a whole wiring is named, and nothing of it stays", async (t) => {
+  if (!able(t, dualStack)) return;
+  await withPod(dualStack, async ({ path, wiring: { kernel: wanted } }) => {
+    const before = await settledLines(path);
+    const table = { family: "ip", name: "bad", sets: [], chains: [{ name: "c", rules: ["frobnicate"] }] } as const;
+    const poisoned: readonly (readonly [place: string, state: KernelState])[] = [
+      ["sysctl net/ipv4/none = 1", { ...wanted, sysctls: [...wanted.sysctls, { key: "net/ipv4/none", value: "1" }] }],
+      ["address 10.0.0.1/8 on link none", { ...wanted, addresses: [{ link: "none", cidr: "10.0.0.1/8" }] }],
+      ["table ip bad", { ...wanted, tables: [table] }],
+    ];
+    for (const [place, state] of poisoned) {
+      assert.throws(
+        () => applyKernel(path, state),
+        (thrown) =>
+          isFault(thrown, "PB4000") && thrown.place === place && /before it was undone\.$/.test(thrown.message),
+      );
+      assert.deepEqual(await changesSince(before, path), [], place);
+    }
+  });
+});
+
+test("a pod that lost its link is told of, and nothing is left behind", async (t) => {
+  if (!able(t, dualStack)) return;
+  await withPod(dualStack, async ({ path, wiring: { kernel: wanted } }) => {
+    execFileSync("nsenter", [`--net=${path}`, "ip", "link", "delete", "eth0"]);
+    const before = await settledLines(path);
+    assert.throws(
+      () => applyKernel(path, wanted),
+      (thrown) => isFault(thrown, "PB4000") && /eth0-nic/.test(thrown.message) && /was undone\.$/.test(thrown.message),
+    );
+    assert.deepEqual(await changesSince(before, path), []);
+  });
+});
+
+test("a link of somebody else's that has a needed name is refused before anything is done", async (t) => {
+  if (!able(t, dualStack)) return;
+  for (const taken of ["k6t-eth0", "tap0", "eth0-nic"]) {
+    await withPod(dualStack, async ({ path, wiring: { kernel: wanted } }) => {
+      execFileSync("nsenter", [`--net=${path}`, "ip", "link", "add", taken, "type", "veth", "peer", "name", "other"]);
+      const before = await settledLines(path);
+      assert.throws(
+        () => applyKernel(path, wanted),
+        (thrown) =>
+          isFault(thrown, "PB4018") &&
+          thrown.place === taken &&
+          thrown.message.includes(`"${taken}"`) &&
+          thrown.data["kind"] === "veth",
+      );
+      assert.deepEqual(await changesSince(before, path), []);
+    });
+  }
+});
+
+test("a second daemon finds the tap of a running guest, and puts it back where somebody took it away", async (t) => {
+  if (!able(t, dualStack)) return;
+  await withPod(dualStack, async ({ path, wiring: { kernel: wanted } }) => {
+    const { taps } = applyKernel(path, wanted);
+    const whole = await settledLines(path);
+    const damages: readonly (readonly [damage: string, steps: readonly string[]])[] = [
+      ["ip link set tap0 nomaster", ["bridge k6t-eth0 for link tap0"]],
+      ["ip link set eth0-nic nomaster", ["bridge k6t-eth0 for link eth0-nic", "learning off for port eth0-nic"]],
+      ["bridge link set dev eth0-nic learning on", ["learning off for port eth0-nic"]],
+      ["ip link set eth0-nic down", ["up for link eth0-nic"]],
+      ["ip address add 10.244.0.77/24 dev eth0-nic", ["removal of address 10.244.0.77/24 from link eth0-nic"]],
+      [
+        "ip link set eth0 up",
+        [
+          "down for link eth0",
+          ...[6, 5].flatMap((last) => [
+            `removal of address fd10:244::${last}/64 from link eth0`,
+            `address fd10:244::${last}/64 on link eth0`,
+          ]),
+        ],
+      ],
+      ["ip link set k6t-eth0 mtu 1300", ["MTU 1450 for link k6t-eth0"]],
+      ["sysctl -qw net.ipv6.conf.k6t-eth0.disable_ipv6=0", ["sysctl net/ipv6/conf/k6t-eth0/disable_ipv6 = 1"]],
+    ];
+    for (const [damage, steps] of damages) {
+      execFileSync("nsenter", [`--net=${path}`, ...damage.split(" ")]);
+      const mended = applyKernel(path, wanted);
+      assert.equal(mended.taps.size, 0, damage);
+      assert.deepEqual(mended.steps.map(stepText), steps, damage);
+      const lost = (await changesSince(whole, path)).filter((line) => line.startsWith("- {"));
+      assert.deepEqual(lost, [], damage);
+    }
+    await closeAll(taps);
+  });
+});
+
+test("where the kernel has no dummies a bridge without ports stands in, and is found again", async (t) => {
+  if (!able(t, dualStack)) return;
+  await withPod(dualStack, async ({ path, wiring: { kernel: wanted } }) => {
+    const { taps } = applyKernel(path, wanted);
+    const kind = read(path, wanted).links.find(({ name }) => name === "eth0")?.kind;
+    assert.ok(kind === "dummy" || kind === "bridge", kind);
+    await closeAll(taps);
+  });
+});
