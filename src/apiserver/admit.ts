@@ -12,7 +12,7 @@ import { forbidden, invalid } from "./refusals.ts";
 export async function admit(
   machinery: Machinery,
   definition: ResourceDefinition,
-  options: WriteOptions,
+  options: Pick<WriteOptions, "user" | "dryRun">,
   request: Pick<AdmissionRequest, "operation" | "object" | "oldObject">,
 ): Promise<{ object: KubeObject; warnings: readonly string[] }> {
   const { metadata } = request.object;

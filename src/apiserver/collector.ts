@@ -15,7 +15,12 @@ export interface Collector {
 }
 
 const USER = "system:serviceaccount:kube-system:generic-garbage-collector";
-const OPTIONS: WriteOptions = { user: USER, dryRun: false, fieldValidation: "Ignore" };
+const OPTIONS: WriteOptions = {
+  user: USER,
+  manager: "generic-garbage-collector",
+  dryRun: false,
+  fieldValidation: "Ignore",
+};
 const EVENT_MS = 3_600_000;
 const EXPIRY_EVERY_MS = 60_000;
 const FIRST_RETRY_MS = 200;

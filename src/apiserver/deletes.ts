@@ -46,16 +46,11 @@ export async function deleteObject(
   if (isNamespaceResource(definition) && PERMANENT_NAMESPACES.includes(name)) {
     throw forbidden(definition, name, "this namespace may not be deleted");
   }
-  const admitted = await admit(
-    machinery,
-    definition,
-    { ...options, fieldValidation: "Ignore" },
-    {
-      operation: "DELETE",
-      object: judged,
-      oldObject: judged,
-    },
-  );
+  const admitted = await admit(machinery, definition, options, {
+    operation: "DELETE",
+    object: judged,
+    oldObject: judged,
+  });
   const { warnings } = admitted;
   const answer = (body: string, gone: boolean): Deleted => ({
     body: servedBody(definition, body),

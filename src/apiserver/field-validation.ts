@@ -1,5 +1,5 @@
 import type { StatusCause } from "../model/api/admission.ts";
-import { conform } from "../model/api/conform.ts";
+import { conform, prune } from "../model/api/conform.ts";
 import { checkConstraints } from "../model/api/constraints.ts";
 import type { KubeObject, ResourceDefinition } from "../model/api/resource.ts";
 import { checkShape, type ShapeProblem } from "../model/api/shape.ts";
@@ -8,6 +8,7 @@ import { apiVersionOf } from "./catalog.ts";
 import type { FieldValidation } from "./machinery.ts";
 import { asKubeObject } from "./object-meta.ts";
 import { invalid } from "./refusals.ts";
+import { mergesStrategically } from "./strategic-merge.ts";
 
 /** An object as its resource's schema has it, and what the client is to be warned of. */
 export interface ValidatedFields {
@@ -30,17 +31,47 @@ export function validateFields(
   const { schema } = definition;
   if (schema === undefined) return { object, warnings: [] };
   const problems = checkShape(schema, object);
+  const unknown = unknownFields(definition, problems, mode);
+  const conformed = asKubeObject(conform(schema, object));
+  const misshapen = conformed === object ? problems : checkShape(schema, conformed);
+  const causes = (
+    misshapen.length > 0
+      ? misshapen
+      : checkConstraints(schema, conformed, mergesStrategically(definition) ? "any" : "distinct")
+  ).map(causeOf);
+  if (causes.length > 0) throw invalid(definition, object.metadata.name, causes);
+  return { object: conformed, warnings: mode === "Warn" ? unknown : [] };
+}
+
+/**
+ * Judges a configuration of server-side apply, which need not be whole: only fields that the schema does not know go.
+ *
+ * @throws ApiError 400 for unknown fields under `Strict`.
+ */
+export function validateConfig(
+  definition: ResourceDefinition,
+  config: KubeObject,
+  mode: FieldValidation,
+): ValidatedFields {
+  const { schema } = definition;
+  if (schema === undefined) return { object: config, warnings: [] };
+  const unknown = unknownFields(definition, checkShape(schema, config), mode);
+  return { object: asKubeObject(prune(schema, config)), warnings: mode === "Warn" ? unknown : [] };
+}
+
+/** @throws ApiError 400 where there are some under `Strict`. */
+function unknownFields(
+  definition: ResourceDefinition,
+  problems: readonly ShapeProblem[],
+  mode: FieldValidation,
+): readonly string[] {
   const unknown = problems.filter((problem) => problem.kind === "unknown").map(unknownField);
   if (mode === "Strict" && unknown.length > 0) {
     const apiVersion = apiVersionOf(definition);
     const message = `${definition.kind} in version "${apiVersion}" cannot be handled as a ${definition.kind}: strict decoding error: ${unknown.join(", ")}`;
     throw new ApiError("PB6010", failure(400, "BadRequest", message));
   }
-  const conformed = asKubeObject(conform(schema, object));
-  const misshapen = conformed === object ? problems : checkShape(schema, conformed);
-  const causes = (misshapen.length > 0 ? misshapen : checkConstraints(schema, conformed)).map(causeOf);
-  if (causes.length > 0) throw invalid(definition, object.metadata.name, causes);
-  return { object: conformed, warnings: mode === "Warn" ? unknown : [] };
+  return unknown;
 }
 
 function unknownField({ path, hint }: ShapeProblem): string {

@@ -9,8 +9,8 @@ import { apiVersionOf, listKindOf } from "./catalog.ts";
 import { deleteObject } from "./deletes.ts";
 import { serveDocument } from "./documents.ts";
 import type { Machinery } from "./machinery.ts";
-import { namesRevision, readPatch } from "./patches.ts";
-import { flagParameter, parameter, readDeleteOptions, readWriteOptions, wholeParameter } from "./query.ts";
+import { isApply, namesRevision, readPatch } from "./patches.ts";
+import { flagParameter, parameter, readDeleteOptions, readForce, readWriteOptions, wholeParameter } from "./query.ts";
 import { readList, readOne, readRevision, revisionOf } from "./reads.ts";
 import { badRequest, methodNotAllowed } from "./refusals.ts";
 import { chooseRepresentation, type Representation, readAccept, readIncludeObject } from "./representation.ts";
@@ -20,7 +20,7 @@ import { readSelection } from "./selectors.ts";
 import { parseStored } from "./serving.ts";
 import { makeTablePrinter, partialMetadata, type TablePrinter } from "./table.ts";
 import { asItIs, type WatchHub } from "./watch.ts";
-import { changeObject, createObject } from "./writes.ts";
+import { applyObject, changeObject, createObject } from "./writes.ts";
 
 /** Answers requests that were authenticated as `user`. Never rejects. */
 export type Handler = (request: IncomingMessage, response: ServerResponse, user: string) => Promise<void>;
@@ -69,6 +69,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
   async function onCollection(exchange: Exchange, route: ResourceRoute): Promise<void> {
     const { request, query, user } = exchange;
     const { definition } = route;
+    const userAgent = request.headers["user-agent"];
     switch (request.method) {
       case "GET":
       case "HEAD":
@@ -77,7 +78,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
         return;
       case "POST": {
         if (definition.namespaced && route.namespace === undefined) throw methodNotAllowed();
-        const options = readWriteOptions(query, user);
+        const options = readWriteOptions(query, user, userAgent, "CreateOptions");
         const written = await createObject(
           machinery,
           definition,
@@ -100,6 +101,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
     const { request, query, user } = exchange;
     const { definition, namespace = "", subresource } = route;
     const part = subresource === undefined ? {} : { subresource };
+    const userAgent = request.headers["user-agent"];
     switch (request.method) {
       case "GET":
       case "HEAD":
@@ -108,18 +110,36 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
       case "PUT": {
         const body = await required(request);
         const wanted = { from: () => body, pinned: namesRevision(body), ...part };
-        const options = readWriteOptions(query, user);
+        const options = readWriteOptions(query, user, userAgent, "UpdateOptions");
         const written = await changeObject(machinery, definition, namespace, name, wanted, options);
         answerObject(exchange, definition, 200, written.body, written.warnings);
         return;
       }
       case "PATCH": {
+        const mediaType = mediaTypeOf(request);
+        const applies = isApply(definition, mediaType);
+        const force = readForce(query, applies);
+        const options = readWriteOptions(query, user, userAgent, "PatchOptions");
         const patch = await required(request);
-        const from = readPatch(definition, mediaTypeOf(request), patch);
-        const wanted = { from, pinned: namesRevision(patch), ...part };
-        const options = readWriteOptions(query, user);
-        const written = await changeObject(machinery, definition, namespace, name, wanted, options);
-        answerObject(exchange, definition, 200, written.body, written.warnings);
+        const pinned = namesRevision(patch);
+        const written = applies
+          ? await applyObject(
+              machinery,
+              definition,
+              namespace,
+              name,
+              { config: patch, force, pinned, ...part },
+              options,
+            )
+          : await changeObject(
+              machinery,
+              definition,
+              namespace,
+              name,
+              { from: readPatch(mediaType, patch), pinned, ...part },
+              options,
+            );
+        answerObject(exchange, definition, written.created ? 201 : 200, written.body, written.warnings);
         return;
       }
       case "DELETE": {

@@ -16,6 +16,8 @@ export interface Machinery {
 /** Who asks, and how the write is to be carried out. */
 export interface WriteOptions {
   readonly user: string;
+  /** Name of the program that writes; owner of the fields that it sets. */
+  readonly manager: string;
   readonly dryRun: boolean;
   readonly fieldValidation: FieldValidation;
 }

@@ -1,6 +1,6 @@
 import type { ResourceDefinition } from "../model/api/resource.ts";
 import { DELETE_OPTIONS_NAME, listName, PATCH_NAME, STATUS_NAME, schemaName } from "./openapi-schemas.ts";
-import { mergesStrategically } from "./strategic-merge.ts";
+import { patchTypes } from "./patches.ts";
 
 /** One call of the API, as both versions of OpenAPI describe it. */
 export interface ApiOperation {
@@ -185,15 +185,6 @@ function operationsOf(definition: ResourceDefinition): ApiOperation[] {
       answer: { schema: STATUS_NAME, code: 200 },
     },
     ...(statusSubresource ? object(`${collection}/{name}/status`, "Status") : []),
-  ];
-}
-
-function patchTypes(definition: ResourceDefinition): readonly string[] {
-  return [
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    ...(mergesStrategically(definition) ? ["application/strategic-merge-patch+json"] : []),
-    "application/apply-patch+yaml",
   ];
 }
 

@@ -1,7 +1,9 @@
+import type { ApiError } from "../model/api/status.ts";
 import { type JsonObject, objectAt, textAt } from "../model/json.ts";
 import type { DeleteOptions, PropagationPolicy } from "./deletes.ts";
 import type { FieldValidation, WriteOptions } from "./machinery.ts";
-import { badRequest } from "./refusals.ts";
+import { managerOfUserAgent, managerProblem } from "./managed-fields.ts";
+import { badRequest, invalid } from "./refusals.ts";
 
 /** The value of a parameter; an empty one counts as absent. */
 export function parameter(query: URLSearchParams, name: string): string | undefined {
@@ -25,12 +27,39 @@ export function flagParameter(query: URLSearchParams, name: string): boolean {
   throw badRequest(`${name}: Invalid value: "${value}": must be true or false`);
 }
 
-export function readWriteOptions(query: URLSearchParams, user: string): WriteOptions {
+/** Options of a write. Who gives no `fieldManager` is known by its User-Agent. */
+export function readWriteOptions(
+  query: URLSearchParams,
+  user: string,
+  userAgent: string | undefined,
+  kind: "CreateOptions" | "UpdateOptions" | "PatchOptions",
+): WriteOptions {
+  const manager = parameter(query, "fieldManager");
+  const problem = manager === undefined ? undefined : managerProblem(manager);
+  if (problem !== undefined) throw invalidOption(kind, "FieldValueInvalid", "fieldManager", problem);
   return {
     user,
+    manager: manager ?? managerOfUserAgent(userAgent),
     dryRun: readDryRun(query.getAll("dryRun")),
     fieldValidation: readFieldValidation(parameter(query, "fieldValidation") ?? "Warn"),
   };
+}
+
+/** `force` of a patch: whether an apply takes over fields that others own. @throws ApiError 422 where it has no meaning. */
+export function readForce(query: URLSearchParams, applies: boolean): boolean {
+  if (applies && parameter(query, "fieldManager") === undefined) {
+    const message = "Required value: is required for apply patch";
+    throw invalidOption("PatchOptions", "FieldValueRequired", "fieldManager", message);
+  }
+  if (!applies && parameter(query, "force") !== undefined) {
+    const message = "Forbidden: may not be specified for non-apply patch";
+    throw invalidOption("PatchOptions", "FieldValueForbidden", "force", message);
+  }
+  return flagParameter(query, "force");
+}
+
+function invalidOption(kind: string, reason: string, field: string, message: string): ApiError {
+  return invalid({ group: "meta.k8s.io", kind, plural: kind }, "", [{ reason, field, message }]);
 }
 
 function readFieldValidation(text: string): FieldValidation {

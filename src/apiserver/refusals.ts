@@ -59,6 +59,11 @@ export function conflict(subject: Subject, name: string, why: string): ApiError 
   return refusal(409, "Conflict", message, detailsOf(subject, name));
 }
 
+/** 409 of server-side apply: others own fields that the configuration would change. Each cause names one. */
+export function applyConflict(message: string, causes: readonly StatusCause[]): ApiError {
+  return refusal(409, "Conflict", message, { causes });
+}
+
 /** The object was written by another since it was read. */
 export function staleWrite(subject: Subject, name: string): ApiError {
   return conflict(

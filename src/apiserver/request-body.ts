@@ -59,6 +59,14 @@ function parseJson(text: string): unknown {
 }
 
 function parseYaml(text: string): unknown {
+  // Clients send JSON as YAML, which it is; reading it as JSON is many times faster.
+  if (text.startsWith("{")) {
+    try {
+      return JSON.parse(text);
+    } catch {
+      // It may still be YAML.
+    }
+  }
   try {
     const document = parseDocument(text);
     const [error] = document.errors;

@@ -207,6 +207,7 @@ async function makePermanentNamespaces(machinery: Machinery): Promise<void> {
   for (const name of PERMANENT_NAMESPACES) {
     if (machinery.store.get(keyFor(definition, "", name)) !== undefined) continue;
     const body = { metadata: { name } };
-    await createObject(permissive, definition, "", body, { user: ADMIN, dryRun: false, fieldValidation: "Ignore" });
+    const options = { user: ADMIN, manager: "patchbay", dryRun: false, fieldValidation: "Ignore" } as const;
+    await createObject(permissive, definition, "", body, options);
   }
 }

@@ -1,11 +1,15 @@
 import { randomUUID } from "node:crypto";
 import type { KubeObject, ResourceDefinition } from "../model/api/resource.ts";
+import { isApiError } from "../model/api/status.ts";
 import { timestampOf } from "../model/api/timestamp.ts";
+import { isJsonObject } from "../model/json.ts";
 import { admit } from "./admit.ts";
-import { validateFields } from "./field-validation.ts";
+import { apiVersionOf } from "./catalog.ts";
+import { validateConfig, validateFields } from "./field-validation.ts";
 import { sameJson, withFields } from "./json.ts";
 import { isDone, put, remove } from "./keeping.ts";
 import type { Machinery, WriteOptions, Written } from "./machinery.ts";
+import type { Ownership, Writer } from "./managed-fields.ts";
 import { asNewNamespace, isNamespaceResource, requireNamespace } from "./namespaces.ts";
 import { asKubeObject, readObject, withMetadata } from "./object-meta.ts";
 import {
@@ -19,6 +23,7 @@ import {
   tooManyCollisions,
 } from "./refusals.ts";
 import { LARGEST_BODY } from "./request-body.ts";
+import { applyToObject, ownersAfterUpdate, ownersAtCreation, ownersByApply, readConfig } from "./server-side-apply.ts";
 import { keyFor, servedBody, servedObject } from "./serving.ts";
 import type { StoredObject } from "./store.ts";
 
@@ -27,13 +32,14 @@ const LARGEST_OBJECT = 2 * LARGEST_BODY;
 /** How often a write without a resourceVersion is tried again after others came in between. */
 const ATTEMPTS = 16;
 
-/** POST: stores a new object. */
+/** POST: stores a new object. `owners` are those of its fields, where they are known already. */
 export async function createObject(
   machinery: Machinery,
   definition: ResourceDefinition,
   namespace: string,
   body: unknown,
   options: WriteOptions,
+  owners?: readonly Ownership[],
 ): Promise<Written> {
   const { catalog, store } = machinery;
   const given = readObject(definition, body, namespace, undefined);
@@ -52,7 +58,14 @@ export async function createObject(
   const fresh = withMetadata(withoutStatus(definition, given), born);
   const judged = validateFields(definition, fresh, options.fieldValidation);
   const admitted = await admit(machinery, definition, options, { operation: "CREATE", object: judged.object });
-  const settled = withMetadata(admitted.object, { ...born, name, namespace: fresh.metadata.namespace });
+  const time = timestampOf(machinery.now());
+  const managedFields = owners ?? ownersAtCreation(definition, judged.object, updater(definition, options), time);
+  const settled = withMetadata(admitted.object, {
+    ...born,
+    name,
+    namespace: fresh.metadata.namespace,
+    managedFields: managedFields.length === 0 ? undefined : managedFields,
+  });
   const object = isNamespaceResource(definition) ? asNewNamespace(settled) : settled;
   const warnings = [...judged.warnings, ...admitted.warnings];
   const key = keyFor(definition, namespace, name);
@@ -75,6 +88,8 @@ export interface Wanted {
   /** True where `from` names the resourceVersion that it was made for. */
   readonly pinned: boolean;
   readonly subresource?: "status";
+  /** True where `from` tells who owns the fields of what it makes. */
+  readonly tellsOwners?: boolean;
 }
 
 /** PUT and PATCH: changes an object, or its status only. */
@@ -104,7 +119,20 @@ export async function changeObject(
             oldObject: current,
           })
         : { object: judged.object, warnings: [] };
-    const settled = prepare(definition, current, admitted.object, wanted.subresource);
+    const owners =
+      wanted.tellsOwners === true
+        ? given.metadata.managedFields
+        : ownersAfterUpdate(
+            definition,
+            current,
+            judged.object,
+            given.metadata.managedFields,
+            updater(definition, options, wanted.subresource),
+            timestampOf(machinery.now()),
+          );
+    const settled = withMetadata(prepare(definition, current, admitted.object, wanted.subresource), {
+      managedFields: owners === undefined || owners.length === 0 ? undefined : owners,
+    });
     const warnings = [...judged.warnings, ...admitted.warnings];
     if (sameJson(settled, current)) {
       return { body: JSON.stringify(current), warnings, created: false };
@@ -127,6 +155,65 @@ export async function changeObject(
     if (wanted.pinned) throw staleWrite(definition, name);
   }
   throw tooManyCollisions(definition, name);
+}
+
+/** What is applied, and how. */
+export interface Applied {
+  readonly config: unknown;
+  /** True: takes over fields that others own. */
+  readonly force: boolean;
+  /** True where the configuration names the resourceVersion that it is made for. */
+  readonly pinned: boolean;
+  readonly subresource?: "status";
+}
+
+/** PATCH by server-side apply: makes an object as its configuration says, or creates it. */
+export async function applyObject(
+  machinery: Machinery,
+  definition: ResourceDefinition,
+  namespace: string,
+  name: string,
+  { config, force, pinned, subresource }: Applied,
+  options: WriteOptions,
+): Promise<Written> {
+  if (isJsonObject(config) && (config["apiVersion"] === undefined || config["kind"] === undefined)) {
+    throw badRequest("what is applied must have apiVersion and kind");
+  }
+  const given = readConfig(definition, readObject(definition, config, namespace, name), subresource);
+  const judged = validateConfig(definition, given, options.fieldValidation);
+  const { manager } = options;
+  const part = subresource === undefined ? {} : { subresource };
+  const writer = { manager, operation: "Apply", apiVersion: apiVersionOf(definition), ...part } as const;
+  const from = (current: KubeObject): KubeObject =>
+    applyToObject(definition, current, judged.object, { writer, force, time: timestampOf(machinery.now()) });
+  const withWarnings = (written: Written): Written => ({
+    ...written,
+    warnings: [...judged.warnings, ...written.warnings],
+  });
+  const isThere = () => machinery.store.get(keyFor(definition, namespace, name)) !== undefined;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const changes = subresource !== undefined || isThere();
+    try {
+      if (changes) {
+        const wanted: Wanted = { from, pinned, tellsOwners: true, ...part };
+        return withWarnings(await changeObject(machinery, definition, namespace, name, wanted, options));
+      }
+      const { uid } = given.metadata;
+      if (uid !== undefined) throw conflict(definition, name, `no object is there, and what is applied has uid ${uid}`);
+      const owners = ownersByApply(definition, judged.object, { writer, force, time: timestampOf(machinery.now()) });
+      return withWarnings(await createObject(machinery, definition, namespace, judged.object, options, owners));
+    } catch (thrown) {
+      // Another one deleted it, or created it, in between.
+      const missed = subresource === undefined && isApiError(thrown, changes ? "NotFound" : "AlreadyExists");
+      if (!missed || isThere() === changes) throw thrown;
+    }
+  }
+  throw tooManyCollisions(definition, name);
+}
+
+function updater(definition: ResourceDefinition, { manager }: WriteOptions, subresource?: "status"): Writer {
+  const part = subresource === undefined ? {} : { subresource };
+  return { manager, operation: "Update", apiVersion: apiVersionOf(definition), ...part };
 }
 
 /** What many patches made too large is not stored: the throw undoes it. */

@@ -207,6 +207,130 @@ for (const version of kubectlVersions) {
       assert.equal((await kubectl(["get", "cm", "c9"])).code, 1);
     });
 
+    const applied = (spec: string) =>
+      `apiVersion: example.io/v1\nkind: Widget\nmetadata: {name: s1, namespace: default}\nspec: ${spec}\n`;
+    // 1.20 itself refuses a configuration that is only a part of an object.
+    const partly = version === "1.20" ? ["--validate=false"] : [];
+    const applyAs = (manager: string, spec: string, ...more: string[]) =>
+      kubectl(["apply", "--server-side", "--field-manager", manager, ...partly, "-f", "-", ...more], applied(spec));
+    const specOf = async () => JSON.parse(await ok(["get", "wd", "s1", "-o", "jsonpath={.spec}"]));
+
+    /** Who owns what, as the API tells it. */
+    async function owners(): Promise<Record<string, unknown>> {
+      const { metadata } = await sample.client.get(widgets, { namespace: "default", name: "s1" });
+      return Object.fromEntries(
+        (metadata.managedFields ?? []).map((entry) => {
+          const { manager, operation, fieldsV1 } = entry as Record<string, unknown>;
+          return [`${manager} ${operation}`, fieldsV1];
+        }),
+      );
+    }
+
+    test("applies on the server: owners, conflicts, force, dropped and shared fields", async (t) => {
+      if (!needs(t, "kubectls")) return;
+      const first = await applyAs("one", "{size: large, ports: [{name: a, port: 1}]}");
+      assert.equal(first.out, "widget.example.io/s1 serverside-applied\n", first.err);
+      const second = await applyAs("two", "{colour: red, ports: [{name: b, port: 2}, {name: a, note: mine}]}");
+      assert.equal(second.code, 0, second.err);
+      const ports = [
+        { name: "b", port: 2 },
+        { name: "a", port: 1, note: "mine" },
+      ];
+      assert.deepEqual(await specOf(), { size: "large", colour: "red", ports });
+      assert.deepEqual(await owners(), {
+        "one Apply": {
+          "f:spec": { "f:size": {}, "f:ports": { 'k:{"name":"a"}': { ".": {}, "f:name": {}, "f:port": {} } } },
+        },
+        "two Apply": {
+          "f:spec": {
+            "f:colour": {},
+            "f:ports": {
+              'k:{"name":"a"}': { ".": {}, "f:name": {}, "f:note": {} },
+              'k:{"name":"b"}': { ".": {}, "f:name": {}, "f:port": {} },
+            },
+          },
+        },
+      });
+      const refused = await applyAs("two", "{size: small, colour: red, ports: [{name: a, port: 3}]}");
+      assert.equal(refused.code, 1);
+      assert.match(
+        refused.err,
+        /Apply failed with 2 conflicts: conflicts with "one":\n- \.spec\.ports\[name="a"\]\.port\n- \.spec\.size/,
+      );
+      assert.deepEqual((await specOf()).size, "large");
+      const forced = await applyAs("two", "{size: small, colour: red}", "--force-conflicts");
+      assert.equal(forced.code, 0, forced.err);
+      assert.deepEqual(await specOf(), { size: "small", colour: "red", ports: [{ name: "a", port: 1 }] });
+      assert.match(JSON.stringify((await owners())["one Apply"]), /^\{"f:spec":\{"f:ports":[^s]*\}$/);
+      assert.equal((await applyAs("one", "{size: small}")).code, 0);
+      assert.deepEqual(await specOf(), { size: "small", colour: "red" });
+      assert.equal((await applyAs("two", "{colour: red}")).code, 0);
+      assert.deepEqual(await specOf(), { size: "small", colour: "red" });
+    });
+
+    test("diffs and dry-runs a server-side apply, and changes nothing by it", async (t) => {
+      if (!needs(t, "kubectls")) return;
+      const { metadata: before } = await sample.client.get(widgets, { namespace: "default", name: "s1" });
+      const args = ["diff", "--server-side", "--field-manager", "one", "-f", "-"];
+      const diff = await kubectl(args, applied("{size: tiny}"));
+      assert.match(diff.err + diff.out, /conflict with "two"|size: tiny/);
+      const forced = await kubectl([...args, "--force-conflicts"], applied("{size: tiny}"));
+      assert.equal(forced.code, 1, forced.err);
+      assert.match(forced.out, /^- {2}size: small$/m);
+      assert.match(forced.out, /^\+ {2}size: tiny$/m);
+      const dry = await applyAs("one", "{size: tiny}", "--force-conflicts", "--dry-run=server");
+      assert.match(dry.out, /s1 serverside-applied \(server dry run\)/);
+      const fresh = applied("{size: tiny}").replace("s1", "s9");
+      const made = await ok(["apply", "--server-side", "--dry-run=server", "-f", "-"], fresh);
+      assert.match(made, /s9 serverside-applied/);
+      assert.equal((await kubectl(["get", "wd", "s9"])).code, 1);
+      const { metadata: after } = await sample.client.get(widgets, { namespace: "default", name: "s1" });
+      assert.deepEqual(after, before);
+    });
+
+    test("shows managed fields when asked", async (t) => {
+      if (!needs(t, "kubectls")) return;
+      const flags = version === "1.20" ? [] : ["--show-managed-fields"];
+      const shown = await ok(["get", "wd", "s1", "-o", "yaml", ...flags]);
+      assert.match(shown, /managedFields:\n {2}- apiVersion: example\.io\/v1\n {4}fieldsType: FieldsV1\n/);
+      if (version !== "1.20") assert.doesNotMatch(await ok(["get", "wd", "s1", "-o", "yaml"]), /managedFields/);
+    });
+
+    test("goes on with server-side apply where it applied as a client", async (t) => {
+      if (!needs(t, "kubectls")) return;
+      await ok(["delete", "wd", "s1"]);
+      await apply(applied("{size: large, colour: red}"));
+      assert.deepEqual(Object.keys(await owners()), ["kubectl-client-side-apply Update"]);
+      const moved = await kubectl(["apply", "--server-side", "-f", "-"], applied("{size: small}"));
+      assert.equal(moved.code, 0, moved.err);
+      assert.equal((await specOf()).size, "small");
+      if (version !== "1.20") {
+        // It hands what it owned over to itself first, so that a field it no longer names goes.
+        assert.deepEqual(await specOf(), { size: "small" });
+        assert.equal(Object.hasOwn(await owners(), "kubectl Apply"), true);
+      }
+      await apply(applied("{size: medium}"));
+      assert.equal((await specOf()).size, "medium");
+      await ok(["delete", "wd", "s1"]);
+    });
+
+    test("warns of unknown fields that it applies on the server, or refuses them", async (t) => {
+      if (!needs(t, "kubectls")) return;
+      const odd = applied("{size: large, colur: red}");
+      const args = ["apply", "--server-side", "-f", "-"];
+      const strict = await kubectl(args, odd);
+      assert.equal(strict.code, 1);
+      assert.match(
+        strict.err,
+        version === "1.20" ? /unknown field "colur"/ : /unknown field "spec\.colur" \(did you mean "colour"\?\)/,
+      );
+      const lax = await kubectl([...args, version === "1.20" ? "--validate=false" : "--validate=warn"], odd);
+      assert.equal(lax.code, 0, lax.err);
+      assert.match(lax.err, /unknown field "spec\.colur" \(did you mean "colour"\?\)/);
+      assert.deepEqual(await owners(), { "kubectl Apply": { "f:spec": { "f:size": {} } } });
+      await ok(["delete", "wd", "s1"]);
+    });
+
     test("creates by its own commands", async (t) => {
       if (!needs(t, "kubectls")) return;
       await ok(["create", "ns", "mine"]);

@@ -6,6 +6,7 @@ import { type ApiServer, type ApiServerOptions, startApiServer } from "../../src
 import { type KubeClient, makeKubeClient, type ResourceRef } from "../../src/client/client.ts";
 import { loadKubeconfig } from "../../src/client/kubeconfig.ts";
 import type { Admission } from "../../src/model/api/admission.ts";
+import { pod } from "../../src/model/api/pod.ts";
 import type { KubeObject, PrinterColumn, ResourceDefinition } from "../../src/model/api/resource.ts";
 
 const column = (name: string, jsonPath: string, priority = 0): PrinterColumn => ({
@@ -44,7 +45,7 @@ export const sampleDefinitions: readonly ResourceDefinition[] = [
   { ...core, kind: "ConfigMap", plural: "configmaps", singular: "configmap", shortNames: ["cm"] },
   { ...core, kind: "Secret", plural: "secrets", singular: "secret" },
   { ...core, kind: "Event", plural: "events", singular: "event", shortNames: ["ev"] },
-  { ...core, kind: "Pod", plural: "pods", singular: "pod", shortNames: ["po"], statusSubresource: true },
+  { ...core, kind: "Pod", plural: "pods", singular: "pod", shortNames: ["po"], statusSubresource: true, schema: pod },
   {
     group: "example.io",
     version: "v1",
@@ -65,7 +66,21 @@ export const sampleDefinitions: readonly ResourceDefinition[] = [
         spec: {
           type: "object",
           required: ["size"],
-          properties: { size: text, colour: text, parts: { type: "array", items: text } },
+          properties: {
+            size: text,
+            colour: text,
+            parts: { type: "array", items: text },
+            ports: {
+              type: "array",
+              items: {
+                type: "object",
+                required: ["name"],
+                properties: { name: text, port: { type: "integer" }, note: text },
+              },
+              "x-kubernetes-list-type": "map",
+              "x-kubernetes-list-map-keys": ["name"],
+            },
+          },
         },
         status: anything,
       },

@@ -1,4 +1,4 @@
-import { list, object, text, timestamp, word } from "./schema.ts";
+import { keyed, list, object, text, timestamp, word } from "./schema.ts";
 
 /** Conditions as KubeVirt and Kubernetes write them. */
 export const conditions = list(
@@ -17,3 +17,6 @@ export const conditions = list(
     },
   ),
 );
+
+/** The same in Kubernetes' own kinds, where server-side apply merges them by their type. */
+export const conditionsByType = keyed(conditions, "type");

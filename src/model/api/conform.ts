@@ -13,7 +13,8 @@ export function conform(schema: JsonSchema, value: unknown): unknown {
 /** Fields that an object inside another one has whatever its schema says (`x-kubernetes-embedded-resource`). */
 const EMBEDDED = ["apiVersion", "kind", "metadata"];
 
-function prune(schema: JsonSchema, value: unknown): unknown {
+/** The value without the fields that its schema does not know. */
+export function prune(schema: JsonSchema, value: unknown): unknown {
   const { items, additionalProperties } = schema;
   if (Array.isArray(value)) return isJsonObject(items) ? eachItem(value, (item) => prune(items, item)) : value;
   if (!isJsonObject(value)) return value;

@@ -10,12 +10,22 @@ const MOST_PROBLEMS = 100;
 /**
  * What a schema's value validations refuse in a value whose shape is right: lengths, counts, patterns, formats, bounds,
  * multiples, uniqueness, list types, and allOf, anyOf, oneOf and not. Together with {@link checkShape} it is all that
- * Kubernetes checks of a custom resource by its schema, CEL rules apart. Never throws.
+ * Kubernetes checks of a custom resource by its schema, CEL rules apart. Of its own kinds it does not check that the
+ * elements of lists differ as their list type says: `lists` tells which it is. Never throws.
  */
-export function checkConstraints(schema: JsonSchema, value: unknown): ShapeProblem[] {
+export function checkConstraints(
+  schema: JsonSchema,
+  value: unknown,
+  lists: "distinct" | "any" = "distinct",
+): ShapeProblem[] {
   const problems: ShapeProblem[] = [];
-  visit(schema, value, [], problems);
+  visit(schema, value, [], { problems, lists });
   return problems;
+}
+
+interface Visit {
+  readonly problems: ShapeProblem[];
+  readonly lists: "distinct" | "any";
 }
 
 /** True when the schema takes the value in every respect. */
@@ -23,17 +33,18 @@ export function satisfies(schema: JsonSchema, value: unknown): boolean {
   return checkShape(schema, value).length === 0 && checkConstraints(schema, value).length === 0;
 }
 
-function visit(schema: JsonSchema, value: unknown, at: FieldPath, problems: ShapeProblem[]): void {
+function visit(schema: JsonSchema, value: unknown, at: FieldPath, search: Visit): void {
+  const { problems, lists } = search;
   if (problems.length >= MOST_PROBLEMS || (value === null && schema["nullable"] === true)) return;
   const wrong = (expected: string, found: string) => {
     problems.push({ path: fieldPath(at), at, kind: "value", expected, found });
   };
   if (typeof value === "string") checkText(schema, value, wrong);
   else if (typeof value === "number") checkNumber(schema, value, wrong);
-  else if (Array.isArray(value)) checkList(schema, value, wrong);
+  else if (Array.isArray(value)) checkList(schema, value, wrong, lists);
   else if (isJsonObject(value)) checkCount(schema, "Properties", Object.keys(value).length, "fields", wrong);
   checkLogic(schema, value, wrong);
-  below(schema, value, (part, key, inside) => visit(part, inside, [...at, key], problems));
+  below(schema, value, (part, key, inside) => visit(part, inside, [...at, key], search));
 }
 
 type Wrong = (expected: string, found: string) => void;
@@ -62,9 +73,14 @@ function checkNumber(schema: JsonSchema, value: number, wrong: Wrong): void {
   }
 }
 
-function checkList(schema: JsonSchema, value: readonly unknown[], wrong: Wrong): void {
+function checkList(
+  schema: JsonSchema,
+  value: readonly unknown[],
+  wrong: Wrong,
+  lists: Visit["lists"] = "distinct",
+): void {
   checkCount(schema, "Items", value.length, "elements", wrong);
-  const listType = schema["x-kubernetes-list-type"];
+  const listType = lists === "distinct" ? schema["x-kubernetes-list-type"] : undefined;
   const keys = schema["x-kubernetes-list-map-keys"];
   if (schema["uniqueItems"] !== true && listType !== "set" && listType !== "map") return;
   const { items } = schema;

@@ -1,9 +1,12 @@
-import { conditions } from "./conditions.ts";
+import { conditionsByType } from "./conditions.ts";
 import { metadata } from "./metadata.ts";
 import {
   anyObject,
   anything,
+  asSet,
+  atomic,
   flag,
+  keyed,
   list,
   map,
   object,
@@ -21,26 +24,38 @@ export const namespace = object("A room for names.", typeMeta("Namespace"), {
   spec: openObject("What is asked of it.", {
     finalizers: list("Programs that must act before it goes.", text("Name of one of them.")),
   }),
-  status: openObject("The namespace as it is.", { phase: text("`Active` or `Terminating`."), conditions }),
+  status: openObject("The namespace as it is.", {
+    phase: text("`Active` or `Terminating`."),
+    conditions: conditionsByType,
+  }),
 });
 
 export const node = object("A machine that runs guests.", typeMeta("Node"), {
   metadata,
   spec: openObject("What is asked of it.", {
     podCIDR: text("The first of `podCIDRs`."),
-    podCIDRs: list("Networks of its pods.", text("CIDR.")),
+    podCIDRs: asSet(list("Networks of its pods.", text("CIDR."))),
     unschedulable: flag("True: takes no more guests."),
     taints: list("What a guest must tolerate.", anyObject("A taint.")),
   }),
   status: openObject("The node as it is.", {
-    conditions: list("What is true of the node just now.", anyObject("One statement.")),
-    addresses: list(
-      "How to reach it.",
-      object(
-        "An address.",
-        { type: text("`InternalIP`, `Hostname` and the like."), address: text("The address.") },
-        {},
+    conditions: keyed(
+      list(
+        "What is true of the node just now.",
+        openObject("One statement.", { type: text("What the statement is about, such as `Ready`.") }),
       ),
+      "type",
+    ),
+    addresses: keyed(
+      list(
+        "How to reach it.",
+        object(
+          "An address.",
+          { type: text("`InternalIP`, `Hostname` and the like."), address: text("The address.") },
+          {},
+        ),
+      ),
+      "type",
     ),
     capacity: map("What it has.", anything("A quantity.")),
     allocatable: map("What guests can have of it.", anything("A quantity.")),
@@ -48,15 +63,17 @@ export const node = object("A machine that runs guests.", typeMeta("Node"), {
   }),
 });
 
-const objectReference = openObject("The object in question.", {
-  apiVersion: text("Group and version."),
-  kind: text("Kind."),
-  namespace: text("Namespace."),
-  name: text("Name."),
-  uid: text("UID."),
-  resourceVersion: text("Version of the object."),
-  fieldPath: text("Field in question."),
-});
+const objectReference = atomic(
+  openObject("The object in question.", {
+    apiVersion: text("Group and version."),
+    kind: text("Kind."),
+    namespace: text("Namespace."),
+    name: text("Name."),
+    uid: text("UID."),
+    resourceVersion: text("Version of the object."),
+    fieldPath: text("Field in question."),
+  }),
+);
 
 export const event = object(
   "Something that happened to an object.",

@@ -1,4 +1,4 @@
-import { conditions } from "./conditions.ts";
+import { conditionsByType } from "./conditions.ts";
 import { metadata } from "./metadata.ts";
 import { anyObject, flag, list, object, type Static, text, whole, word } from "./schema.ts";
 
@@ -97,7 +97,7 @@ export const customResourceDefinition = object(
       "The kind as it is served.",
       {},
       {
-        conditions,
+        conditions: conditionsByType,
         acceptedNames: names,
         storedVersions: list("Every version that objects were ever stored in.", text("Name of a version.")),
       },

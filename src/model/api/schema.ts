@@ -56,6 +56,21 @@ export function list<T>(description: string, items: Schema<T>): Schema<readonly 
   return { type: "array", description, items };
 }
 
+/** The list as one that server-side apply merges element by element, told apart by these fields. */
+export function keyed<T>(list: Schema<readonly T[]>, ...keys: readonly string[]): Schema<readonly T[]> {
+  return { ...list, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys };
+}
+
+/** The list of plain values as a set: server-side apply merges it value by value. */
+export function asSet<T>(list: Schema<readonly T[]>): Schema<readonly T[]> {
+  return { ...list, "x-kubernetes-list-type": "set" };
+}
+
+/** The object as one that server-side apply owns and replaces as a whole. */
+export function atomic<T>(object: Schema<T>): Schema<T> {
+  return { ...object, "x-kubernetes-map-type": "atomic" };
+}
+
 export function map<T>(description: string, values: Schema<T>): Schema<Readonly<Record<string, T>>> {
   return { type: "object", description, additionalProperties: values };
 }

@@ -1,6 +1,21 @@
-import { conditions } from "./conditions.ts";
+import { conditionsByType } from "./conditions.ts";
 import { metadata } from "./metadata.ts";
-import { anyObject, flag, intOrText, list, map, object, openObject, type Static, text, whole, word } from "./schema.ts";
+import {
+  anyObject,
+  asSet,
+  atomic,
+  flag,
+  intOrText,
+  keyed,
+  list,
+  map,
+  object,
+  openObject,
+  type Static,
+  text,
+  whole,
+  word,
+} from "./schema.ts";
 
 const PROTOCOLS = ["TCP", "UDP", "SCTP"] as const;
 
@@ -24,8 +39,10 @@ const serviceSpec = object(
       ...word("How it can be reached.", ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]),
       default: "ClusterIP",
     },
-    selector: map("Labels of the pods behind it; none: somebody else writes the EndpointSlices.", text("Value.")),
-    ports: list("Ports of the Service.", servicePort),
+    selector: atomic(
+      map("Labels of the pods behind it; none: somebody else writes the EndpointSlices.", text("Value.")),
+    ),
+    ports: keyed(list("Ports of the Service.", servicePort), "port", "protocol"),
     clusterIP: text("Its address; `None` for a headless one, which is a DNS name only."),
     clusterIPs: list("Its addresses, one a family.", text("Address.")),
     ipFamilies: list("Families of its addresses.", word("One of them.", ["IPv4", "IPv6"])),
@@ -54,7 +71,7 @@ export const service = object(
     metadata,
     spec: serviceSpec,
     status: openObject("The Service as it is.", {
-      conditions,
+      conditions: conditionsByType,
       loadBalancer: anyObject("Addresses of a load balancer."),
     }),
   },
@@ -62,7 +79,7 @@ export const service = object(
 
 const endpoint = object(
   "One pod behind a Service, or another place.",
-  { addresses: list("Its addresses; clients use the first.", text("Address of the slice's type.")) },
+  { addresses: asSet(list("Its addresses; clients use the first.", text("Address of the slice's type."))) },
   {
     conditions: object(
       "Whether it can be used.",
@@ -74,13 +91,15 @@ const endpoint = object(
       },
     ),
     hostname: text("Host name of the pod, a DNS label."),
-    targetRef: openObject("The object behind it.", {
-      apiVersion: text("Group and version."),
-      kind: text("Kind."),
-      namespace: text("Namespace."),
-      name: text("Name."),
-      uid: text("UID."),
-    }),
+    targetRef: atomic(
+      openObject("The object behind it.", {
+        apiVersion: text("Group and version."),
+        kind: text("Kind."),
+        namespace: text("Namespace."),
+        name: text("Name."),
+        uid: text("UID."),
+      }),
+    ),
     nodeName: text("Node that it is on."),
     zone: text("Zone that it is in."),
     hints: anyObject("Who should use it."),

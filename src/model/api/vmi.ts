@@ -1,6 +1,7 @@
 import { domain } from "./domain.ts";
 import { metadata } from "./metadata.ts";
 import { network } from "./networks.ts";
+import { spreadConstraints } from "./placement.ts";
 import { probe } from "./probes.ts";
 import { anyObject, list, map, object, type Static, text, whole } from "./schema.ts";
 import { vmiStatus } from "./vmi-status.ts";
@@ -42,7 +43,7 @@ export const vmiSpec = object(
     nodeSelector: map("Labels that the node must have.", text("Value of the label.")),
     affinity: anyObject("Rules about nodes and neighbours."),
     tolerations: list("Taints of nodes that are accepted.", anyObject("A toleration.")),
-    topologySpreadConstraints: list("How copies spread over nodes.", anyObject("A constraint.")),
+    topologySpreadConstraints: spreadConstraints,
     schedulerName: text("Scheduler of the pod."),
     priorityClassName: text("Priority of the pod."),
     evictionStrategy: text("`None`, `LiveMigrate`, `LiveMigrateIfPossible` or `External`."),
