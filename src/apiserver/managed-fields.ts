@@ -1,5 +1,5 @@
 import type { StatusCause } from "../model/api/admission.ts";
-import { isJsonObject, type JsonObject, textAt } from "../model/json.ts";
+import { isJsonObject, textAt } from "../model/json.ts";
 import { changesWithout, type FieldChanges } from "./field-changes.ts";
 import {
   difference,
@@ -243,10 +243,10 @@ function compareTexts(left: string, right: string): number {
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
-/** The entries of an object of the store. */
-export function ownershipsOf(metadata: JsonObject): readonly Ownership[] {
-  const { managedFields } = metadata;
-  return Array.isArray(managedFields) ? managedFields.filter(isOwnership) : [];
+/** The entries of an object of the store, from its `metadata.managedFields`. */
+export function ownershipsOf(managedFields: unknown): readonly Ownership[] {
+  if (!Array.isArray(managedFields)) return [];
+  return managedFields.every(isOwnership) ? managedFields : managedFields.filter(isOwnership);
 }
 
 /** Nothing but this API writes the store, and it writes entries whole. */

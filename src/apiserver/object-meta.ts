@@ -33,7 +33,8 @@ export function readObject(
     );
   }
   if (body["metadata"] !== undefined && !isJsonObject(body["metadata"])) throw badRequest("metadata must be an object");
-  const given = objectAt(withoutNulls(body), "metadata");
+  const filled = withoutNulls(body);
+  const given = objectAt(filled, "metadata");
   const statedNamespace = textAt(given, "namespace");
   if (statedNamespace !== undefined && statedNamespace !== namespace && definition.namespaced) {
     throw badRequest(
@@ -52,9 +53,7 @@ export function readObject(
   });
   const causes = metadataCauses(definition, metadata, finalName);
   if (causes.length > 0) throw invalid(definition, finalName, causes);
-  return asKubeObject(
-    withFields(withoutNulls(body), { apiVersion: apiVersionOf(definition), kind: definition.kind, metadata }),
-  );
+  return asKubeObject(withFields(filled, { apiVersion: apiVersionOf(definition), kind: definition.kind, metadata }));
 }
 
 /** An object of the store, or one that {@link readObject} has judged. */
@@ -177,16 +176,32 @@ function textEntries(
   });
 }
 
-/** Without the fields whose value is null: in the API that is an absent field. */
+/** Without the fields whose value is null, which in the API are absent ones; itself where it has none. */
 function withoutNulls(object: JsonObject): JsonObject {
-  return Object.fromEntries(
-    Object.entries(object)
-      .filter(([, value]) => value !== null)
-      .map(([key, value]) => [key, cleaned(value)]),
-  );
+  let changed: Record<string, unknown> | undefined;
+  for (const key of Object.keys(object)) {
+    const value = object[key];
+    const rest = cleaned(value);
+    if (rest === value && value !== null) continue;
+    changed ??= { ...object };
+    if (value === null) delete changed[key];
+    else changed[key] = rest;
+  }
+  return changed ?? object;
 }
 
 function cleaned(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(cleaned);
-  return isJsonObject(value) ? withoutNulls(value) : value;
+  if (!Array.isArray(value)) return isJsonObject(value) ? withoutNulls(value) : value;
+  const items = value.map(cleaned);
+  return items.every((item, index) => item === value[index]) ? value : items;
+}
+
+/** An object as a client gave it, and apart from it what it says of the owners of fields; null says nothing. */
+export function takeOwners(body: unknown): { readonly body: unknown; readonly owners: unknown } {
+  const metadata = isJsonObject(body) ? body["metadata"] : undefined;
+  if (!isJsonObject(body) || !isJsonObject(metadata) || metadata["managedFields"] === undefined) {
+    return { body, owners: undefined };
+  }
+  const { managedFields, ...rest } = metadata;
+  return { body: { ...body, metadata: rest }, owners: managedFields ?? undefined };
 }

@@ -75,7 +75,7 @@ const apply = (current: KubeObject, manager: string, given: KubeObject, force = 
   applyToObject(definition, current, given, by(manager, force));
 
 function ownedBy(object: KubeObject, manager: string): string[] {
-  return ownershipsOf({ ...object.metadata })
+  return ownershipsOf(object.metadata.managedFields)
     .filter((entry) => entry.manager === manager)
     .flatMap(({ fieldsV1 }) => pathsOf(fieldsV1));
 }
@@ -218,7 +218,13 @@ describe("server-side apply", () => {
     const record = { ...config({ size: "a", colour: "b" }), metadata: { name: "w" } };
     const annotations = { "kubectl.kubernetes.io/last-applied-configuration": JSON.stringify(record) };
     const live = withMetadata({ ...config({ size: "a", colour: "z" }) }, { annotations });
-    const owners = ownersAtCreation(definition, live, updater("kubectl-client-side-apply"), "2026-01-01T00:00:00Z");
+    const owners = ownersAtCreation(
+      definition,
+      live,
+      undefined,
+      updater("kubectl-client-side-apply"),
+      "2026-01-01T00:00:00Z",
+    );
     const object = withMetadata(live, { managedFields: owners });
     const applied = apply(object, "kubectl", config({ size: "x" }));
     assert.equal((applied["spec"] as Spec)["size"], "x");
@@ -259,7 +265,7 @@ describe("owners of other writes", () => {
     fc.assert(
       fc.property(configs, specs, specs, (first, second, third) => {
         const object = updated(updated(created("one", first), second, "two"), third, "three");
-        const [left, ...others] = ownershipsOf({ ...object.metadata });
+        const [left, ...others] = ownershipsOf(object.metadata.managedFields);
         for (const other of others) {
           assert.equal(isEmptySet(intersection(left?.fieldsV1 ?? {}, other.fieldsV1)), true);
         }

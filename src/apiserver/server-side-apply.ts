@@ -49,7 +49,7 @@ export function applyToObject(
 ): KubeObject {
   const schema = mergeSchema(definition);
   const live = withMetadata(current, { managedFields: undefined });
-  const recorded = ownershipsOf({ ...current.metadata });
+  const recorded = ownershipsOf(current.metadata.managedFields);
   const before =
     recorded.length > 0 ? recorded : beforeFirstApply(allFieldsOf(definition, live), writer.apiVersion, time);
   const wanted = fieldsOf(schema, config);
@@ -121,15 +121,15 @@ export function ownersAfterUpdate(
   return afterUpdate(start, changesOf(mergeSchema(definition), current, next), writer, time);
 }
 
-/** The owners of an object that is created other than by apply. */
+/** The owners of an object that is created other than by apply; `given` is what the client says of them itself. */
 export function ownersAtCreation(
   definition: ResourceDefinition,
   object: KubeObject,
+  given: unknown,
   writer: Writer,
   time: string,
 ): readonly Ownership[] {
-  const { managedFields } = object.metadata;
-  const start = managedFields === undefined ? [] : readGiven(definition, object, managedFields);
+  const start = given === undefined ? [] : readGiven(definition, object, given);
   const changes = { added: allFieldsOf(definition, object), modified: NO_FIELDS, removed: NO_FIELDS };
   return afterUpdate(start, changes, writer, time);
 }
@@ -142,7 +142,7 @@ function startingOwners(
 ): readonly Ownership[] {
   const held = current.metadata.managedFields;
   if (subresource !== undefined || given === undefined || given === held || sameJson(given, held)) {
-    return ownershipsOf({ ...current.metadata });
+    return ownershipsOf(current.metadata.managedFields);
   }
   return readGiven(definition, current, given);
 }

@@ -9,9 +9,9 @@ import { validateConfig, validateFields } from "./field-validation.ts";
 import { sameJson, withFields } from "./json.ts";
 import { isDone, put, remove } from "./keeping.ts";
 import type { Machinery, WriteOptions, Written } from "./machinery.ts";
-import type { Ownership, Writer } from "./managed-fields.ts";
+import { type Ownership, ownershipsOf, type Writer } from "./managed-fields.ts";
 import { asNewNamespace, isNamespaceResource, requireNamespace } from "./namespaces.ts";
-import { asKubeObject, readObject, withMetadata } from "./object-meta.ts";
+import { asKubeObject, readObject, takeOwners, withMetadata } from "./object-meta.ts";
 import {
   alreadyExists,
   badRequest,
@@ -42,7 +42,8 @@ export async function createObject(
   owners?: readonly Ownership[],
 ): Promise<Written> {
   const { catalog, store } = machinery;
-  const given = readObject(definition, body, namespace, undefined);
+  const taken = takeOwners(body);
+  const given = readObject(definition, taken.body, namespace, undefined);
   if (given.metadata.resourceVersion !== undefined) {
     throw badRequest("resourceVersion should not be set on objects to be created");
   }
@@ -59,7 +60,8 @@ export async function createObject(
   const judged = validateFields(definition, fresh, options.fieldValidation);
   const admitted = await admit(machinery, definition, options, { operation: "CREATE", object: judged.object });
   const time = timestampOf(machinery.now());
-  const managedFields = owners ?? ownersAtCreation(definition, judged.object, updater(definition, options), time);
+  const managedFields =
+    owners ?? ownersAtCreation(definition, judged.object, taken.owners, updater(definition, options), time);
   const settled = withMetadata(admitted.object, {
     ...born,
     name,
@@ -107,7 +109,8 @@ export async function changeObject(
     const stored = store.get(key);
     if (stored === undefined) throw notFound(definition, name);
     const current = asKubeObject(servedObject(definition, stored.body));
-    const given = readObject(definition, wanted.from(current), namespace, name);
+    const taken = takeOwners(wanted.from(current));
+    const given = readObject(definition, taken.body, namespace, name);
     requireSame(definition, current, given);
     const prepared = prepare(definition, current, given, wanted.subresource);
     const judged = validateFields(definition, prepared, options.fieldValidation);
@@ -121,17 +124,17 @@ export async function changeObject(
         : { object: judged.object, warnings: [] };
     const owners =
       wanted.tellsOwners === true
-        ? given.metadata.managedFields
+        ? ownershipsOf(taken.owners)
         : ownersAfterUpdate(
             definition,
             current,
             judged.object,
-            given.metadata.managedFields,
+            taken.owners,
             updater(definition, options, wanted.subresource),
             timestampOf(machinery.now()),
           );
     const settled = withMetadata(prepare(definition, current, admitted.object, wanted.subresource), {
-      managedFields: owners === undefined || owners.length === 0 ? undefined : owners,
+      managedFields: owners.length === 0 ? undefined : owners,
     });
     const warnings = [...judged.warnings, ...admitted.warnings];
     if (sameJson(settled, current)) {
