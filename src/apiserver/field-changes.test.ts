@@ -79,6 +79,13 @@ describe("what changes", () => {
     });
   });
 
+  test("is told of fields that are named like what objects inherit", () => {
+    const named = { labels: { constructor: "1", toString: "2" } };
+    assert.deepEqual(changesOf(schema, { labels: {} }, named).added, {
+      "f:labels": { "f:constructor": {}, "f:toString": {} },
+    });
+  });
+
   test("of a value that takes another form is the value, and what was and is inside", () => {
     const { added, modified, removed } = changesOf(schema, { inner: { one: "1" } }, { inner: "text" });
     assert.deepEqual([added, modified, removed], [NO_FIELDS, { "f:inner": {} }, { "f:inner": { "f:one": {} } }]);

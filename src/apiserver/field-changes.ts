@@ -1,4 +1,5 @@
 import type { JsonSchema } from "../model/api/resource.ts";
+import type { JsonObject } from "../model/json.ts";
 import { difference, type FieldSet, fieldStep, isEmptySet, MEMBER, makeSet, NO_FIELDS, nodeOf } from "./field-set.ts";
 import { sameJson } from "./json.ts";
 import { declaredField, type Elements, schemaOfField, shapeOf } from "./merge-shape.ts";
@@ -80,7 +81,7 @@ function compare(schema: JsonSchema | undefined, before: unknown, after: unknown
     const names = new Set([...Object.keys(was.object), ...Object.keys(is.object)]);
     const parts: [string, NodeChanges][] = [];
     for (const name of names) {
-      const changes = compare(schemaOfField(schema, name), was.object[name], is.object[name]);
+      const changes = compare(schemaOfField(schema, name), ownField(was.object, name), ownField(is.object, name));
       if (changes !== SAME) parts.push([fieldStep(name), changes]);
     }
     return gathered(parts);
@@ -94,6 +95,11 @@ function compare(schema: JsonSchema | undefined, before: unknown, after: unknown
     ...(gone === undefined ? {} : { removed: gone }),
     ...(fresh === undefined ? {} : { added: fresh }),
   };
+}
+
+/** Not what an object inherits: any word may be a key. */
+function ownField(object: JsonObject, name: string): unknown {
+  return Object.hasOwn(object, name) ? object[name] : undefined;
 }
 
 function compareElements(was: Elements, is: Elements): NodeChanges {

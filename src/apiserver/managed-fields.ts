@@ -243,6 +243,11 @@ function compareTexts(left: string, right: string): number {
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
+/** An entry apart from when it was written. */
+export function timeless({ time: _, ...entry }: Ownership): object {
+  return entry;
+}
+
 /** The entries of an object of the store, from its `metadata.managedFields`. */
 export function ownershipsOf(managedFields: unknown): readonly Ownership[] {
   if (!Array.isArray(managedFields)) return [];

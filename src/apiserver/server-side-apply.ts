@@ -16,6 +16,7 @@ import {
   type Ownership,
   ownershipsOf,
   readOwnerships,
+  timeless,
   UNOWNED,
   type Writer,
 } from "./managed-fields.ts";
@@ -156,10 +157,6 @@ function readGiven(definition: ResourceDefinition, object: KubeObject, given: un
 /** Every field of an object, with what holds it. */
 function allFieldsOf(definition: ResourceDefinition, object: KubeObject): FieldSet {
   return changesOf(mergeSchema(definition), { metadata: {} }, object).added;
-}
-
-function timeless({ time: _, ...entry }: Ownership): object {
-  return entry;
 }
 
 function requireNoConflict(

@@ -9,7 +9,7 @@ import { validateConfig, validateFields } from "./field-validation.ts";
 import { sameJson, withFields } from "./json.ts";
 import { isDone, put, remove } from "./keeping.ts";
 import type { Machinery, WriteOptions, Written } from "./machinery.ts";
-import { type Ownership, ownershipsOf, type Writer } from "./managed-fields.ts";
+import { type Ownership, ownershipsOf, timeless, type Writer } from "./managed-fields.ts";
 import { asNewNamespace, isNamespaceResource, requireNamespace } from "./namespaces.ts";
 import { asKubeObject, readObject, takeOwners, withMetadata } from "./object-meta.ts";
 import {
@@ -137,7 +137,7 @@ export async function changeObject(
       managedFields: owners.length === 0 ? undefined : owners,
     });
     const warnings = [...judged.warnings, ...admitted.warnings];
-    if (sameJson(settled, current)) {
+    if (changesNothing(settled, current)) {
       return { body: JSON.stringify(current), warnings, created: false };
     }
     const object = withMetadata(settled, {
@@ -158,6 +158,14 @@ export async function changeObject(
     if (wanted.pinned) throw staleWrite(definition, name);
   }
   throw tooManyCollisions(definition, name);
+}
+
+/** True where nothing differs but the times at which owners wrote the same as before. */
+function changesNothing(next: KubeObject, current: KubeObject): boolean {
+  const [owners, held] = [next.metadata.managedFields, current.metadata.managedFields];
+  if (owners === held) return sameJson(next, current);
+  if (!sameJson(ownershipsOf(owners).map(timeless), ownershipsOf(held).map(timeless))) return false;
+  return sameJson(withMetadata(next, { managedFields: held }), current);
 }
 
 /** What is applied, and how. */
