@@ -1,15 +1,21 @@
-import { chmodSync, closeSync, existsSync, fsyncSync, lstatSync, mkdirSync, openSync } from "node:fs";
+import { chmodSync, closeSync, existsSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Logger } from "pino";
 import { writeWhole } from "../host/whole-file.ts";
 import { Fault } from "../model/fault.ts";
 
+/** What an image command makes in a data folder before there is a daemon: nothing that is secret. */
+export const IMAGE_FOLDERS: readonly string[] = ["images", "cache"];
+
 /**
- * Makes the folder, or sees to it that only its owner can enter: rights looser than 0700 are tightened.
+ * Makes the folder, or sees to it that only its owner can enter.
  *
- * @throws Fault PB6001 where it is no folder of this user's own.
+ * One with looser rights than 0700 is tightened where nothing is in it but what `harmless` names. With anything else in it
+ * it is refused: others may have read or changed that, or the folder is not meant to be this one's at all.
+ *
+ * @throws Fault PB6001 where it is no folder of this user's own, or others can enter it.
  */
-export function ownFolder(path: string, log: Logger): void {
+export function ownFolder(path: string, log: Logger, harmless: readonly string[] = []): void {
   try {
     if (!existsSync(path)) mkdirSync(path, { recursive: true, mode: 0o700 });
     const found = lstatSync(path);
@@ -27,6 +33,14 @@ export function ownFolder(path: string, log: Logger): void {
       });
     }
     if ((found.mode & 0o077) !== 0) {
+      const inside = readdirSync(path).find((name) => !harmless.includes(name));
+      if (inside !== undefined) {
+        const mode = (found.mode & 0o777).toString(8).padStart(4, "0");
+        throw new Fault("PB6001", `others can enter ${path} (its mode is ${mode}), and "${inside}" is in it`, {
+          place: path,
+          cure: `Run \`chmod 700 ${path}\` if nobody else has used it; remove the keys below it (pki) first if somebody may have. Or choose another folder with --data-dir.`,
+        });
+      }
       chmodSync(path, 0o700);
       log.warn(
         { path, mode: (found.mode & 0o777).toString(8) },

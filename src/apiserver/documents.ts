@@ -26,8 +26,11 @@ export interface DocumentRequest {
 /** The version that clients are told; kubectl asks it for what it may use. */
 const KUBERNETES = { major: "1", minor: "32", gitVersion: "v1.32.0+patchbay" };
 
+/** What there is beside the groups; health and metrics are answered elsewhere. */
+const PATHS = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"];
+
 /**
- * Answers discovery, versions, OpenAPI and health.
+ * Answers discovery, versions and OpenAPI.
  *
  * @throws ApiError 404 for other paths.
  */
@@ -36,7 +39,7 @@ export function serveDocument(catalog: Catalog, request: DocumentRequest): Serve
   const [root, group, version] = path;
   switch (path.length === 0 ? "" : root) {
     case "":
-      return json({ paths: ["/api", "/apis", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"] });
+      return json({ paths: PATHS });
     case "api":
       if (group !== undefined) return json(found(apiResourceList(catalog, "", group)));
       return aggregated(catalog, true, accept) ?? json(apiVersions());
@@ -54,11 +57,6 @@ export function serveDocument(catalog: Catalog, request: DocumentRequest): Serve
         compiler: "node",
         platform: "linux/amd64",
       });
-    case "readyz":
-    case "livez":
-    case "healthz":
-      if (path.length > 1) break;
-      return { type: "text/plain; charset=utf-8", content: "ok" };
     case "openapi":
       return serveOpenApi(catalog, request, KUBERNETES.gitVersion);
   }

@@ -22,8 +22,8 @@ import { makeTablePrinter, partialMetadata, type TablePrinter } from "./table.ts
 import { asItIs, type WatchHub } from "./watch.ts";
 import { applyObject, changeObject, createObject } from "./writes.ts";
 
-/** Answers requests that were authenticated as `user`. Never rejects. */
-export type Handler = (request: IncomingMessage, response: ServerResponse, user: string) => Promise<void>;
+/** Answers requests that were authenticated as `user`. Never rejects; settles with the JSON of what one object's write made. */
+export type Handler = (request: IncomingMessage, response: ServerResponse, user: string) => Promise<string | undefined>;
 
 type ResourceRoute = Extract<Route, { to: "resource" }>;
 
@@ -43,7 +43,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
   const { catalog, store, log } = machinery;
   const printers = new WeakMap<ResourceDefinition, TablePrinter>();
 
-  async function handle(request: IncomingMessage, response: ServerResponse, user: string): Promise<void> {
+  async function handle(request: IncomingMessage, response: ServerResponse, user: string): Promise<string | undefined> {
     const url = readUrl(request);
     const route = readRoute(catalog, url.pathname);
     const accept = readAccept(request.headers.accept);
@@ -58,15 +58,15 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
         ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }),
       });
       answerText(response, document.code ?? 200, document.content, [], document.type, document.headers);
-      return;
+      return undefined;
     }
     const { deprecation } = route.definition;
     if (deprecation !== undefined) addWarnings(response, [deprecation]);
     const exchange = { request, response, query: url.searchParams, user, form: chooseRepresentation(accept) };
-    await (route.name === undefined ? onCollection(exchange, route) : onObject(exchange, route, route.name));
+    return route.name === undefined ? onCollection(exchange, route) : onObject(exchange, route, route.name);
   }
 
-  async function onCollection(exchange: Exchange, route: ResourceRoute): Promise<void> {
+  async function onCollection(exchange: Exchange, route: ResourceRoute): Promise<string | undefined> {
     const { request, query, user } = exchange;
     const { definition } = route;
     const userAgent = request.headers["user-agent"];
@@ -75,7 +75,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
       case "HEAD":
         if (flagParameter(query, "watch")) watch(exchange, route);
         else list(exchange, route);
-        return;
+        return undefined;
       case "POST": {
         if (definition.namespaced && route.namespace === undefined) throw methodNotAllowed();
         const options = readWriteOptions(query, user, userAgent, "CreateOptions");
@@ -87,17 +87,17 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
           options,
         );
         answerObject(exchange, definition, 201, written.body, written.warnings);
-        return;
+        return written.body;
       }
       case "DELETE":
         await deleteCollection(exchange, route);
-        return;
+        return undefined;
       default:
         throw methodNotAllowed();
     }
   }
 
-  async function onObject(exchange: Exchange, route: ResourceRoute, name: string): Promise<void> {
+  async function onObject(exchange: Exchange, route: ResourceRoute, name: string): Promise<string | undefined> {
     const { request, query, user } = exchange;
     const { definition, namespace = "", subresource } = route;
     const part = subresource === undefined ? {} : { subresource };
@@ -106,14 +106,14 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
       case "GET":
       case "HEAD":
         answerObject(exchange, definition, 200, readOne(store, definition, namespace, name));
-        return;
+        return undefined;
       case "PUT": {
         const body = await required(request);
         const wanted = { from: () => body, pinned: namesRevision(body), ...part };
         const options = readWriteOptions(query, user, userAgent, "UpdateOptions");
         const written = await changeObject(machinery, definition, namespace, name, wanted, options);
         answerObject(exchange, definition, 200, written.body, written.warnings);
-        return;
+        return written.body;
       }
       case "PATCH": {
         const mediaType = mediaTypeOf(request);
@@ -140,7 +140,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
               options,
             );
         answerObject(exchange, definition, written.created ? 201 : 200, written.body, written.warnings);
-        return;
+        return written.body;
       }
       case "DELETE": {
         if (subresource !== undefined) throw methodNotAllowed();
@@ -148,7 +148,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
         const deleted = await deleteObject(machinery, definition, namespace, name, options);
         if (!deleted.gone) {
           answerObject(exchange, definition, 200, deleted.body, deleted.warnings);
-          return;
+          return deleted.body;
         }
         const details = {
           name,
@@ -157,8 +157,9 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
           uid: deleted.uid,
         };
         const success = { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", details };
-        answerJson(exchange.response, 200, success, deleted.warnings);
-        return;
+        const text = JSON.stringify(success);
+        answerText(exchange.response, 200, text, deleted.warnings);
+        return text;
       }
       default:
         throw methodNotAllowed();
@@ -295,16 +296,17 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
 
   return async (request, response, user) => {
     try {
-      await handle(request, response, user);
+      return await handle(request, response, user);
     } catch (thrown) {
       // The client went away in the middle of its request: there is nobody to answer.
-      if (response.destroyed || request.errored !== null) return;
+      if (response.destroyed || request.errored !== null) return undefined;
       const known = isApiError(thrown);
       if (!known) log.error({ err: thrown, method: request.method, url: request.url }, "a request failed");
       const error = known ? thrown : internalError();
       // The rest of a body that was not read would be taken for the next request.
       if (!request.complete) response.setHeader("connection", "close");
       answerError(response, error, known ? warningsOf(thrown) : []);
+      return undefined;
     }
   };
 }

@@ -1,46 +1,70 @@
-import { createHash, createPrivateKey, randomBytes, timingSafeEqual, webcrypto, X509Certificate } from "node:crypto";
+import { createPrivateKey, randomBytes, webcrypto, X509Certificate } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { Fault } from "../model/fault.ts";
 import { ownFolder, writePrivateFile } from "./data-folder.ts";
 import { provideReflectMetadata } from "./reflect-metadata.ts";
+import type { Role } from "./roles.ts";
 
 /** What the server proves itself with, and what its clients prove themselves with. PEM texts. */
 export interface Credentials {
   readonly caPem: string;
   readonly certPem: string;
   readonly keyPem: string;
-  readonly token: string;
+  /** What each role's holder shows. */
+  readonly tokens: Readonly<Record<Role, string>>;
+  /** When the server certificate ends, in milliseconds since the epoch. */
+  readonly validTo: number;
 }
 
 const DAY_MS = 86_400_000;
 const CA_DAYS = 3_650;
 const SERVER_DAYS = 365;
 const RENEW_DAYS = 30;
-const HOSTS = ["localhost", "127.0.0.1", "::1"];
+/** The names that every server certificate has. */
+const LOOPBACK = ["localhost", "127.0.0.1", "::1"];
 const KEY_ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 
 /**
  * Reads the credentials below `folder` (0700, files 0600), or makes what is missing or about to expire: a CA (EC P-256),
- * a server certificate for the loopback names, a token of 256 bits.
+ * a server certificate for the loopback names and `addresses`, a token of 256 bits for each role.
  *
  * A CA that must be made anew makes every kubeconfig of before useless; that is logged.
  *
  * @throws Fault PB6006 where a file is there and cannot be read.
  */
-export async function loadCredentials(folder: string, now: number, log: Logger): Promise<Credentials> {
+export async function loadCredentials(
+  folder: string,
+  now: number,
+  log: Logger,
+  addresses: readonly string[] = [],
+): Promise<Credentials> {
   ownFolder(folder, log);
   const ca = (await readPair(folder, "ca", now + RENEW_DAYS * DAY_MS)) ?? (await makeCa(folder, now, log));
   const held = await readPair(folder, "server", now + RENEW_DAYS * DAY_MS);
-  const server = held?.certificate.checkIssued(ca.certificate) ? held : await makeServerPair(folder, ca, now, log);
-  return { caPem: ca.certPem, certPem: server.certPem, keyPem: server.keyPem, token: loadToken(folder) };
+  const hosts = [...new Set([...LOOPBACK, ...addresses])];
+  const server =
+    held?.certificate.checkIssued(ca.certificate) && isFor(held.certificate, hosts)
+      ? held
+      : await makeServerPair(folder, ca, hosts, now, log);
+  return {
+    caPem: ca.certPem,
+    certPem: server.certPem,
+    keyPem: server.keyPem,
+    tokens: { admin: loadToken(folder, TOKEN_FILES.admin), view: loadToken(folder, TOKEN_FILES.view) },
+    validTo: Date.parse(server.certificate.validTo),
+  };
 }
 
-/** Compares tokens in a time that says nothing about them. */
-export function isToken(given: string, token: string): boolean {
-  const digest = (text: string) => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(given), digest(token));
+const TOKEN_FILES: Readonly<Record<Role, string>> = { admin: "token", view: "token-view" };
+
+/** True where the certificate proves each of these names and addresses. */
+function isFor(certificate: X509Certificate, hosts: readonly string[]): boolean {
+  return hosts.every(
+    (host) => (isIP(host) === 0 ? certificate.checkHost(host) : certificate.checkIP(host)) !== undefined,
+  );
 }
 
 interface Pair {
@@ -62,8 +86,8 @@ async function readPair(folder: string, name: string, mustLastTo: number): Promi
   }
 }
 
-function loadToken(folder: string): string {
-  const file = join(folder, "token");
+function loadToken(folder: string, name: string): string {
+  const file = join(folder, name);
   if (!existsSync(file)) writePrivateFile(file, `${randomBytes(32).toString("base64url")}\n`);
   const token = readText(file).trim();
   if (!/^[\w-]{32,}$/.test(token)) throw unusable(file, new Error("it holds no token of at least 32 characters"));
@@ -106,7 +130,13 @@ async function makeCa(folder: string, now: number, log: Logger): Promise<Pair> {
   return keepPair(folder, "ca", made.toString("pem"), keys.privateKey);
 }
 
-async function makeServerPair(folder: string, ca: Pair, now: number, log: Logger): Promise<Pair> {
+async function makeServerPair(
+  folder: string,
+  ca: Pair,
+  hosts: readonly string[],
+  now: number,
+  log: Logger,
+): Promise<Pair> {
   const x509 = await loadX509();
   const keys = await webcrypto.subtle.generateKey(KEY_ALGORITHM, true, ["sign", "verify"]);
   const caKey = createPrivateKey(ca.keyPem).export({ format: "der", type: "pkcs8" });
@@ -126,7 +156,7 @@ async function makeServerPair(folder: string, ca: Pair, now: number, log: Logger
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
       new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth], false),
       new x509.SubjectAlternativeNameExtension(
-        HOSTS.map((host) => ({ type: /[.:]/.test(host) ? ("ip" as const) : ("dns" as const), value: host })),
+        hosts.map((host) => ({ type: isIP(host) === 0 ? ("dns" as const) : ("ip" as const), value: host })),
         false,
       ),
       await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),

@@ -1,40 +1,57 @@
-import type { IncomingMessage } from "node:http";
+import { randomBytes } from "node:crypto";
+import { statSync } from "node:fs";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import { stringify } from "yaml";
+import { Registry } from "prom-client";
 import type { Admission } from "../model/api/admission.ts";
 import type { ResourceDefinition } from "../model/api/resource.ts";
+import { isApiError } from "../model/api/status.ts";
 import { Fault } from "../model/fault.ts";
 import { answerError } from "./answers.ts";
+import { makeApiMetrics } from "./api-metrics.ts";
+import { openAuditLog } from "./audit-log.ts";
+import { makeAuthenticator } from "./authentication.ts";
 import { makeCatalog } from "./catalog.ts";
 import { startCollector } from "./collector.ts";
 import { makeCustomKinds } from "./custom-kinds.ts";
-import { ownFolder, writePrivateFile } from "./data-folder.ts";
+import { IMAGE_FOLDERS, ownFolder, writePrivateFile } from "./data-folder.ts";
+import { makeDoor } from "./door.ts";
 import { makeHandler } from "./handler.ts";
+import { type HealthCheck, makeHealth } from "./health.ts";
+import { kubeconfigText } from "./kubeconfig-file.ts";
+import { defaultLimits, type Limits, makeAllowances } from "./limits.ts";
+import { listeningAt } from "./listening.ts";
 import type { Machinery } from "./machinery.ts";
 import { PERMANENT_NAMESPACES } from "./namespaces.ts";
-import { type Credentials, isToken, loadCredentials } from "./pki.ts";
-import { unauthorized } from "./refusals.ts";
+import { type Credentials, loadCredentials } from "./pki.ts";
+import { makeProbeServer } from "./probes.ts";
+import { qualifiedPlural } from "./refusals.ts";
+import type { Principal, Role } from "./roles.ts";
 import { keyFor } from "./serving.ts";
-import { openStore } from "./store.ts";
+import { type CommitListener, openStore } from "./store.ts";
 import { type GroupDocument, makeSubresourceServer, type Subresource } from "./subresources.ts";
 import { makeWatchHub } from "./watch.ts";
-import { protocolToken } from "./websocket.ts";
 import { createObject } from "./writes.ts";
 
 export interface ApiServerOptions {
   readonly dataDir: string;
   /** 0: any free one. */
   readonly port: number;
-  readonly host?: "127.0.0.1";
+  /** IP address; 127.0.0.1. */
+  readonly address?: string;
   readonly definitions: readonly ResourceDefinition[];
   readonly admission: Admission;
   /** Calls below objects, which the server knows nothing of. */
   readonly subresources?: readonly Subresource[];
   /** What is to be read of API groups beside their resources. */
   readonly documents?: readonly GroupDocument[];
+  /** What must be so for `/readyz`, beside the server's own checks. */
+  readonly checks?: readonly HealthCheck[];
+  /** Where metrics are registered, and read from by `/metrics`. */
+  readonly registry?: Registry;
+  readonly limits?: Partial<Limits>;
   readonly log: Logger;
 }
 
@@ -42,32 +59,43 @@ export interface ApiServer {
   readonly port: number;
   readonly url: string;
   readonly caPem: string;
+  /** For the components of this process: no limit holds for it, and nobody else learns it. */
+  readonly ownToken: string;
   /** Ends watches, finishes what is being written, and closes the store. */
   close(): Promise<void>;
 }
 
-/** The user whose token is in the kubeconfig. */
-const ADMIN = "system:admin";
+/** The users, by the role of their token. */
+const HOLDERS: Readonly<Record<Role, Principal>> = {
+  admin: { user: "system:admin", role: "admin" },
+  view: { user: "system:view", role: "view" },
+};
+const OWN: Principal = { user: "system:patchbay", role: "admin" };
+const KUBECONFIGS: Readonly<Record<Role, string>> = { admin: "kubeconfig", view: "kubeconfig-view" };
+const KUBECONFIG_USERS: Readonly<Record<Role, string>> = { admin: "patchbay-admin", view: "patchbay-view" };
 
-const HEADER_MS = 10_000;
-const REQUEST_MS = 60_000;
-const IDLE_MS = 90_000;
 const LARGEST_HEADERS = 32 * 1024;
 const DAY_MS = 86_400_000;
+/** Renewed a month before its end, so that a certificate this near to it tells that the renewal does not work. */
+const EXPIRING_MS = 14 * DAY_MS;
 
 /**
- * Starts the API: HTTPS on the loopback address, state in `dataDir`, a kubeconfig with the one token in
- * `dataDir/kubeconfig` (0600). Without the token every path answers 401.
+ * Starts the API: HTTPS on the loopback address unless another is given, state in `dataDir`. Kubeconfigs with the tokens
+ * of the roles are in `dataDir/kubeconfig` and `dataDir/kubeconfig-view` (0600). Without a token every path answers 401.
  *
  * @throws Fault PB6001–PB6006: the folder, the port, the store or the keys cannot be used.
  */
 export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
-  const { dataDir, log, host = "127.0.0.1" } = options;
-  ownFolder(dataDir, log);
-  const store = openStore(dataDir);
+  const { dataDir, log } = options;
+  const limits: Limits = { ...defaultLimits, ...options.limits };
+  const listening = listeningAt(options.address ?? "127.0.0.1");
+  ownFolder(dataDir, log, IMAGE_FOLDERS);
+  ownFolder(join(dataDir, "logs"), log);
+  let timed: CommitListener = () => undefined;
+  const store = openStore(dataDir, (seconds, works) => timed(seconds, works));
   try {
     const pki = join(dataDir, "pki");
-    const credentials = await loadCredentials(pki, Date.now(), log);
+    let credentials = await loadCredentials(pki, Date.now(), log, listening.proves);
     const catalog = makeCatalog(options.definitions, options.subresources);
     const customKinds = makeCustomKinds(catalog, store, Date.now);
     const machinery: Machinery = {
@@ -85,43 +113,96 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       key: credentials.keyPem,
       cert: credentials.certPem,
       minVersion: "TLSv1.2",
-      handshakeTimeout: HEADER_MS,
-      headersTimeout: HEADER_MS,
-      requestTimeout: REQUEST_MS,
-      keepAliveTimeout: IDLE_MS,
+      handshakeTimeout: limits.headerMs,
+      headersTimeout: limits.headerMs,
+      requestTimeout: limits.requestMs,
+      connectionsCheckingInterval: Math.min(limits.headerMs, 5_000),
+      keepAliveTimeout: limits.idleMs,
       maxHeaderSize: LARGEST_HEADERS,
     });
+    server.maxConnections = limits.connections;
+    const registry = options.registry ?? new Registry();
+    const audit = openAuditLog(join(dataDir, "logs", "audit.log"), log.child({ part: "audit" }));
+    let connections = 0;
+    server.on("connection", (socket) => {
+      connections += 1;
+      socket.once("close", () => {
+        connections -= 1;
+      });
+    });
+    const metrics = makeApiMetrics(registry, {
+      watchers: () => hub.watchers,
+      connections: () => connections,
+      auditLost: () => audit.lost,
+      storeBytes: () => storeBytes(dataDir),
+      storedObjects: () => new Map(store.census().map((row) => [qualifiedPlural(row), row.count])),
+      revision: () => store.revision(),
+      certificateEnds: () => credentials.validTo,
+    });
+    timed = metrics.committed;
+    const ownToken = randomBytes(32).toString("base64url");
+    const { tokens } = credentials;
+    const door = makeDoor({
+      authenticator: makeAuthenticator([
+        [tokens.admin, HOLDERS.admin],
+        [tokens.view, HOLDERS.view],
+        [ownToken, OWN],
+      ]),
+      allowances: makeAllowances(limits, OWN),
+      catalog,
+      metrics,
+      audit,
+    });
+    const health = makeHealth(
+      [{ name: "ping", check: () => undefined }],
+      [
+        { name: "store-writable", check: () => store.prove().then(() => undefined) },
+        { name: "certificate", check: () => expiring(credentials.validTo, Date.now()) },
+        ...(options.checks ?? []),
+      ],
+    );
+    const probe = makeProbeServer(health, registry);
     const subresources = makeSubresourceServer(options.subresources ?? [], options.documents ?? [], log);
     server.on("request", (request, response) => {
-      if (isAuthenticated(request, credentials.token)) {
-        if (!subresources.serve(request, response, ADMIN)) void handle(request, response, ADMIN);
-      } else {
-        response.setHeader("connection", "close");
-        answerError(response, unauthorized());
+      const visit = door.request(request, response);
+      if (isApiError(visit)) {
+        // Its body is not read, and whoever was turned away has no use for the connection.
+        if (visit.httpStatus !== 403 || !request.complete) response.setHeader("connection", "close");
+        answerError(response, visit);
+      } else if (!probe(request, response) && !subresources.serve(request, response, visit.user)) {
+        visit.wrote(handle(request, response, visit.user));
       }
     });
     server.on("upgrade", (request, socket, head) => {
-      const known =
-        isAuthenticated(request, credentials.token) || isToken(protocolToken(request) ?? "", credentials.token);
-      subresources.upgrade(request, socket, head, known ? ADMIN : undefined);
+      subresources.upgrade(request, socket, head, door.upgrade(request));
     });
-    const port = await listen(server, options.port, host);
+    server.on("drop", () => log.warn({ connections }, "a connection was dropped: too many are open"));
+    const port = await listen(server, options.port, listening.address);
     // Such as too many open files: the connections that are there go on.
     server.on("error", (error) => log.error({ err: error }, "the API cannot take a connection"));
-    const url = `https://${host}:${port}`;
+    const url = `https://${listening.urlHost}:${port}`;
     try {
-      writePrivateFile(join(dataDir, "kubeconfig"), kubeconfig(url, credentials));
+      writeKubeconfigs(dataDir, url, credentials);
     } catch (thrown) {
       server.close();
       throw thrown;
     }
+    const renew = async (): Promise<void> => {
+      try {
+        credentials = await loadCredentials(pki, Date.now(), log, listening.proves);
+        server.setSecureContext({ key: credentials.keyPem, cert: credentials.certPem, minVersion: "TLSv1.2" });
+      } catch (thrown) {
+        log.error({ err: thrown }, "the server certificate could not be looked after; the next attempt is in a day");
+      }
+    };
     const collector = startCollector(machinery);
-    const renewal = setInterval(() => void renew(server, pki, log), DAY_MS);
+    const renewal = setInterval(() => void renew(), DAY_MS);
     renewal.unref();
     return {
       port,
       url,
       caPem: credentials.caPem,
+      ownToken,
       async close() {
         clearInterval(renewal);
         const closed = new Promise<void>((resolve) => server.close(() => resolve()));
@@ -133,6 +214,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
         const impatience = setTimeout(() => server.closeAllConnections(), 2_000);
         await closed;
         clearTimeout(impatience);
+        await audit.close();
         await store.close();
       },
     };
@@ -142,22 +224,14 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   }
 }
 
-function isAuthenticated(request: IncomingMessage, token: string): boolean {
-  const match = /^Bearer ([^\s]+)$/i.exec(request.headers.authorization ?? "");
-  return match?.[1] !== undefined && isToken(match[1], token);
-}
-
 function listen(server: Server, port: number, host: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const refuse = (error: NodeJS.ErrnoException): void => {
-      const busy = error.code === "EADDRINUSE";
-      const why = busy ? "another program listens there" : error.message;
+      const why = REASONS[error.code ?? ""] ?? error.message;
       reject(
         new Fault("PB6003", `the API cannot listen on ${host} port ${port}: ${why}`, {
           place: `${host}:${port}`,
-          cure: busy
-            ? `Stop it (\`ss -ltnp 'sport = :${port}'\` names it), or choose another port with --port.`
-            : "Choose another port with --port.",
+          cure: cureOf(error, port),
           cause: error,
         }),
       );
@@ -171,30 +245,37 @@ function listen(server: Server, port: number, host: string): Promise<number> {
   });
 }
 
-function kubeconfig(server: string, { caPem, token }: Credentials): string {
-  return stringify({
-    apiVersion: "v1",
-    kind: "Config",
-    clusters: [
-      {
-        name: "patchbay",
-        cluster: { server, "certificate-authority-data": Buffer.from(caPem).toString("base64") },
-      },
-    ],
-    users: [{ name: "patchbay-admin", user: { token } }],
-    contexts: [{ name: "patchbay", context: { cluster: "patchbay", user: "patchbay-admin", namespace: "default" } }],
-    "current-context": "patchbay",
-  });
+const REASONS: Readonly<Record<string, string>> = {
+  EADDRINUSE: "another program listens there",
+  EADDRNOTAVAIL: "this machine has no such address",
+};
+
+function cureOf({ code }: NodeJS.ErrnoException, port: number): string {
+  if (code === "EADDRNOTAVAIL")
+    return "Choose one of the machine's addresses with --address (`ip -br address` lists them).";
+  if (code !== "EADDRINUSE") return "Choose another port with --port.";
+  return `Stop it (\`ss -ltnp 'sport = :${port}'\` names it), or choose another port with --port.`;
 }
 
-/** A daemon may outlive its certificate. */
-async function renew(server: Server, pki: string, log: Logger): Promise<void> {
-  try {
-    const { keyPem, certPem } = await loadCredentials(pki, Date.now(), log);
-    server.setSecureContext({ key: keyPem, cert: certPem, minVersion: "TLSv1.2" });
-  } catch (thrown) {
-    log.error({ err: thrown }, "the server certificate could not be looked after; the next attempt is in a day");
+function writeKubeconfigs(dataDir: string, url: string, { caPem, tokens }: Credentials): void {
+  for (const role of ["admin", "view"] as const) {
+    const user = { name: KUBECONFIG_USERS[role], token: tokens[role] };
+    writePrivateFile(join(dataDir, KUBECONFIGS[role]), kubeconfigText(url, caPem, user));
   }
+}
+
+/** The sizes of the store's files, as far as they are there. */
+function storeBytes(dataDir: string): Readonly<Record<string, number>> {
+  const names = ["store.db", "store.db-wal"];
+  return Object.fromEntries(
+    names.map((name) => [name, statSync(join(dataDir, name), { throwIfNoEntry: false })?.size ?? 0]),
+  );
+}
+
+/** A daemon may outlive its certificate, where it cannot be renewed. */
+function expiring(validTo: number, now: number): string | undefined {
+  if (validTo - now > EXPIRING_MS) return undefined;
+  return `the server certificate ends at ${new Date(validTo).toISOString()} and could not be renewed; the daemon's log says why`;
 }
 
 async function makePermanentNamespaces(machinery: Machinery): Promise<void> {
@@ -207,7 +288,7 @@ async function makePermanentNamespaces(machinery: Machinery): Promise<void> {
   for (const name of PERMANENT_NAMESPACES) {
     if (machinery.store.get(keyFor(definition, "", name)) !== undefined) continue;
     const body = { metadata: { name } };
-    const options = { user: ADMIN, manager: "patchbay", dryRun: false, fieldValidation: "Ignore" } as const;
+    const options = { user: OWN.user, manager: "patchbay", dryRun: false, fieldValidation: "Ignore" } as const;
     await createObject(permissive, definition, "", body, options);
   }
 }

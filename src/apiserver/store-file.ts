@@ -67,6 +67,11 @@ export function prepareFile(writer: DatabaseSync, file: string): void {
   writer.exec(`${SCHEMA} PRAGMA user_version=${SCHEMA_VERSION}`);
 }
 
+/** Writes what is there already: it passes through the journal to the disk like any other write. */
+export function proveWritable(writer: DatabaseSync): void {
+  writer.exec(`PRAGMA user_version=${SCHEMA_VERSION}`);
+}
+
 export function prepareWrites(
   writer: DatabaseSync,
 ): Record<
@@ -107,6 +112,7 @@ export function prepareReads(
   | "dependents"
   | "orphans"
   | "inNamespace"
+  | "census"
   | "changes"
   | "former"
   | "newest"
@@ -127,6 +133,7 @@ export function prepareReads(
       `${objects} WHERE uid IN (SELECT uid FROM owners WHERE owner NOT IN (SELECT uid FROM objects))`,
     ),
     inNamespace: reader.prepare(`${objects} WHERE namespace = ? AND namespace != ''`),
+    census: reader.prepare('SELECT grp AS "group", plural, count(*) AS count FROM objects GROUP BY grp, plural'),
     changes: reader.prepare(
       `SELECT type, grp AS "group", plural, namespace, name, revision, body, previous FROM history
        WHERE grp = ? AND plural = ? AND revision > ? ORDER BY revision LIMIT ?`,

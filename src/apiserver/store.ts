@@ -6,6 +6,7 @@ import {
   prepareFile,
   prepareReads,
   prepareWrites,
+  proveWritable,
   reasonOf,
   sqliteCode,
   storageError,
@@ -81,6 +82,9 @@ export interface Place {
   readonly name: string;
 }
 
+/** Hears of each commit: how long it took until it was on disk, and how many pieces of work shared it. */
+export type CommitListener = (seconds: number, works: number) => void;
+
 /** A store of versioned objects in one SQLite file, with the history that watches resume from. */
 export interface Store {
   /** Runs `work` in the transaction of this tick; settles after the commit is on disk. A throw undoes this work only. */
@@ -94,6 +98,8 @@ export interface Store {
   /** Objects that name the owner; with undefined, objects that name an owner that is gone. */
   dependents(owner: string | undefined): StoredObject[];
   inNamespace(namespace: string): StoredObject[];
+  /** How many objects each resource has, by group and plural. */
+  census(): { group: string; plural: string; count: number }[];
   /** Changes behind `revision` in order, at most `limit`. */
   changes(query: { group: string; plural: string; behind: number; limit: number }): Change[];
   /** Objects behind a place that changed behind a revision, as they were at it, in the order of namespace and name. */
@@ -102,6 +108,8 @@ export interface Store {
   revision(): number;
   /** History up to and including this revision is gone. */
   compacted(): number;
+  /** Writes what is there already; settles when that is on disk. @throws ApiError where the medium refuses. */
+  prove(): Promise<void>;
   /** Hears of every commit, in order. */
   subscribe(listener: (changes: readonly Change[]) => void): () => void;
   close(): Promise<void>;
@@ -118,7 +126,7 @@ const COMPACT_EVERY = 1_000;
  *
  * @throws Fault PB6002 where another process has it, PB6004 where it cannot be opened.
  */
-export function openStore(folder: string): Store {
+export function openStore(folder: string, timed: CommitListener = () => undefined): Store {
   const file = join(folder, "store.db");
   const lock = takeLock(folder);
   let writer: DatabaseSync | undefined;
@@ -127,7 +135,7 @@ export function openStore(folder: string): Store {
     writer = new DatabaseSync(file, { timeout: 5_000 });
     prepareFile(writer, file);
     reader = new DatabaseSync(file, { readOnly: true, timeout: 5_000 });
-    return makeStore(folder, lock, writer, reader);
+    return makeStore(folder, lock, writer, reader, timed);
   } catch (thrown) {
     for (const connection of [reader, writer, lock]) connection?.close();
     if (isFault(thrown)) throw thrown;
@@ -144,7 +152,13 @@ interface Pending {
   reject(error: unknown): void;
 }
 
-function makeStore(folder: string, lock: DatabaseSync, writer: DatabaseSync, reader: DatabaseSync): Store {
+function makeStore(
+  folder: string,
+  lock: DatabaseSync,
+  writer: DatabaseSync,
+  reader: DatabaseSync,
+  timed: CommitListener,
+): Store {
   const write = prepareWrites(writer);
   const read = prepareReads(reader);
   const listeners = new Set<(changes: readonly Change[]) => void>();
@@ -196,6 +210,7 @@ function makeStore(folder: string, lock: DatabaseSync, writer: DatabaseSync, rea
     queue = [];
     const settle: (() => void)[] = [];
     changes = [];
+    const begun = performance.now();
     try {
       writer.exec("BEGIN IMMEDIATE");
       for (const pending of batch) settle.push(attempt(pending));
@@ -206,6 +221,7 @@ function makeStore(folder: string, lock: DatabaseSync, writer: DatabaseSync, rea
       for (const pending of batch) pending.reject(error);
       return;
     }
+    timed((performance.now() - begun) / 1_000, batch.length);
     if (changes.length > 0) {
       committed = next;
       const published = changes;
@@ -242,22 +258,25 @@ function makeStore(folder: string, lock: DatabaseSync, writer: DatabaseSync, rea
     }
   }
 
-  return {
-    transact<T>(work: (transaction: Transaction) => T): Promise<T> {
-      if (closed) return Promise.reject(notStored(false, "the daemon is stopping", folder));
-      return new Promise<T>((resolve, reject) => {
-        queue.push({
-          run(inside) {
-            const value = work(inside);
-            return () => resolve(value);
-          },
-          reject,
-        });
-        if (scheduled) return;
-        scheduled = true;
-        setImmediate(flush);
+  function transact<T>(work: (transaction: Transaction) => T): Promise<T> {
+    if (closed) return Promise.reject(notStored(false, "the daemon is stopping", folder));
+    return new Promise<T>((resolve, reject) => {
+      queue.push({
+        run(inside) {
+          const value = work(inside);
+          return () => resolve(value);
+        },
+        reject,
       });
-    },
+      if (scheduled) return;
+      scheduled = true;
+      setImmediate(flush);
+    });
+  }
+
+  return {
+    transact,
+    prove: () => transact(() => proveWritable(writer)),
     get: (key) => asStored(read.get.get(key.group, key.plural, key.namespace, key.name)),
     getByUid: (uid) => asStored(read.byUid.get(uid)),
     list({ group, plural, namespace, limit, after }) {
@@ -276,6 +295,12 @@ function makeStore(folder: string, lock: DatabaseSync, writer: DatabaseSync, rea
     },
     dependents: (owner) => (owner === undefined ? read.orphans.all() : read.dependents.all(owner)).map(storedFromRow),
     inNamespace: (namespace) => read.inNamespace.all(namespace).map(storedFromRow),
+    census: () =>
+      read.census.all().map((row) => ({
+        group: text(row, "group"),
+        plural: text(row, "plural"),
+        count: Number(row["count"]),
+      })),
     changes: ({ group, plural, behind, limit }) => read.changes.all(group, plural, behind, limit).map(changeFromRow),
     former({ group, plural, behind, namespace, name, upTo = END }) {
       const rows = read.former.all(group, plural, behind, namespace, name, upTo.namespace, upTo.name);

@@ -1,10 +1,11 @@
 import { type IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
-import { isApiError } from "../model/api/status.ts";
+import { type ApiError, isApiError } from "../model/api/status.ts";
 import { isJsonObject, type JsonObject } from "../model/json.ts";
 import { answerError, answerJson, answerText, internalError } from "./answers.ts";
-import { badRequest, methodNotAllowed, noSuchResource, unauthorized } from "./refusals.ts";
+import type { UpgradeVisit } from "./door.ts";
+import { badRequest, methodNotAllowed, noSuchResource } from "./refusals.ts";
 import { readBody } from "./request-body.ts";
 import { readHandshake, serveWebSocket, type WebSocketSession } from "./websocket.ts";
 import { closeCodes } from "./websocket-frames.ts";
@@ -60,7 +61,7 @@ export interface SubresourceServer {
   /** Answers the request where its path is that of a subresource or document; false where it is not. */
   serve(request: IncomingMessage, response: ServerResponse, user: string): boolean;
   /** Answers a request to upgrade the connection, whatever its path. */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Uint8Array, user: string | undefined): void;
+  upgrade(request: IncomingMessage, socket: Duplex, head: Uint8Array, visit: UpgradeVisit | ApiError): void;
   /** Ends the streams. */
   close(): Promise<void>;
 }
@@ -86,7 +87,12 @@ export function makeSubresourceServer(
     answerText(response, subresource.answers, "");
   }
 
-  async function open(request: IncomingMessage, socket: Duplex, head: Uint8Array, user: string): Promise<void> {
+  async function open(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Uint8Array,
+    { user, answered }: UpgradeVisit,
+  ): Promise<void> {
     const found = find(request);
     if (found === undefined) throw noSuchResource();
     const { subresource, namespace, name } = found;
@@ -97,6 +103,7 @@ export function makeSubresourceServer(
       stream.destroy();
       return;
     }
+    answered(101);
     const session = serveWebSocket(socket, head, stream, handshake);
     sessions.add(session);
     void session.closed.then(() => sessions.delete(session));
@@ -120,7 +127,7 @@ export function makeSubresourceServer(
       void act(request, response, user, found).catch((thrown: unknown) => refuse(request, response, thrown));
       return true;
     },
-    upgrade(request, socket, head, user) {
+    upgrade(request, socket, head, visit) {
       socket.on("error", () => socket.destroy());
       const refused = (thrown: unknown): void => {
         const response = new ServerResponse(request);
@@ -129,8 +136,14 @@ export function makeSubresourceServer(
         response.once("finish", () => socket.end());
         refuse(request, response, thrown);
       };
-      if (user === undefined) refused(unauthorized());
-      else void open(request, socket, head, user).catch(refused);
+      if (isApiError(visit)) {
+        refused(visit);
+        return;
+      }
+      void open(request, socket, head, visit).catch((thrown: unknown) => {
+        visit.answered(isApiError(thrown) ? thrown.httpStatus : 500);
+        refused(thrown);
+      });
     },
     async close() {
       const ended = [...sessions].map((session) => {

@@ -3,7 +3,6 @@ import type { Logger } from "pino";
 import { startApiServer } from "../apiserver/server.ts";
 import { makeKubeClient } from "../client/client.ts";
 import { makeEventRecorder } from "../client/events.ts";
-import { loadKubeconfig } from "../client/kubeconfig.ts";
 import { makeAdmission } from "../control/admission.ts";
 import { makeConfiguration } from "../control/configuration.ts";
 import { withMigrations } from "../control/migration-admission.ts";
@@ -32,6 +31,8 @@ import { kubevirtSubresources, kubevirtVersion } from "./subresources.ts";
 export interface DaemonOptions {
   readonly paths: DataPaths;
   readonly port: number;
+  /** Where the API listens; absent: loopback. */
+  readonly address?: string;
   /** Absent: the one that the data folder has, else the machine's. */
   readonly nodeName?: string;
   /** Absent: `images` below the data folder. */
@@ -83,9 +84,11 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
 
     const configuration = makeConfiguration(log.child({ part: "control" }));
     running.push(() => configuration.close());
+    let [adopted, settled] = [false, false];
     const server = await startApiServer({
       dataDir: paths.root,
       port,
+      ...(options.address === undefined ? {} : { address: options.address }),
       definitions: servedDefinitions,
       admission: withMigrations(
         withWholePath(
@@ -97,6 +100,13 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
       ),
       subresources: kubevirtSubresources({ client: () => client, guestsDir: paths.guests }),
       documents: [kubevirtVersion],
+      checks: [
+        {
+          name: "node-adopted",
+          check: () => (adopted ? undefined : "the guests of an earlier daemon are being taken over"),
+        },
+        { name: "settings-known", check: () => (settled ? undefined : "the cluster's settings are not read yet") },
+      ],
       log: log.child({ part: "api" }),
     });
     running.push(() => server.close());
@@ -107,7 +117,8 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
       ...(cniConfDir === undefined ? {} : { cniConfDir }),
       ...(cniBinDir === undefined ? {} : { cniBinDir }),
     });
-    const client = makeKubeClient(loadKubeconfig(paths.kubeconfig));
+    const { url, caPem, ownToken } = server;
+    const client = makeKubeClient({ server: url, caPem, token: ownToken, namespace: "default" });
     running.push(() => client.close());
     const events = makeEventRecorder(client, "patchbay", log);
     running.push(() => events.flush());
@@ -140,13 +151,15 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     });
     running.push(() => agent.close());
     await agent.adopted;
+    adopted = true;
     await configuration.follow(client);
+    settled = true;
     await registerNode(client, nodeName, accelerator.accel);
     const control = { client, events, log: log.child({ part: "control" }) };
     const controllers = [startVmiController(control), startVmController(control)];
     running.push(async () => void (await Promise.all(controllers.map((controller) => controller.close()))));
-    log.info({ url: server.url, nodeName }, "ready");
-    return server.url;
+    log.info({ url, nodeName }, "ready");
+    return url;
   }
 }
 

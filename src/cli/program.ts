@@ -49,7 +49,8 @@ function build(ended: (code: number) => void): Command {
 /** Options of a daemon's start. */
 function upOptions(command: Command): Command {
   return command
-    .option("--port <port>", "port of the API on 127.0.0.1; 0: any free one", "16443")
+    .option("--address <address>", "IP address on which the API listens; 0.0.0.0 or :: for all of them", "127.0.0.1")
+    .option("--port <port>", "port of the API; 0: any free one", "16443")
     .option("--node-name <name>", "name of this node; default: the host name")
     .option("--image-dir <folder>", "where images live; default: images below the data folder")
     .option("--cni-conf-dir <folder>", "CNI configurations; default: the embedded network's, below the data folder")

@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Logger, pino } from "pino";
-import { ownFolder } from "../apiserver/data-folder.ts";
+import { IMAGE_FOLDERS, ownFolder } from "../apiserver/data-folder.ts";
 import { makeKubeClient } from "../client/client.ts";
 import { loadKubeconfig } from "../client/kubeconfig.ts";
 import { guestFiles } from "../host/guest/command-line.ts";
@@ -17,6 +18,8 @@ import { type DataPaths, dataPaths, shellWord } from "./paths.ts";
 /** Options of `patchbay up`. */
 export interface UpOptions {
   readonly dataDir: string;
+  /** IP address; absent: loopback. */
+  readonly address?: string;
   readonly port: string;
   readonly nodeName?: string;
   readonly imageDir?: string;
@@ -48,7 +51,10 @@ export async function up(options: UpOptions): Promise<number> {
 }
 
 /** What cannot be meant, as a sentence. */
-function wrongUsage({ port, cniTimeout }: UpOptions): string | undefined {
+function wrongUsage({ address, port, cniTimeout }: UpOptions): string | undefined {
+  if (address !== undefined && (isIP(address) === 0 || address.includes("%"))) {
+    return `--address ${address} is no IP address: give one of this machine's, such as 127.0.0.1, without a zone.`;
+  }
   if (!/^\d+$/.test(port) || Number(port) > 65_535) {
     return `--port ${port} is no port: give 1 to 65535, or 0 for any free one.`;
   }
@@ -67,11 +73,12 @@ async function inFront(paths: DataPaths, options: UpOptions): Promise<number> {
     const stop = new Promise<string>((resolve) => {
       for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve(signal));
     });
-    const { nodeName, imageDir, cniConfDir, cniBinDir } = options;
+    const { address, nodeName, imageDir, cniConfDir, cniBinDir } = options;
     const daemon = await startDaemon({
       paths,
       port: Number(options.port),
       log,
+      ...(address === undefined ? {} : { address }),
       ...(nodeName === undefined ? {} : { nodeName }),
       ...(imageDir === undefined ? {} : { imageDir }),
       ...(cniConfDir === undefined ? {} : { cniConfDir }),
@@ -119,7 +126,7 @@ function prepareFolder(paths: DataPaths, log: Logger): void {
       },
     );
   }
-  ownFolder(paths.root, log);
+  ownFolder(paths.root, log, IMAGE_FOLDERS);
 }
 
 /** Starts the daemon as a process of its own and returns when it is ready. PB6111 where it is not. */
@@ -200,6 +207,7 @@ function upArguments(options: UpOptions): string[] {
     options.port,
     "--cni-timeout",
     options.cniTimeout,
+    ...(options.address === undefined ? [] : ["--address", options.address]),
     ...(options.nodeName === undefined ? [] : ["--node-name", options.nodeName]),
     ...(options.imageDir === undefined ? [] : ["--image-dir", options.imageDir]),
     ...(options.cniConfDir === undefined ? [] : ["--cni-conf-dir", options.cniConfDir]),

@@ -549,13 +549,21 @@ describe("the start", () => {
     }
   });
 
-  test("tightens a folder that others can enter, refuses a link and a folder in use", async () => {
+  test("tightens a new folder that others can enter, refuses one with content, a link and a folder in use", async () => {
     const other = makeFolder();
     chmodSync(other.folder, 0o755);
+    mkdirSync(join(other.folder, "images"));
     const second = await startSample(other.folder);
     assert.equal(statSync(other.folder).mode & 0o777, 0o700);
     await assert.rejects(start({ dataDir: other.folder }), (thrown) => isFault(thrown, "PB6002"));
     await second.stop();
+    chmodSync(other.folder, 0o711);
+    await assert.rejects(start({ dataDir: other.folder }), (thrown) => {
+      assert.ok(isFault(thrown, "PB6001"));
+      assert.match(thrown.message, /others can enter .* \(its mode is 0711\)/);
+      return true;
+    });
+    chmodSync(other.folder, 0o700);
     mkdirSync(join(other.folder, "real"));
     symlinkSync(join(other.folder, "real"), join(other.folder, "link"));
     await assert.rejects(start({ dataDir: join(other.folder, "link") }), (thrown) => isFault(thrown, "PB6001"));

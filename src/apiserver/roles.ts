@@ -1,0 +1,41 @@
+import { ApiError, failure } from "../model/api/status.ts";
+import type { RequestAttributes } from "./request-attributes.ts";
+
+/**
+ * - `admin`: everything.
+ * - `view`: get, list and watch of everything but Secrets, and the documents (discovery, health, metrics). No calls below
+ *   objects but `status`: a console is a way to write.
+ */
+export type Role = "admin" | "view";
+
+/** Who shows a token. */
+export interface Principal {
+  /** As Kubernetes names users; in the audit log. */
+  readonly user: string;
+  readonly role: Role;
+}
+
+const READING: readonly string[] = ["get", "list", "watch"];
+
+/** Why this one may not; undefined where it may. 403 in Kubernetes' words. */
+export function refusedTo({ user, role }: Principal, asked: RequestAttributes): ApiError | undefined {
+  if (role === "admin") return undefined;
+  const { verb, group, resource, subresource, namespace, name, path } = asked;
+  const reads = READING.includes(verb);
+  if (resource === undefined) {
+    return reads ? undefined : forbidden(`forbidden: User "${user}" cannot ${verb} path "${path}"`, {});
+  }
+  const isSecret = group === "" && resource === "secrets";
+  if (reads && !isSecret && (subresource === undefined || subresource === "status")) return undefined;
+  const qualified = group === "" ? resource : `${resource}.${group}`;
+  const what = subresource === undefined ? resource : `${resource}/${subresource}`;
+  const where = namespace === undefined ? "at the cluster scope" : `in the namespace "${namespace}"`;
+  return forbidden(
+    `${qualified}${name === undefined ? "" : ` "${name}"`} is forbidden: User "${user}" cannot ${verb} resource "${what}" in API group "${group}" ${where}`,
+    { ...(name === undefined ? {} : { name }), ...(group === "" ? {} : { group }), kind: resource },
+  );
+}
+
+function forbidden(message: string, details: { name?: string; group?: string; kind?: string }): ApiError {
+  return new ApiError("PB6010", failure(403, "Forbidden", message, details));
+}
