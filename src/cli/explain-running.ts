@@ -5,6 +5,7 @@ import type { KubeObject } from "../model/api/resource.ts";
 import type { Stored } from "../model/api/stored.ts";
 import { type Explanation, explainVmi } from "../model/explain/explain.ts";
 import { objectAt } from "../model/json.ts";
+import { withKeptMacs } from "../model/pods/kept-interfaces.ts";
 import { CREATED_BY_LABEL, FACTS_ANNOTATION, hostNameOf } from "../model/pods/launcher-pod.ts";
 import { settingsOf } from "../model/rules/settings.ts";
 import { type PodFacts, parsePodFacts } from "../model/wiring/facts.ts";
@@ -20,8 +21,9 @@ export async function explainRunning(
     const vmi = await getVmi(client, vmiReference(name, options.namespace));
     const [facts, configuration] = await Promise.all([factsOf(client, vmi), configurationOf(client)]);
     const { namespace, name: vmiName, annotations = {} } = vmi.metadata;
+    const spec = withKeptMacs(vmi.spec, annotations);
     const { plugins } = settingsOf(configuration);
-    const request = { namespace, name: vmiName, hostName: hostNameOf(vmi), spec: vmi.spec, annotations, plugins };
+    const request = { namespace, name: vmiName, hostName: hostNameOf(vmi), spec, annotations, plugins };
     return explainVmi(request, facts);
   });
 }

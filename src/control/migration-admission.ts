@@ -32,6 +32,7 @@ export function withMigrations(next: Admission, client: () => Pick<KubeClient, "
       const answer = admitMigration(object, await surroundings(request, client()));
       return answer.allowed ? { ...answer, warnings: [...answer.warnings, NOT_CARRIED_OUT] } : answer;
     } catch (thrown) {
+      if (!isApiError(thrown)) throw thrown;
       return unanswered(thrown);
     }
   };
@@ -58,8 +59,7 @@ async function found(call: Promise<KubeObject>): Promise<KubeObject | undefined>
   }
 }
 
-function unanswered(thrown: unknown): AdmissionResponse {
-  const why = thrown instanceof Error ? thrown.message : String(thrown);
+function unanswered({ message: why }: Error): AdmissionResponse {
   const message = `the migration could not be judged, for its VMI could not be read (${why}); try again`;
   return { allowed: false, status: 503, reason: "ServiceUnavailable", message, causes: [], warnings: [] };
 }

@@ -33,8 +33,8 @@ export async function pauseVmi(client: KubeClient, request: VmRequest, paused: b
   const deadline = performance.now() + OBEYS_MS;
   for (;;) {
     const current = await client.get<Vmi>(vmiResource, { namespace, name });
-    if (isPaused(current) === paused) return;
     if (current.metadata.uid !== uid || current.status?.phase !== "Running") throw notRunning(name);
+    if (isPaused(current) === paused) return;
     if (performance.now() > deadline) throw late(name, paused);
     await sleep(POLL_MS);
   }

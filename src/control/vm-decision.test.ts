@@ -314,6 +314,9 @@ describe("a VM's status", () => {
     const condition = status.conditions?.find(({ type }) => type === "RestartRequired");
     assert.match(condition?.message ?? "", /spec\.template\.spec\.domain\.cpu/);
     assert.deepEqual([status.desiredGeneration, status.observedGeneration], [3, 2]);
+    const edited = vmiIn("Running");
+    edited.metadata.annotations = { "kubevirt.io/vm-generation": "none" };
+    assert.equal(statusOf(changed, edited).observedGeneration, 3);
     const same = statusOf(vmWith({ runStrategy: "Always" }, status), vmiIn("Running"));
     assert.ok(!same.conditions?.some(({ type }) => type === "RestartRequired"));
     assert.equal(same.observedGeneration, 3);

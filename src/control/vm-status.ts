@@ -52,7 +52,9 @@ export function vmStatusAfter(earlier: Partial<VmStatus>, facts: VmStatusFacts, 
   const conditions = conditionsAfter(earlier.conditions ?? [], facts, at);
   const interfaces = vmi === undefined ? undefined : addressesOf(vmi.spec, vmi.status);
   const { generation } = vm.metadata;
-  const made = Number(vmi?.metadata.annotations?.[GENERATION_ANNOTATION] ?? generation);
+  // Users may write the annotation too.
+  const said = Number(vmi?.metadata.annotations?.[GENERATION_ANNOTATION] ?? generation);
+  const made = Number.isSafeInteger(said) ? said : generation;
   const next: Partial<VmStatus> = {
     ...kept,
     conditions,

@@ -60,6 +60,8 @@ for (const [what, value, code, path] of [
     "plugins[0].capabilities",
   ],
   ["a disableCheck of another type", { ...base, disableCheck: 3 }, "PB3004", "disableCheck"],
+  ["a disableCheck that only prints as true", { ...base, disableCheck: ["true"] }, "PB3004", "disableCheck"],
+  ["a disableCheck that cannot be printed", { ...base, disableCheck: { toString: 1 } }, "PB3004", "disableCheck"],
   ["an unknown version", { ...base, cniVersion: "9.9.9" }, "PB3005", "cniVersion"],
   ["a version that is no string", { ...base, cniVersion: 1 }, "PB3005", "cniVersion"],
   ["a list for the whole", [base], "PB3004", ""],

@@ -119,7 +119,9 @@ export function parseCniObject(value: unknown): CniConfigReading {
     }
   }
   const disable = value["disableCheck"];
-  if (disable !== undefined && !["true", "false"].includes(String(disable))) {
+  // The specification's bool; libcni takes the word as well.
+  const isDisabled = disable === true || disable === "true";
+  if (disable !== undefined && !isDisabled && disable !== false && disable !== "false") {
     wrong(
       "disableCheck",
       `Its "disableCheck" is ${kindOf(disable)} where true or false is expected.`,
@@ -129,7 +131,7 @@ export function parseCniObject(value: unknown): CniConfigReading {
   if (name === undefined || cniVersion === undefined || problems.some(({ severity }) => severity === "error")) {
     return { problems };
   }
-  return { network: { name, cniVersion, disableCheck: String(disable) === "true", plugins }, problems };
+  return { network: { name, cniVersion, disableCheck: isDisabled, plugins }, problems };
 }
 
 type Wrong = (path: string, message: string, cure: string, code?: Code) => undefined;

@@ -13,6 +13,7 @@ for (const [text, line, column, problem] of [
   ["{} {}", 1, 4, '"{" stands where its end is expected'],
   ['{\n  "a": 1\n  "b": 2\n}', 3, 3, '"b" stands where "," or "}" is expected'],
   ["// note\n{}", 1, 1, '"/" stands where a value is expected'],
+  ['{"a\u007f\u0085": "\u0090", b}', 1, 14, '"b" stands where a quoted key is expected'],
   ["{a: 1}", 1, 2, '"a" stands where a quoted key or "}" is expected'],
 ] as const) {
   test(`names the place where ${JSON.stringify(text)} ceases to be JSON`, () => {
@@ -23,6 +24,12 @@ for (const [text, line, column, problem] of [
 test("reads what JSON.parse reads, and never throws", () => {
   fc.assert(fc.property(fc.json(), (text) => assert.deepEqual(readJson(text), { value: JSON.parse(text) })));
   fc.assert(fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => assert.ok(typeof readJson(bytes) === "object")));
+});
+
+test("finds the place behind a very long string", () => {
+  const reading = readJson(`["${"a".repeat(20_000_000)}" x]`);
+  assert.ok("problem" in reading);
+  assert.equal(reading.column, 20_000_005);
 });
 
 test("finds a place in every text that JSON.parse refuses", () => {

@@ -26,7 +26,7 @@ export function readJson(source: Uint8Array | string): JsonReading {
 /** The engine's messages name no place for short texts, hence a scan of our own for texts that are known to be wrong. */
 function firstError(text: string): { readonly offset: number; readonly problem: string } {
   const token =
-    /[ \t\n\r]*(?:([{}[\],:])|("(?:[^"\\\p{Cc}]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?![\w.+-]))/uy;
+    /[ \t\n\r]*(?:([{}[\],:])|("[ !#-[\]-\u{10ffff}]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[ !#-[\]-\u{10ffff}]*)*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?![\w.+-]))/uy;
   const blank = /[ \t\n\r]*/y;
   const open: string[] = [];
   /** What may come next: a value, a key, or what follows a value. */

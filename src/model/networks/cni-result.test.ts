@@ -67,6 +67,7 @@ test("takes a result without a version to be in the asked one", () => {
 for (const [what, said, problem] of [
   ["no object", "x", /no JSON object/],
   ["an unknown version", { cniVersion: "3.0.0" }, /3\.0\.0/],
+  ["a version that is no text", { cniVersion: { toString: 1 } }, /toString/],
   ["an address without prefix length", { ips: [{ address: "10.1.0.2" }] }, /ips\[0\]\.address "10\.1\.0\.2"/],
   ["an index out of range", { ips: [{ address: "10.1.0.2/24", interface: 1 }] }, /ips\[0\]\.interface 1/],
   ["a gateway that is none", { ips: [{ address: "10.1.0.2/24", gateway: "x" }] }, /ips\[0\]\.gateway "x"/],

@@ -56,7 +56,8 @@ export type CniResultReading = { readonly result: CniResult } | { readonly probl
 export function parseCniResult(value: unknown, asked: CniVersion): CniResultReading {
   if (!isJsonObject(value)) return { problem: "it is no JSON object" };
   const said = value["cniVersion"];
-  const cniVersion = said === undefined || said === "" ? asked : normaliseVersion(String(said));
+  const cniVersion =
+    said === undefined || said === "" ? asked : typeof said === "string" ? normaliseVersion(said) : undefined;
   if (cniVersion === undefined) return { problem: `its cniVersion ${JSON.stringify(said)} is not known` };
   try {
     const dns = dnsOf(value["dns"]);
