@@ -18,7 +18,7 @@ export interface SmallDisk {
 /** Mounts an empty disk (tmpfs) over a folder, which is made where it is not there. */
 export async function smallDisk(folder: string, bytes: number): Promise<SmallDisk> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  await execute("mount", ["-t", "tmpfs", "-o", `size=${bytes},mode=711`, "patchbay-test", folder]);
+  await execute("mount", ["-t", "tmpfs", "-o", `size=${bytes},mode=700`, "patchbay-test", folder]);
   const filler = join(folder, ".fill");
   return {
     fill: async () => {

@@ -7,6 +7,9 @@ import { Fault } from "../model/fault.ts";
 /** What an image command makes in a data folder before there is a daemon: nothing that is secret. */
 export const IMAGE_FOLDERS: readonly string[] = ["images", "cache"];
 
+/** What mkfs puts into the root of a new ext4: a data folder may be a disk of its own. */
+const FRESH_DISK = "lost+found";
+
 /**
  * Makes the folder, or sees to it that only its owner can enter.
  *
@@ -33,7 +36,7 @@ export function ownFolder(path: string, log: Logger, harmless: readonly string[]
       });
     }
     if ((found.mode & 0o077) !== 0) {
-      const inside = readdirSync(path).find((name) => !harmless.includes(name));
+      const inside = readdirSync(path).find((name) => name !== FRESH_DISK && !harmless.includes(name));
       if (inside !== undefined) {
         const mode = (found.mode & 0o777).toString(8).padStart(4, "0");
         throw new Fault("PB6001", `others can enter ${path} (its mode is ${mode}), and "${inside}" is in it`, {

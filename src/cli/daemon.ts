@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import type { Logger } from "pino";
+import { Registry } from "prom-client";
 import { startApiServer } from "../apiserver/server.ts";
 import { makeKubeClient } from "../client/client.ts";
 import { makeEventRecorder } from "../client/events.ts";
@@ -24,6 +25,7 @@ import { openPodRecords } from "../node/records.ts";
 import { registerNode } from "../node/registration.ts";
 import { makeReporter } from "../node/report.ts";
 import { standalonePods } from "../node/standalone-pods.ts";
+import { makeDaemonMetrics } from "./daemon-metrics.ts";
 import { keepSettings, nodeNameFor } from "./daemon-settings.ts";
 import type { DataPaths } from "./paths.ts";
 import { kubevirtSubresources, kubevirtVersion } from "./subresources.ts";
@@ -84,6 +86,8 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
 
     const configuration = makeConfiguration(log.child({ part: "control" }));
     running.push(() => configuration.close());
+    const registry = new Registry();
+    const metrics = makeDaemonMetrics(registry);
     let [adopted, settled] = [false, false];
     const server = await startApiServer({
       dataDir: paths.root,
@@ -107,6 +111,7 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
         },
         { name: "settings-known", check: () => (settled ? undefined : "the cluster's settings are not read yet") },
       ],
+      registry,
       log: log.child({ part: "api" }),
     });
     running.push(() => server.close());
@@ -139,8 +144,12 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
         images,
         accel: accelerator.accel,
         qemu,
-        served: (event) =>
-          isWarning(event) ? log.warn(event, "a guest's request") : log.debug(event, "a guest's request"),
+        served: (event) => {
+          metrics.served(event);
+          if (isWarning(event)) log.warn(event, "a guest's request");
+          else log.debug(event, "a guest's request");
+        },
+        applied: metrics.applied,
       },
       report: makeReporter(client, events, {
         nodeName,
@@ -148,6 +157,7 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
         accelReason: accelerator.reason ?? "",
       }),
       log: log.child({ part: "node" }),
+      meter: metrics.queue("node"),
     });
     running.push(() => agent.close());
     await agent.adopted;
@@ -156,7 +166,9 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     settled = true;
     await registerNode(client, nodeName, accelerator.accel);
     const control = { client, events, log: log.child({ part: "control" }) };
-    const controllers = [startVmiController(control), startVmController(control)];
+    const vmis = startVmiController({ ...control, meter: metrics.queue("virtualmachineinstance") });
+    metrics.guests(vmis.phases);
+    const controllers = [vmis, startVmController({ ...control, meter: metrics.queue("virtualmachine") })];
     running.push(async () => void (await Promise.all(controllers.map((controller) => controller.close()))));
     log.info({ url, nodeName }, "ready");
     return url;

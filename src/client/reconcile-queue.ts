@@ -1,5 +1,18 @@
 import { type Backoff, makeBackoff } from "./backoff.ts";
 
+/** What a queue has to do, read whenever somebody wants to know. */
+export interface QueueState {
+  /** Keys that are to be run and wait for their turn. */
+  readonly waiting: number;
+  readonly running: number;
+  /** Keys that are to be run later: after a failure, or as was asked. */
+  readonly delayed: number;
+  /** Runs that ended, from the beginning. */
+  readonly runs: number;
+  /** Runs that failed and were put off, from the beginning. */
+  readonly failures: number;
+}
+
 export interface ReconcileOptions {
   /** Runs at most at once; 4 by default. */
   readonly parallel?: number;
@@ -9,6 +22,8 @@ export interface ReconcileOptions {
   readonly lastRetryMs?: number;
   /** Hears of each failure. */
   readonly failed?: (key: string, error: unknown, waitMs: number) => void;
+  /** Gets the state of the queue, once, to look at. */
+  readonly meter?: (state: QueueState) => void;
 }
 
 /** Runs a reconciler by key: one run a key at a time; requests that come meanwhile lead to one more run. */
@@ -31,6 +46,7 @@ export function makeReconcileQueue(reconcile: Reconcile, options: ReconcileOptio
   const timers = new Map<string, { readonly at: number; readonly timer: NodeJS.Timeout }>();
   const backoffs = new Map<string, Backoff>();
   const ending = new AbortController();
+  let [runs, failures] = [0, 0];
 
   function add(key: string): void {
     if (ending.signal.aborted) return;
@@ -66,6 +82,7 @@ export function makeReconcileQueue(reconcile: Reconcile, options: ReconcileOptio
       backoffs.delete(key);
     } catch (thrown) {
       if (!ending.signal.aborted) {
+        failures += 1;
         const backoff = backoffs.get(key) ?? makeBackoff(firstRetryMs, lastRetryMs);
         backoffs.set(key, backoff);
         const wait = backoff.next();
@@ -73,10 +90,29 @@ export function makeReconcileQueue(reconcile: Reconcile, options: ReconcileOptio
         after(key, wait);
       }
     } finally {
+      runs += 1;
       running.delete(key);
       startReady();
     }
   }
+
+  options.meter?.({
+    get waiting() {
+      return ready.size;
+    },
+    get running() {
+      return running.size;
+    },
+    get delayed() {
+      return timers.size;
+    },
+    get runs() {
+      return runs;
+    },
+    get failures() {
+      return failures;
+    },
+  });
 
   return {
     add,

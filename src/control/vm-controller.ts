@@ -19,12 +19,13 @@ type Vmi = Stored<VirtualMachineInstance>;
 const REFUSED_MS = 30_000;
 
 /** Makes and deletes the VMIs of VirtualMachines, as their run strategies and their users ask. */
-export function startVmController({ client, events, log }: ControllerOptions): Controller {
+export function startVmController({ client, events, log, meter }: ControllerOptions): Controller {
   const closing = new AbortController();
   /** By UID of the VM: why its VMI was refused, and when it is tried again. */
   const refused = new Map<string, { readonly failure: VmFailure; readonly until: number }>();
   const queue = makeReconcileQueue(reconcile, {
     failed: (key, error, waitMs) => log.warn({ vm: key, error, waitMs }, "a VM is not as it should be"),
+    ...(meter === undefined ? {} : { meter }),
   });
   const failed = (error: unknown, waitMs: number): void => log.warn({ error, waitMs }, "the API cannot be watched");
   const ofInstance = (vmi: Vmi): void => queue.add(keyOf(vmi));

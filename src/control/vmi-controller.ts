@@ -3,7 +3,7 @@ import { changeStatus } from "../client/change-status.ts";
 import type { KubeClient } from "../client/client.ts";
 import type { EventRecorder } from "../client/events.ts";
 import { type Cache, inform } from "../client/informer.ts";
-import { makeReconcileQueue } from "../client/reconcile-queue.ts";
+import { makeReconcileQueue, type QueueState } from "../client/reconcile-queue.ts";
 import type { Pod } from "../model/api/pod.ts";
 import { nodeResource, podResource, vmiResource } from "../model/api/references.ts";
 import type { KubeObject } from "../model/api/resource.ts";
@@ -17,20 +17,28 @@ export interface ControllerOptions {
   readonly client: KubeClient;
   readonly events: EventRecorder;
   readonly log: Logger;
+  /** Gets the state of the controller's queue, to look at. */
+  readonly meter?: (state: QueueState) => void;
 }
 
 export interface Controller {
   close(): Promise<void>;
 }
 
+export interface VmiController extends Controller {
+  /** How many VMIs there are by `status.phase`; without one they count as Pending. */
+  phases(): ReadonlyMap<string, number>;
+}
+
 type Vmi = Stored<VirtualMachineInstance>;
 type LauncherPod = Stored<Pod>;
 
 /** Gives every VMI a pod on a node, and takes the pods of deleted ones away. */
-export function startVmiController({ client, events, log }: ControllerOptions): Controller {
+export function startVmiController({ client, events, log, meter }: ControllerOptions): VmiController {
   const closing = new AbortController();
   const queue = makeReconcileQueue(reconcile, {
     failed: (key, error, waitMs) => log.warn({ vmi: key, error, waitMs }, "a VMI is not as it should be"),
+    ...(meter === undefined ? {} : { meter }),
   });
   const ofOwner = (pod: LauncherPod): void => {
     const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true);
@@ -103,6 +111,14 @@ export function startVmiController({ client, events, log }: ControllerOptions): 
   }
 
   return {
+    phases() {
+      const counted = new Map<string, number>();
+      for (const { status } of vmis.list()) {
+        const phase = status?.phase ?? "Pending";
+        counted.set(phase, (counted.get(phase) ?? 0) + 1);
+      }
+      return counted;
+    },
     async close() {
       closing.abort();
       await queue.close();

@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import type { KubeClient } from "../client/client.ts";
 import { type Cache, inform } from "../client/informer.ts";
-import { makeReconcileQueue } from "../client/reconcile-queue.ts";
+import { makeReconcileQueue, type QueueState } from "../client/reconcile-queue.ts";
 import type { Pod } from "../model/api/pod.ts";
 import { podResource, vmiResource } from "../model/api/references.ts";
 import { isApiError } from "../model/api/status.ts";
@@ -20,6 +20,8 @@ export interface AgentOptions {
   readonly parts: NodeParts;
   readonly report: Reporter;
   readonly log: Logger;
+  /** Gets the state of the agent's queue, to look at. */
+  readonly meter?: (state: QueueState) => void;
 }
 
 export interface Agent {
@@ -51,7 +53,7 @@ const GONE_MEANWHILE: GuestEnd = {
  * INVARIANTS: one reconciler a pod at a time; `live` has exactly the pods whose guest this process talks to; a pod
  * without a record has left no trace.
  */
-export function startAgent({ client, nodeName, parts, report, log }: AgentOptions): Agent {
+export function startAgent({ client, nodeName, parts, report, log, meter }: AgentOptions): Agent {
   const closing = new AbortController();
   const live = new Map<string, LivePod>();
   const ended = new Map<string, GuestEnd>();
@@ -64,6 +66,7 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
   const queue = makeReconcileQueue(reconcile, {
     parallel: PARALLEL,
     lastRetryMs: LAST_RETRY_MS,
+    ...(meter === undefined ? {} : { meter }),
     failed: (podUid, error, waitMs) =>
       log.warn({ podUid, error: describe(error), waitMs }, "a pod is not as it should be"),
   });
@@ -242,7 +245,7 @@ export function startAgent({ client, nodeName, parts, report, log }: AgentOption
     let steps = repaired.get(record.podUid) ?? 0;
     const paused = isToBePaused(vmi);
     try {
-      steps += mend(record);
+      steps += mend(parts, record);
       await guest.setPaused(paused);
     } catch (thrown) {
       if ((await endOf(guest)) === undefined) throw thrown;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { GuestRunner } from "../host/guest/runner.ts";
 import type { ExitReport, RunningGuest } from "../host/guest/running-guest.ts";
-import { applyKernel } from "../host/linux/apply.ts";
+import { type Applied, applyKernel } from "../host/linux/apply.ts";
 import { closeFds, closeFdsNow } from "../host/linux/tap.ts";
 import { announce } from "../host/serve/announce.ts";
 import { type RunningServices, type ServeEvent, startServices } from "../host/serve/services.ts";
@@ -15,7 +15,7 @@ import { keptInterfaces } from "../model/pods/kept-interfaces.ts";
 import { nicsOf } from "../model/pods/launcher-pod.ts";
 import { wire } from "../model/wiring/nics.ts";
 import { refuseUnbuilt } from "../model/wiring/unbuilt.ts";
-import type { Wiring } from "../model/wiring/wiring.ts";
+import type { KernelState, Wiring } from "../model/wiring/wiring.ts";
 import { type GuestParts, guestSpec, hardwareOf } from "./guest-spec.ts";
 import { findVolumes, prepareVolumes, type VolumeParts } from "./guest-volumes.ts";
 import type { PodSource, SandboxRequest } from "./pod-source.ts";
@@ -32,6 +32,8 @@ export interface NodeParts extends GuestParts, VolumeParts {
   readonly runner: GuestRunner;
   /** What the servers have to tell of a guest's doings. */
   readonly served: (event: ServeEvent) => void;
+  /** Hears how long it took to compare a pod's network with its wiring and to make it so, and in how many steps. */
+  readonly applied?: (seconds: number, steps: number) => void;
 }
 
 /** A pod whose guest runs and is served. */
@@ -79,7 +81,7 @@ export async function bringUp(
     const disks = await prepareVolumes(parts, vmi, volumes, place.runDir);
     const spec = guestSpec(parts, vmi, wired, disks);
     signal.throwIfAborted();
-    const { taps } = applyKernel(netns, wiring.kernel);
+    const { taps } = timedApply(parts, netns, wiring.kernel);
     try {
       const guest = await parts.runner.start(spec, tapsByNic(wiring, taps), {
         ...place,
@@ -145,11 +147,18 @@ export async function endOf(guest: RunningGuest): Promise<ExitReport | undefined
   }
 }
 
+function timedApply(parts: Pick<NodeParts, "applied">, netns: string, kernel: KernelState): Applied {
+  const begun = performance.now();
+  const applied = applyKernel(netns, kernel);
+  parts.applied?.((performance.now() - begun) / 1_000, applied.steps.length);
+  return applied;
+}
+
 /** Compares the pod's kernel state with its wiring and mends what differs; says how many steps that took. */
-export function mend(record: PodRecord): number {
+export function mend(parts: Pick<NodeParts, "applied">, record: PodRecord): number {
   if (record.wiring === undefined) return 0;
   const { kernel } = record.wiring;
-  const { steps, taps } = applyKernel(record.netns, kernel);
+  const { steps, taps } = timedApply(parts, record.netns, kernel);
   const lost = [...taps.keys()];
   if (lost.length === 0) return steps.length;
   // A new tap of that name is of no use to the guest: QEMU holds the old one.
@@ -169,7 +178,7 @@ async function activate(
 ): Promise<{ readonly pod: LivePod; readonly steps: number }> {
   const { wiring } = record;
   if (wiring === undefined) throw new Fault("PB6106", `The record of pod ${record.podUid} has a guest and no wiring.`);
-  const steps = mend(record);
+  const steps = mend(parts, record);
   const services = await startServices({
     netns: record.netns,
     podUid: record.podUid,
