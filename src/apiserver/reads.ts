@@ -62,6 +62,7 @@ export function readList(store: Store, definition: ResourceDefinition, options: 
   const found: Held[] = [];
   const wanted = limit === 0 ? Number.POSITIVE_INFINITY : limit;
   for (const held of heldAt(store, query, revision, token?.after ?? START)) {
+    if (selection.name !== undefined && selection.name !== held.name) continue;
     if (selection.matches !== undefined && !selection.matches(parseStored(held.body))) continue;
     if (found.length === wanted) {
       const last = found.at(-1);

@@ -15,7 +15,7 @@ import {
 
 /** The cluster's settings as they are now. */
 export interface Configuration {
-  /** `spec.configuration`; `{}` where nobody gives one. After a write of it, what was written, also before the watch tells. */
+  /** `spec.configuration`; `{}` where nobody gives one. Of a write that was acknowledged, what was written. */
   current(): Promise<unknown>;
   /** Judges what gives settings, and asks `next` about all else. */
   admission(next: Admission): Admission;
@@ -27,6 +27,12 @@ export interface Configuration {
 type Giving = Stored<KubeObject>;
 
 /**
+ * So long after a write of settings was admitted they are read from the API itself: admission does not hear whether and
+ * when the write is stored, and the watch tells of it some time after that.
+ */
+const SETTLED_MS = 60_000;
+
+/**
  * Follows the cluster's settings: the older ConfigMap `kubevirt-config` of any namespace, else the KubeVirt resource;
  * of several the oldest.
  */
@@ -35,8 +41,7 @@ export function makeConfiguration(log: Logger): Configuration {
   const following = Promise.withResolvers<void>();
   let caches: readonly Cache<Giving>[] = [];
   let api: KubeClient | undefined;
-  /** What was admitted may be stored before a watch tells of it. */
-  let written = false;
+  let unsettledUntil = 0;
 
   const settings = (...lists: readonly (readonly Giving[])[]): unknown => {
     const oldest = lists.flatMap((list) => [...list].sort((a, b) => age(a).localeCompare(age(b)))).at(0);
@@ -46,9 +51,8 @@ export function makeConfiguration(log: Logger): Configuration {
   async function current(): Promise<unknown> {
     // Nothing is judged by settings that nobody knows yet.
     await following.promise;
-    if (!written || api === undefined) return settings(...caches.map((cache) => cache.list()));
-    written = false;
-    const client = api;
+    const client = performance.now() < unsettledUntil ? api : undefined;
+    if (client === undefined) return settings(...caches.map((cache) => cache.list()));
     const lists = await Promise.all(SOURCES.map(({ resource, query }) => client.list<Giving>(resource, query)));
     return settings(...lists.map(({ items }) => items));
   }
@@ -57,7 +61,7 @@ export function makeConfiguration(log: Logger): Configuration {
     current,
     admission: (next) => async (request) => {
       const answer = judged(request) ?? (await next(request));
-      if (answer.allowed && !request.dryRun && givesSettings(request)) written = true;
+      if (answer.allowed && !request.dryRun && givesSettings(request)) unsettledUntil = performance.now() + SETTLED_MS;
       return answer;
     },
     async follow(client) {
@@ -84,16 +88,16 @@ const SOURCES = [
   { resource: kubeVirtResource, query: {} },
 ] as const;
 
-function givesSettings({ object, oldObject, subresource }: AdmissionRequest): boolean {
-  return (
-    subresource === undefined && [object, oldObject].some((one) => one !== undefined && givenConfiguration({ ...one }))
-  );
+function givesSettings({ group, object, oldObject, subresource }: AdmissionRequest): boolean {
+  const isSource = SOURCES.some(({ resource }) => resource.group === group);
+  return isSource && subresource === undefined && [object, oldObject].some((one) => givenConfiguration({ ...one }));
 }
 
 /** Refuses settings that KubeVirt would pass over as a whole; undefined for what gives none, or goes. */
-function judged({ object, operation, subresource }: AdmissionRequest): AdmissionResponse | undefined {
-  const given = givenConfiguration({ ...object });
-  if (given === undefined || operation === "DELETE" || subresource !== undefined) return undefined;
+function judged(request: AdmissionRequest): AdmissionResponse | undefined {
+  const { object, operation } = request;
+  const given = givesSettings(request) ? givenConfiguration({ ...object }) : undefined;
+  if (given === undefined || operation === "DELETE") return undefined;
   const isVoid = voidConfiguration(given);
   const warnings = misspeltGates(given).map(problemText);
   if (isVoid === undefined) return { allowed: true, object, warnings };

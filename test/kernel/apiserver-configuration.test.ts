@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import pino from "pino";
+import type { KubeClient } from "../../src/client/client.ts";
 import { makeAdmission } from "../../src/control/admission.ts";
 import { type Configuration, makeConfiguration } from "../../src/control/configuration.ts";
 import { withWholePath } from "../../src/control/whole-path-admission.ts";
@@ -39,9 +40,9 @@ after(async () => {
 let counter = 0;
 
 /** The default binding is what the settings in force say. */
-async function bindingGiven(): Promise<string> {
+async function bindingGiven(client: KubeClient = sample.client): Promise<string> {
   counter += 1;
-  const created: KubeObject = await sample.client.create<KubeObject>(vmiResource, {
+  const created: KubeObject = await client.create<KubeObject>(vmiResource, {
     apiVersion: "kubevirt.io/v1",
     kind: "VirtualMachineInstance",
     metadata: { name: `vm${counter}`, namespace: "default" },
@@ -83,6 +84,60 @@ test("a change of the settings governs the very next admission, wherever they st
   assert.equal(await bindingGiven(), "masquerade");
   await sample.client.delete(kubeVirtResource, at);
   assert.equal(await bindingGiven(), "bridge");
+});
+
+test("a write of settings that is acknowledged holds, whatever was asked while it was under way, and however late the watch is", async (t) => {
+  const place = makeFolder();
+  const late = Promise.withResolvers<void>();
+  const admitted = Promise.withResolvers<void>();
+  const stored = Promise.withResolvers<void>();
+  const following = makeConfiguration(pino({ level: "silent" }));
+  const judge = following.admission(makeAdmission(() => following.current()));
+  const api = await startSample(place.folder, {
+    definitions,
+    admission: async (request) => {
+      const answer = await judge(request);
+      if (request.kind === "KubeVirt") {
+        admitted.resolve();
+        await stored.promise;
+      }
+      return answer;
+    },
+  });
+  t.after(async () => {
+    late.resolve();
+    following.close();
+    await api.stop();
+    place.remove();
+  });
+  const { client } = api;
+  await following.follow({
+    ...client,
+    async *watch(resource, query) {
+      for await (const event of client.watch(resource, query)) {
+        await late.promise;
+        yield event as never;
+      }
+    },
+  });
+  const writing = client.create(kubeVirtResource, kubeVirt({ network: { defaultNetworkInterface: "masquerade" } }));
+  await admitted.promise;
+  assert.equal(await bindingGiven(client), "bridge", "not stored yet");
+  stored.resolve();
+  await writing;
+  const given = await Promise.all([1, 2, 3, 4].map(() => bindingGiven(client)));
+  assert.deepEqual(given, Array(4).fill("masquerade"));
+  assert.equal(await bindingGiven(client), "masquerade", "asked again, still before the watch");
+  await client.delete(kubeVirtResource, { namespace: "default", name: "kubevirt" });
+  assert.equal(await bindingGiven(client), "bridge");
+});
+
+test("a kind of another group that is called KubeVirt or ConfigMap gives no settings", async () => {
+  const judge = configuration.admission(async ({ object }) => ({ allowed: true, object, warnings: ["asked"] }));
+  const object = kubeVirt({ network: { defaultNetworkInterface: "Masquerade" } });
+  const request = { group: "example.io", version: "v1", kind: "KubeVirt", plural: "kubevirts", object } as const;
+  const answer = await judge({ ...request, operation: "CREATE", user: "me", dryRun: false });
+  assert.deepEqual(answer, { allowed: true, object, warnings: ["asked"] });
 });
 
 test("settings that would count as empty are refused, and those in force stay", async () => {
