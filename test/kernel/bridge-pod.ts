@@ -69,6 +69,7 @@ export const shapes: readonly PodShape[] = [
   {
     what: "a pod without an address",
     made: veth("eth0", "far0"),
+    outside: ["address add 192.0.2.1/24 dev far0"],
     nics: [onPod],
     links: BRIDGED,
   },
@@ -80,6 +81,7 @@ export const shapes: readonly PodShape[] = [
       "route add 169.254.1.1 dev eth0 scope link",
       "route add default via 169.254.1.1",
     ],
+    sysctls: { "net/ipv4/conf/all/rp_filter": "1" },
     outside: ["address add 169.254.1.1/32 dev far0", "route add 10.9.9.9 dev far0"],
     nics: [onPod],
     links: BRIDGED,

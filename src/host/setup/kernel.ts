@@ -22,6 +22,8 @@ const attempts = {
   bridge: "ip link add b0 type bridge",
   nat4: "nft 'table ip a { chain c { type nat hook postrouting priority 100; masquerade; }; }'",
   nat6: "nft 'table ip6 a { chain c { type nat hook postrouting priority 100; masquerade; }; }'",
+  nftBridge: "nft 'table bridge a { chain c { type filter hook forward priority 0; udp dport 67 drop; }; }'",
+  nftForward: "nft 'table netdev a { chain c { type filter hook ingress device p0 priority 0; fwd to p1; }; }'",
   macvtap: "ip link add link p0 name m0 type macvtap mode bridge",
   vlan: "ip link add link p0 name v0 type vlan id 7",
   ipvlan: "ip link add link p0 name i0 type ipvlan mode l2",

@@ -272,6 +272,22 @@ export const needs: readonly Need[] = [
     level: "required",
   },
   {
+    name: "nftables for bridges",
+    why: "the bridge binding, which keeps its DHCP off the network",
+    probe: { kind: "kernel", feature: "nftBridge" },
+    cure: kernel("CONFIG_NF_TABLES_BRIDGE"),
+    neededBy: ["up"],
+    level: "useful",
+  },
+  {
+    name: "nftables forwarding of frames",
+    why: "the bridge binding on links of CNI's macvlan plugin",
+    probe: { kind: "kernel", feature: "nftForward" },
+    cure: kernel("CONFIG_NF_TABLES_NETDEV and CONFIG_NFT_FWD_NETDEV"),
+    neededBy: ["up"],
+    level: "useful",
+  },
+  {
     name: "macvlan and macvtap",
     why: "the macvtap binding, and networks of CNI's macvlan plugin",
     probe: { kind: "kernel", feature: "macvtap" },

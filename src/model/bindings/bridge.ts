@@ -58,7 +58,7 @@ function explain(nic: NicContext, facts: PodFacts, { services, nic: { mac } }: N
     },
     "in-icmp": { statement: "Echo requests are answered by the guest.", answeredBy: "guest" },
     out: {
-      statement: `The guest reaches whatever a machine ${where} reaches, as itself; the pod keeps nothing for itself.${six.length === 0 ? "" : ` The pod's ${listed(six)} is not handed over: there is no DHCPv6 on a bridge, and the guest takes what routers out there advertise.`}`,
+      statement: `The guest reaches whatever a machine ${where} reaches, as itself; the pod keeps nothing for itself${clientAddress === undefined ? "" : " but the guest's DHCP, which it answers"}.${six.length === 0 ? "" : ` The pod's ${listed(six)} is not handed over: there is no DHCPv6 on a bridge, and the guest takes what routers out there advertise.`}`,
       seenAs: clientAddress === undefined ? [] : [clientAddress],
     },
     needs:

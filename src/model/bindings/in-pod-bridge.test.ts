@@ -5,6 +5,7 @@ import { hashedInterface } from "../networks/pod-interface.ts";
 import type { LinkFacts, PodFacts, RouteFacts } from "../wiring/facts.ts";
 import { renderTable } from "../wiring/nft.ts";
 import { typicalFacts } from "../wiring/typical-facts.ts";
+import type { KernelState } from "../wiring/wiring.ts";
 import type { NicContext } from "./binding.ts";
 import { bridge } from "./bridge.ts";
 import { inPodBridge } from "./in-pod-bridge.ts";
@@ -124,6 +125,48 @@ test("what only carries frames is silent, and a stand-in may keep IPv6 addresses
   assert.deepEqual(switches(podWith({ addresses: [{ cidr: "10.244.0.5/24", scope: "global" }] })), silent);
 });
 
+test("the DHCP that is served stays between guest and pod, and the bridge's own stack keeps off the network", () => {
+  const { kernel, services } = bridge.wire(nic, typicalFacts);
+  assert.deepEqual(kernel.tables.map(renderTable), [
+    `table bridge k6t-eth0 {
+\tchain from-pod {
+\t\ttype filter hook output priority -200; policy accept;
+\t\toifname "eth0-nic" counter drop
+\t}
+
+\tchain to-pod {
+\t\ttype filter hook input priority -200; policy accept;
+\t\tiifname "eth0-nic" counter drop
+\t}
+
+\tchain between {
+\t\ttype filter hook forward priority -200; policy accept;
+\t\tiifname "tap0" udp sport 68 udp dport 67 counter drop
+\t\tiifname "tap0" arp daddr ip 169.254.75.10 counter drop
+\t\tiifname "tap0" ip daddr 169.254.75.10 counter drop
+\t\tiifname "eth0-nic" udp sport 67 udp dport 68 counter drop
+\t}
+}`,
+  ]);
+  assert.ok(kernel.sysctls.some(({ key }) => key === `net/ipv4/conf/${services?.device}/accept_local`));
+});
+
+test("where nothing is served the guest's DHCP goes by, and the bridge's own stack is told nothing and tells nothing", () => {
+  const bare = podWith({ name: lan.podInterface, addresses: [] }, []);
+  const rules = (of: KernelState): unknown => of.tables.map(({ chains }) => chains.map((chain) => chain.rules));
+  const [network, tap] = ["b1f51a511f1-nic", "tapb1f51a511f1"];
+  assert.deepEqual(rules(bridge.wire(lan, bare).kernel), [
+    [
+      [`oifname "${network}" counter drop`, `oifname "${tap}" counter drop`],
+      [`iifname "${network}" counter drop`, `iifname "${tap}" counter drop`],
+    ],
+  ]);
+  const macvlan = podWith({ name: lan.podInterface, kind: "macvlan", addresses: [] }, []);
+  assert.deepEqual(rules(bridge.wire(lan, macvlan).kernel), [
+    [[`counter fwd to "${tap}"`], [`counter fwd to "${network}"`]],
+  ]);
+});
+
 test("a macvlan link and the tap are joined by rules, with the one MAC on both ends", () => {
   const name = lan.podInterface;
   const facts = podWith({ name, kind: "macvlan", addresses: [{ cidr: "10.250.250.2/24", scope: "global" }] }, [
@@ -144,7 +187,7 @@ test("a macvlan link and the tap are joined by rules, with the one MAC on both e
   assert.ok(table !== undefined);
   assert.match(
     renderTable(table),
-    /device "b1f51a511f1-nic"[\s\S]*fwd to "tapb1f51a511f1"[\s\S]*udp dport 67 counter accept/,
+    /device "b1f51a511f1-nic"[\s\S]*udp sport 67 udp dport 68 counter drop\s+counter fwd to "tapb1f51a511f1"[\s\S]*udp sport 68 udp dport 67 counter accept/,
   );
 });
 
@@ -167,6 +210,7 @@ test("without serving, as for managedTap, the link is moved all the same", () =>
   const { kernel, services } = inPodBridge(nic, typicalFacts, false);
   assert.equal(services, undefined);
   assert.deepEqual(kernel.links.length, 4);
+  assert.equal(kernel.tables[0]?.chains.length, 2, "the guest's DHCP is let by");
   assert.ok(kernel.addresses.every(({ link }) => link === "eth0"));
 });
 

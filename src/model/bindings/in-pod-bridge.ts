@@ -4,10 +4,10 @@ import { derivedMac } from "../addresses/mac.ts";
 import { Fault } from "../fault.ts";
 import { bridgeName, movedName, tapName } from "../networks/pod-interface.ts";
 import { globalAddresses, type LinkFacts, type PodFacts } from "../wiring/facts.ts";
-import type { NftTable } from "../wiring/nft.ts";
 import type { Dhcp4Service, KernelState, Sysctl, WiredAddress, WiredLink } from "../wiring/wiring.ts";
 import type { NicContext, NicWiring } from "./binding.ts";
 import { guestDns } from "./guest-dns.ts";
+import { type Ends, fencing, joining } from "./in-pod-bridge-rules.ts";
 import { guestNic, podLink } from "./pod-link.ts";
 
 /** 999 days, as KubeVirt's lease (reference 6.1). */
@@ -59,29 +59,37 @@ interface Joined {
 
 function joinedByBridge(joint: Joint): Joined {
   const { nic, link, facts } = joint;
+  const ends = endsOf(joint);
   const name = bridgeName(nic.podInterface);
   const mac = derivedMac(facts.podUid, name);
   const bridge: WiredLink = { kind: "bridge", name, mac, mtu: link.mtu };
   const links: readonly WiredLink[] = [
     // The link must not keep the guest's MAC: it would take the guest's frames for its own.
-    { kind: "pod", name: movedName(nic.podInterface), from: nic.podInterface, mac, mtu: link.mtu, master: name },
+    { kind: "pod", name: ends.network, from: nic.podInterface, mac, mtu: link.mtu, master: name },
     bridge,
     { ...tapOf(joint), master: name },
     standIn(joint),
   ];
-  return { served: bridge, kernel: { ...kernelOf(joint, links, name), tables: [] } };
+  return { served: bridge, kernel: { ...kernelOf(joint, links, name), tables: [fencing(name, ends)] } };
 }
 
 function joinedByRules(joint: Joint): Joined {
   const { nic, link, mac, tap } = joint;
-  const moved = movedName(nic.podInterface);
+  const ends = endsOf(joint);
   const device = tapOf(joint);
   const links: readonly WiredLink[] = [
-    { kind: "pod", name: moved, from: nic.podInterface, mac, mtu: link.mtu },
+    { kind: "pod", name: ends.network, from: nic.podInterface, mac, mtu: link.mtu },
     device,
     standIn(joint),
   ];
-  return { served: device, kernel: { ...kernelOf(joint, links, tap), tables: [joining(joint, moved)] } };
+  return {
+    served: device,
+    kernel: { ...kernelOf(joint, links, tap), tables: [joining(bridgeName(nic.podInterface), ends)] },
+  };
+}
+
+function endsOf({ nic, tap, serverAddress }: Joint): Ends {
+  return { network: movedName(nic.podInterface), tap, serverAddress };
 }
 
 function tapOf({ nic, link, facts, tap }: Joint): Extract<WiredLink, { kind: "tap" }> {
@@ -103,7 +111,16 @@ function kernelOf(
     ...(serverAddress === undefined ? [] : [{ link: serving, cidr: `${serverAddress}/32` }]),
     ...kept.map((cidr) => ({ link: nic.podInterface, cidr: formatCidr(cidr) })),
   ];
-  return { links, addresses, localRoutes: [], sysctls: sysctls(link, links) };
+  // A guest that renews its lease sends from its address, which the stand-in has as well: without these it is not heard.
+  const heard: Sysctl[] =
+    serverAddress === undefined
+      ? []
+      : [
+          { key: `net/ipv4/conf/${serving}/accept_local`, value: "1" },
+          // Loose; the strictness of all links would win over none.
+          { key: `net/ipv4/conf/${serving}/rp_filter`, value: "2" },
+        ];
+  return { links, addresses, localRoutes: [], sysctls: [...sysctls(link, links), ...heard] };
 }
 
 function sysctls(link: LinkFacts, links: readonly WiredLink[]): Sysctl[] {
@@ -120,33 +137,6 @@ function sysctls(link: LinkFacts, links: readonly WiredLink[]): Sysctl[] {
       kind === "dummy" ? (keeps6 ? [switched(name, false)] : []) : switched(name, true),
     ),
   ];
-}
-
-/** What arrives on one end leaves by the other, but for what the guest says to the DHCP server. */
-function joining({ tap, serverAddress }: Joint, moved: string): NftTable {
-  const ingress = (name: string, device: string, rules: readonly string[]) => ({
-    name,
-    hook: { type: "filter", at: "ingress", priority: 0, device } as const,
-    rules,
-  });
-  return {
-    family: "netdev",
-    name: `k6t-${moved.replace(/-nic$/, "")}`,
-    sets: [],
-    chains: [
-      ingress("from-network", moved, [`counter fwd to "${tap}"`]),
-      ingress("from-guest", tap, [
-        ...(serverAddress === undefined
-          ? []
-          : [
-              "udp dport 67 counter accept",
-              `arp daddr ip ${serverAddress} counter accept`,
-              `ip daddr ${serverAddress} counter accept`,
-            ]),
-        `counter fwd to "${moved}"`,
-      ]),
-    ],
-  };
 }
 
 /** The pod's address as a lease; undefined where CNI gave it no IPv4 address: then nothing is served. */

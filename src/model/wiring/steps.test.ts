@@ -106,10 +106,10 @@ const kernels: fc.Arbitrary<Actual> = fc.record({
   tables: fc.constantFrom({}, { "ip nat": "table ip nat {\n}" }, { "ip nat": renderTable(table) }),
 });
 
-test("from nothing: taps first, then sysctls, links, addresses, routes and tables", () => {
+test("from nothing: taps first, then sysctls, tables, links, addresses and routes", () => {
   assert.deepEqual(
     stepsTo(wanted, nothing).map((step) => step.do),
-    ["tap.open", "tap.open", "sysctl.write", "link.set", "link.set", "address.add", "route.add", "table.create"],
+    ["tap.open", "tap.open", "sysctl.write", "table.create", "link.set", "link.set", "address.add", "route.add"],
   );
 });
 
@@ -287,10 +287,10 @@ test("what must be read is what the wiring names, and every step has a text", ()
     "tap tap0 with 1 queue",
     "tap tap1 with 2 queues",
     "sysctl net/ipv4/ip_forward = 1",
+    "table ip nat",
     "MAC 02:00:00:00:00:00, MTU 1450, up for link tap0",
     "MAC 02:00:00:00:00:01, MTU 1500, up for link tap1",
     "address 10.0.2.1/24 on link tap0",
     "local route ::1/128 on link tap0",
-    "table ip nat",
   ]);
 });

@@ -63,7 +63,7 @@ export function tableKey(table: { readonly family: string; readonly name: string
 
 /**
  * The steps that turn `actual` into `wanted`, in the order to execute them: links moved out of the way, links, taps,
- * sysctls, so that a link is silent before it is up, the links' properties, addresses, routes, tables.
+ * sysctls and tables, so that a link is silent and guarded before it is up, the links' properties, addresses, routes.
  *
  * Empty when nothing differs; what `wanted` does not name is left alone.
  */
@@ -80,12 +80,13 @@ export function stepsTo(wanted: KernelState, actual: Actual): Step[] {
     ]),
     ...wanted.links.flatMap((link) => (found.has(link) ? [] : making(link))),
     ...wanted.sysctls.flatMap((sysctl) => writing(sysctl, actual, moves)),
+    ...ruling(wanted, actual),
     ...wanted.links.flatMap((link) => setting(link, found.get(link), moves)),
     ...wanted.links.flatMap((link) => learning(link, found.get(link))),
     ...wanted.links.flatMap((link) =>
       isPodLink(link) && isMoved(link) && !moves.includes(link) ? baring(link.name, found.get(link)) : [],
     ),
-    ...serving(wanted, actual, found),
+    ...serving(wanted, found),
   ];
 }
 
@@ -208,7 +209,16 @@ function isSwitch(key: string): boolean {
   return key.startsWith("net/ipv6/") && key.endsWith("/disable_ipv6");
 }
 
-function serving(wanted: KernelState, actual: Actual, found: ReadonlyMap<WiredLink, ActualLink>): Step[] {
+/** Before the links are up, so that nothing gets by the rules. */
+function ruling({ tables }: KernelState, actual: Actual): Step[] {
+  return tables.flatMap((table): Step[] => {
+    const listing = actual.tables[tableKey(table)];
+    if (listing === undefined) return [{ do: "table.create", table }];
+    return isTable(table, listing) ? [] : [{ do: "table.replace", table: withCounters(table, listing) }];
+  });
+}
+
+function serving(wanted: KernelState, found: ReadonlyMap<WiredLink, ActualLink>): Step[] {
   const byName = new Map(wanted.links.map((link) => [link.name, found.get(link)]));
   const downed = wanted.links.flatMap((link) =>
     link.kind === "dummy" && found.get(link)?.up === true ? [link.name] : [],
@@ -225,12 +235,7 @@ function serving(wanted: KernelState, actual: Actual, found: ReadonlyMap<WiredLi
   const routes = wanted.localRoutes
     .filter((route) => !(byName.get(route.link)?.localRoutes.includes(route.destination) ?? false))
     .map((route): Step => ({ do: "route.add", link: route.link, destination: route.destination }));
-  const tables = wanted.tables.flatMap((table): Step[] => {
-    const listing = actual.tables[tableKey(table)];
-    if (listing === undefined) return [{ do: "table.create", table }];
-    return isTable(table, listing) ? [] : [{ do: "table.replace", table: withCounters(table, listing) }];
-  });
-  return [...addresses, ...routes, ...tables];
+  return [...addresses, ...routes];
 }
 
 /** What must be read to compare a kernel with `wanted`. */
