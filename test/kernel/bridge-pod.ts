@@ -144,6 +144,26 @@ export const shapes: readonly PodShape[] = [
     links: ["low0", "eth0-nic", "tap0", "eth0"],
     needs: ["macvtap"],
   },
+  {
+    what: "two macvlans, dual stack",
+    made: [
+      ...veth("low0", "far0"),
+      "link add eth0 link low0 address 02:bb:00:00:00:0c type macvlan mode bridge",
+      "link set eth0 up",
+      "address add 10.98.0.2/24 dev eth0",
+      "address add fd10:98::2/64 dev eth0 nodad",
+      "route add default via 10.98.0.1",
+      "route add default via fd10:98::1",
+      `link add ${red} link low0 address 02:bb:00:00:00:0d type macvlan mode bridge`,
+      `link set ${red} up`,
+      `address add 10.99.0.2/24 dev ${red}`,
+      `address add fd10:99::2/64 dev ${red} nodad`,
+    ],
+    sysctls: { "net/ipv6/conf/low0/disable_ipv6": "1" },
+    nics: [onPod, [{ bridge: {} }, { multus: { networkName: "lan" } }]],
+    links: ["low0", "eth0-nic", "tap0", "eth0", `${short}-nic`, `tap${short}`, red],
+    needs: ["macvtap"],
+  },
 ];
 
 /** A pod that was made, before its wiring. */

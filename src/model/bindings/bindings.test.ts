@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import type { Interface } from "../api/interfaces.ts";
 import type { Network } from "../api/networks.ts";
 import { isFault } from "../fault.ts";
-import type { PodFacts } from "../wiring/facts.ts";
+import { type PodFacts, parsePodFacts } from "../wiring/facts.ts";
 import { type NicsRequest, nicContexts } from "../wiring/nics.ts";
 import { factsFor } from "../wiring/typical-facts.ts";
 import type { NicContext, NicWiring } from "./binding.ts";
@@ -129,7 +130,7 @@ test("runs of ports are let in as ports are", () => {
   ]);
 });
 
-test("the same NIC on the same facts is wired the same, word for word", () => {
+test("facts as they were kept give the wiring that they gave first, and another pod nothing but other MACs", () => {
   for (const [iface, network] of [
     [{ bridge: {} }, pod],
     [{ masquerade: {} }, pod],
@@ -139,6 +140,17 @@ test("the same NIC on the same facts is wired the same, word for word", () => {
     [{ sriov: {} }, lan],
   ] as const) {
     const nic = contextOf(iface, network);
-    assert.deepEqual(wired(nic), wired(nic));
+    const first = wired(nic);
+    const kept = wired(nic, (facts) => {
+      const read = parsePodFacts(JSON.stringify(facts));
+      assert.ok(read !== undefined && read !== facts);
+      return read;
+    });
+    assert.deepEqual(kept, first);
+    const other = wired(nic, (facts) => ({ ...facts, podUid: "another" }));
+    const withoutMacs = (wiring: NicWiring): unknown =>
+      JSON.parse(JSON.stringify(wiring), (key, value: unknown) => (key === "mac" ? "a MAC" : value));
+    assert.deepEqual(withoutMacs(other), withoutMacs(first));
+    assert.equal(isDeepStrictEqual(other, first), !("bridge" in iface), JSON.stringify(iface));
   }
 });

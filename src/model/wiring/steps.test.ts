@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { hashedInterface } from "../networks/pod-interface.ts";
 import { inverse } from "./inverse.ts";
 import { renderTable } from "./nft.ts";
+import { nicContexts, wire } from "./nics.ts";
 import { stepText } from "./step-text.ts";
-import { type Actual, needsReading, type Step, stepsTo, tableKey, takenNames } from "./steps.ts";
+import { type Actual, type ActualLink, needsReading, type Step, stepsTo, tableKey, takenNames } from "./steps.ts";
+import { typicalFacts } from "./typical-facts.ts";
 import type { KernelState } from "./wiring.ts";
 
 const nothing: Actual = { links: [], sysctls: {}, tables: {} };
@@ -20,12 +23,31 @@ const wanted: KernelState = {
   tables: [table],
 };
 
-/** A kernel in pure data that does what a step says: the meaning of steps, against which they are checked. */
+/**
+ * A kernel in pure data that does what a step says, or throws where a kernel refuses: the meaning of steps, against which
+ * they are checked. A link's sysctls are its own: they come, move and go with it.
+ */
 function executed(step: Step, kernel: Actual): Actual {
-  const link = (name: string, change: (link: Actual["links"][number]) => Actual["links"][number]): Actual => ({
-    ...kernel,
-    links: kernel.links.map((one) => (one.name === name ? change(one) : one)),
-  });
+  const link = (name: string, change: (link: ActualLink) => ActualLink): Actual => {
+    assert.ok(
+      kernel.links.some((one) => one.name === name),
+      `there is no link ${name}: ${stepText(step)}`,
+    );
+    return { ...kernel, links: kernel.links.map((one) => (one.name === name ? change(one) : one)) };
+  };
+  const added = (name: string, kind: string, mac: string, mtu: number): Actual => {
+    assert.ok(!kernel.links.some((one) => one.name === name), `there is a link ${name} already`);
+    return {
+      ...kernel,
+      links: [...kernel.links, { name, kind, mac, mtu, up: false, addresses: [], localRoutes: [] }],
+      sysctls: {
+        ...kernel.sysctls,
+        [`net/ipv4/conf/${name}/accept_local`]: "0",
+        [`net/ipv4/conf/${name}/rp_filter`]: "0",
+        ...("net/ipv6/conf/all/disable_ipv6" in kernel.sysctls ? { [switchOf(name)]: "0" } : {}),
+      },
+    };
+  };
   const withTable = (key: string, listing: string | undefined): Actual => ({
     ...kernel,
     tables: Object.fromEntries(
@@ -33,39 +55,49 @@ function executed(step: Step, kernel: Actual): Actual {
     ),
   });
   switch (step.do) {
-    case "tap.open": {
-      const none = { addresses: [], localRoutes: [] };
-      const fresh = { name: step.tap.name, kind: "tun", mac: "6a:00:00:00:00:01", mtu: 1500, up: false, ...none };
-      return { ...kernel, links: [...kernel.links, fresh] };
+    case "tap.open":
+      return added(step.tap.name, "tun", "6a:00:00:00:00:01", 1500);
+    case "link.add":
+      return added(step.link.name, step.link.kind === "bridge" ? "bridge" : "dummy", step.link.mac, step.link.mtu);
+    case "link.rename": {
+      const renamed = link(step.name, (one) => {
+        // EBUSY before Linux 6.2.
+        assert.equal(one.up, false, `${step.name} is up: ${stepText(step)}`);
+        return { ...one, name: step.to };
+      });
+      return { ...renamed, sysctls: sysctlsMoved(kernel.sysctls, step.name, step.to) };
     }
-    case "link.add": {
-      const none = { addresses: [], localRoutes: [] };
-      const { name, mac, mtu } = step.link;
-      const kind = step.link.kind === "bridge" ? "bridge" : "dummy";
-      return { ...kernel, links: [...kernel.links, { name, kind, mac, mtu, up: false, ...none }] };
-    }
-    case "link.rename":
-      return link(step.name, (one) => ({ ...one, name: step.to }));
     case "port.learning":
       return link(step.name, (one) => ({ ...one, learning: step.on }));
     case "link.delete":
-      return { ...kernel, links: kernel.links.filter(({ name }) => name !== step.name) };
+      return {
+        ...kernel,
+        links: kernel.links.filter(({ name }) => name !== step.name),
+        sysctls: sysctlsMoved(kernel.sysctls, step.name, undefined),
+      };
     case "link.set": {
       const { do: _, name, master, ...change } = step;
       return link(name, (one) => {
         const { master: before, learning, ...rest } = { ...one, ...change };
-        if (master === null) return rest;
+        const set = change.up === false ? withoutIpv6(rest) : rest;
+        if (master === null) return set;
         // A new port is learned from.
-        if (master !== undefined) return { ...rest, master, learning: true };
+        if (master !== undefined) return { ...set, master, learning: true };
         return {
-          ...rest,
+          ...set,
           ...(before === undefined ? {} : { master: before }),
           ...(learning === undefined ? {} : { learning }),
         };
       });
     }
     case "address.add":
-      return link(step.link, (one) => ({ ...one, addresses: [...one.addresses, step.cidr] }));
+      return link(step.link, (one) => {
+        assert.ok(!one.addresses.includes(step.cidr), `${step.cidr} is there already`);
+        const isOff = step.cidr.includes(":") && kernel.sysctls[switchOf(step.link)] === "1";
+        assert.ok(!isOff, `IPv6 is off on ${step.link}`);
+        return { ...one, addresses: [...one.addresses, step.cidr] };
+      });
+    // Gone by itself is as good.
     case "address.delete":
       return link(step.link, (one) => ({ ...one, addresses: one.addresses.filter((cidr) => cidr !== step.cidr) }));
     case "route.add":
@@ -75,9 +107,16 @@ function executed(step: Step, kernel: Actual): Actual {
         ...one,
         localRoutes: one.localRoutes.filter((destination) => destination !== step.destination),
       }));
-    case "sysctl.write":
-      return { ...kernel, sysctls: { ...kernel.sysctls, [step.key]: step.value } };
+    case "sysctl.write": {
+      assert.ok(step.key in kernel.sysctls, `there is no ${step.key}`);
+      const links = kernel.links.map((one) =>
+        step.key === switchOf(one.name) && step.value === "1" ? withoutIpv6(one) : one,
+      );
+      return { ...kernel, links, sysctls: { ...kernel.sysctls, [step.key]: step.value } };
+    }
     case "table.create":
+      assert.ok(!(tableKey(step.table) in kernel.tables), `there is a table ${tableKey(step.table)} already`);
+      return withTable(tableKey(step.table), renderTable(step.table));
     case "table.replace":
       return withTable(tableKey(step.table), renderTable(step.table));
     case "table.restore":
@@ -85,6 +124,52 @@ function executed(step: Step, kernel: Actual): Actual {
     case "table.delete":
       return withTable(tableKey(step), undefined);
   }
+}
+
+function switchOf(link: string): string {
+  return `net/ipv6/conf/${link}/disable_ipv6`;
+}
+
+function withoutIpv6(link: ActualLink): ActualLink {
+  return { ...link, addresses: link.addresses.filter((cidr) => !cidr.includes(":")) };
+}
+
+/** The sysctls of a link by its new name; of none where it has none any more. */
+function sysctlsMoved(sysctls: Actual["sysctls"], from: string, to: string | undefined): Actual["sysctls"] {
+  return Object.fromEntries(
+    Object.entries(sysctls).flatMap(([key, value]): [string, string][] => {
+      const parts = key.split("/");
+      if (parts[2] !== "conf" || parts[3] !== from) return [[key, value]];
+      return to === undefined ? [] : [[parts.with(3, to).join("/"), value]];
+    }),
+  );
+}
+
+function run(steps: readonly Step[], kernel: Actual): Actual {
+  return steps.reduce((state, step) => executed(step, state), kernel);
+}
+
+/** Takes steps back, the last first, and gives the links that were there the addresses again that the kernel took. */
+function undone(done: readonly Step[], before: Actual, after: Actual): Actual {
+  const back = run(
+    done.toReversed().flatMap((step) => inverse(step, before)),
+    after,
+  );
+  const lost = before.links.flatMap(({ name, addresses }) => {
+    const there = back.links.find((link) => link.name === name)?.addresses ?? [];
+    return addresses
+      .filter((cidr) => !there.includes(cidr))
+      .map((cidr): Step => ({ do: "address.add", link: name, cidr }));
+  });
+  return run(lost, back);
+}
+
+/** A kernel without the orders that mean nothing. */
+function plain(kernel: Actual): unknown {
+  return {
+    ...kernel,
+    links: new Map(kernel.links.map((one) => [one.name, { ...one, addresses: one.addresses.toSorted() }])),
+  };
 }
 
 const names = ["tap0", "tap1", "eth0"];
@@ -116,26 +201,17 @@ test("from nothing: taps first, then sysctls, tables, links, addresses and route
 test("from any kernel the steps lead to one that needs no more", () => {
   fc.assert(
     fc.property(kernels, (kernel) => {
-      const after = stepsTo(wanted, kernel).reduce((state, step) => executed(step, state), kernel);
+      const after = run(stepsTo(wanted, kernel), kernel);
       assert.deepEqual(stepsTo(wanted, after), []);
     }),
   );
 });
 
 test("the inverses in reverse lead back from wherever it stopped", () => {
-  const plain = (kernel: Actual): unknown => ({
-    ...kernel,
-    links: new Map(kernel.links.map((one) => [one.name, { ...one, addresses: one.addresses.toSorted() }])),
-  });
   fc.assert(
     fc.property(kernels, fc.nat(10), (kernel, stop) => {
       const steps = stepsTo(wanted, kernel).slice(0, stop);
-      const after = steps.reduce((state, step) => executed(step, state), kernel);
-      const back = steps
-        .toReversed()
-        .flatMap((step) => inverse(step, kernel))
-        .reduce((state, step) => executed(step, state), after);
-      assert.deepEqual(plain(back), plain(kernel));
+      assert.deepEqual(plain(undone(steps, kernel, run(steps, kernel))), plain(kernel));
     }),
   );
 });
@@ -203,8 +279,8 @@ test("a pod's link is moved out of the way before its stand-in gets its name", (
 test("wherever the move of a pod's link stopped, it is gone on with to the same end", () => {
   const steps = stepsTo(bridged, pod);
   for (let stop = 0; stop <= steps.length; stop += 1) {
-    const half = steps.slice(0, stop).reduce((state, step) => executed(step, state), pod);
-    const whole = stepsTo(bridged, half).reduce((state, step) => executed(step, state), half);
+    const half = run(steps.slice(0, stop), pod);
+    const whole = run(stepsTo(bridged, half), half);
     assert.deepEqual(stepsTo(bridged, whole), [], `stopped after ${stop}`);
     assert.deepEqual(
       whole.links.find(({ name }) => name === "eth0-nic"),
@@ -216,26 +292,67 @@ test("wherever the move of a pod's link stopped, it is gone on with to the same 
         up: true,
         master: "k6t-eth0",
         learning: false,
-        addresses: ["fe80::1/64"],
+        addresses: [],
         localRoutes: [],
       },
     );
   }
 });
 
-test("wherever the move of a pod's link stopped, the inverses give the pod its link back, but for its addresses", () => {
+test("wherever the move of a pod's link stopped, the inverses give the pod its link back, IPv6 and all", () => {
   const steps = stepsTo(bridged, pod);
   for (let stop = 0; stop <= steps.length; stop += 1) {
     const done = steps.slice(0, stop);
-    const half = done.reduce((state, step) => executed(step, state), pod);
-    const back = done
-      .toReversed()
-      .flatMap((step) => inverse(step, pod))
-      .reduce((state, step) => executed(step, state), half);
-    const [link, ...others] = back.links;
-    assert.deepEqual(others, []);
-    assert.deepEqual({ ...link, addresses: pod.links[0]?.addresses }, pod.links[0], `stopped after ${stop}`);
-    assert.equal(back.sysctls["net/ipv6/conf/eth0/disable_ipv6"], "0");
+    assert.deepEqual(plain(undone(done, pod, run(done, pod))), plain(pod), `stopped after ${stop}`);
+  }
+});
+
+test("links that are joined by rules come down before they get their names back, each of them", () => {
+  const [eth0, net1] = ["eth0", "net1"].map((name, index) => ({
+    name,
+    kind: "macvlan",
+    mac: `02:00:00:00:00:0${index}`,
+    mtu: 1500,
+    up: true,
+    addresses: [
+      { cidr: `10.9.${index}.2/24`, scope: "global" } as const,
+      { cidr: "fe80::1/64", scope: "link" } as const,
+    ],
+  }));
+  assert.ok(eth0 !== undefined && net1 !== undefined);
+  const facts = {
+    ...typicalFacts,
+    links: [eth0, { ...net1, name: hashedInterface("lan") }],
+    routes: ["eth0", hashedInterface("lan")].map(
+      (device, index) => ({ family: 4, destination: `10.9.${index}.0/24`, device }) as const,
+    ),
+  };
+  const spec = {
+    domain: { devices: { interfaces: ["pod", "lan"].map((name) => ({ name, bridge: {} })) } },
+    networks: [
+      { name: "pod", pod: {} },
+      { name: "lan", multus: { networkName: "lan" } },
+    ],
+  };
+  const { kernel } = wire(nicContexts({ spec, hostName: "guest" }), facts);
+  assert.deepEqual(
+    kernel.tables.map(({ family }) => family),
+    ["netdev", "netdev"],
+  );
+  const before: Actual = {
+    links: facts.links.map((link) => ({ ...link, addresses: link.addresses.map(({ cidr }) => cidr), localRoutes: [] })),
+    sysctls: {
+      ...pod.sysctls,
+      ...Object.fromEntries(facts.links.map(({ name }) => [switchOf(name), "0"])),
+    },
+    tables: {},
+  };
+  const steps = stepsTo(kernel, before);
+  for (let stop = 0; stop <= steps.length; stop += 1) {
+    const done = steps.slice(0, stop);
+    const half = run(done, before);
+    assert.deepEqual(plain(undone(done, before, half)), plain(before), `stopped after ${stop}`);
+    assert.deepEqual(stepsTo(kernel, run(stepsTo(kernel, half), half)), [], `gone on after ${stop}`);
   }
 });
 
