@@ -7,6 +7,7 @@ import { makeEventRecorder } from "../client/events.ts";
 import { makeAdmission } from "../control/admission.ts";
 import { makeConfiguration } from "../control/configuration.ts";
 import { withMigrations } from "../control/migration-admission.ts";
+import { makeSurroundings } from "../control/surroundings.ts";
 import { startVmController } from "../control/vm-controller.ts";
 import { startVmiController } from "../control/vmi-controller.ts";
 import { withWholePath } from "../control/whole-path-admission.ts";
@@ -87,6 +88,8 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     const configuration = makeConfiguration(log.child({ part: "control" }));
     running.push(() => configuration.close());
     const registry = new Registry();
+    const surroundings = makeSurroundings(log.child({ part: "control" }));
+    running.push(() => surroundings.close());
     const metrics = makeDaemonMetrics(registry);
     let [adopted, settled] = [false, false];
     const server = await startApiServer({
@@ -97,7 +100,7 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
       admission: withMigrations(
         withWholePath(
           configuration.admission(makeAdmission(() => configuration.current())),
-          () => client,
+          surroundings,
           () => configuration.current(),
         ),
         () => client,
@@ -162,7 +165,7 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     running.push(() => agent.close());
     await agent.adopted;
     adopted = true;
-    await configuration.follow(client);
+    await Promise.all([configuration.follow(client), surroundings.follow(client)]);
     settled = true;
     await registerNode(client, nodeName, accelerator.accel);
     const control = { client, events, log: log.child({ part: "control" }) };

@@ -33,7 +33,8 @@ const WATCH_SECONDS = 300;
  * Keeps a cache of a resource's objects true by list and watch, until the signal.
  *
  * A watch that ends is resumed from where it was; after 410 or an error the list is read again, with waits that grow
- * from 0.1 s to 10 s. What the difference of two lists shows is told as events.
+ * from 0.1 s to 10 s. What the difference of two lists shows is told as events. `reduce` gives what is kept of each
+ * object, its metadata's name, namespace, uid and resourceVersion in it; absent: the whole.
  */
 export function inform<T extends KubeObject>(
   client: KubeClient,
@@ -41,12 +42,14 @@ export function inform<T extends KubeObject>(
   query: ListQuery,
   handlers: Handlers<T>,
   signal: AbortSignal,
+  reduce: (object: T) => T = asItIs,
 ): Cache<T> {
   const objects = new Map<string, T>();
   const backoff = makeBackoff(FIRST_WAIT_MS, LAST_WAIT_MS);
   let synced = false;
 
-  function store(object: T): void {
+  function store(whole: T): void {
+    const object = reduce(whole);
     const key = keyOf(object.metadata.name, object.metadata.namespace);
     const before = objects.get(key);
     objects.set(key, object);
@@ -122,6 +125,10 @@ export function inform<T extends KubeObject>(
       return synced;
     },
   };
+}
+
+function asItIs<T>(object: T): T {
+  return object;
 }
 
 function keyOf(name: string, namespace: string | undefined): string {

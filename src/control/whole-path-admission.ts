@@ -1,10 +1,8 @@
-import type { KubeClient } from "../client/client.ts";
 import type { Admission, AdmissionRequest } from "../model/api/admission.ts";
-import { definitionResource, vmiResource, vmResource } from "../model/api/references.ts";
-import type { KubeObject } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
-import { type ManifestDocument, readManifests } from "../model/manifest/read.ts";
+import type { Instance } from "../model/whole-path/run.ts";
 import { wholePathFindings } from "../model/whole-path/whole-path.ts";
+import { documentOf, instanceFrom, type Surroundings } from "./surroundings.ts";
 
 /** What stands in for the file of an object that is written. */
 const WRITTEN = "written";
@@ -17,19 +15,23 @@ const WRITTEN = "written";
  */
 export function withWholePath(
   next: Admission,
-  client: () => Pick<KubeClient, "list">,
+  surroundings: Pick<Surroundings, "around" | "expect">,
   configuration: () => Promise<unknown>,
 ): Admission {
   return async (request) => {
     const answer = await next(request);
-    if (!answer.allowed || !isInstance(request) || !leavesThePod(answer.object)) return answer;
+    if (!answer.allowed || !isInstance(request)) return answer;
+    const instance = instanceFrom(answer.object);
+    if (instance === undefined || !leavesThePod(instance)) return answer;
     try {
-      const stored = await around(client(), answer.object);
+      const settings = await configuration();
+      const stored = await surroundings.around(instance, settings);
       const written = documentOf(answer.object, WRITTEN);
-      const findings = wholePathFindings([...stored, ...written], await configuration(), { complete: true });
+      const findings = wholePathFindings([...stored, ...written], settings, { complete: true });
       const warnings = findings
         .filter(({ file, severity }) => file === WRITTEN && severity !== "info")
         .map(({ code, path, message, hint }) => `${code}: ${path}: ${message}${hint === "" ? "" : ` ${hint}`}`);
+      if (!request.dryRun) surroundings.expect(answer.object);
       return { ...answer, warnings: [...answer.warnings, ...warnings] };
     } catch (thrown) {
       // A warning that cannot be had is no reason to refuse.
@@ -49,17 +51,9 @@ function isInstance({ group, kind, operation, subresource }: AdmissionRequest): 
 }
 
 /** Only networks beside the pod's have to do with other objects, and MACs. */
-function leavesThePod(object: KubeObject): boolean {
-  return /"(?:multus|genie|macAddress|binding)":/.test(JSON.stringify(object["spec"] ?? {}));
-}
-
-async function around(client: Pick<KubeClient, "list">, object: KubeObject): Promise<readonly ManifestDocument[]> {
-  const hasMac = JSON.stringify(object["spec"]).includes('"macAddress":');
-  const kinds = [definitionResource, ...(hasMac ? [vmiResource, vmResource] : [])];
-  const lists = await Promise.all(kinds.map((kind) => client.list<KubeObject>(kind)));
-  return lists.flatMap(({ items }) => items.flatMap((item) => documentOf(item, "stored")));
-}
-
-function documentOf(object: KubeObject, file: string): readonly ManifestDocument[] {
-  return readManifests(JSON.stringify(object), file).documents;
+function leavesThePod({ networks, nics }: Instance): boolean {
+  return (
+    networks.some(({ kind }) => kind === "multus" || kind === "genie") ||
+    nics.some(({ mac, plugin }) => mac !== undefined || plugin !== undefined)
+  );
 }

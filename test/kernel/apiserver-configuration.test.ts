@@ -4,6 +4,7 @@ import pino from "pino";
 import type { KubeClient } from "../../src/client/client.ts";
 import { makeAdmission } from "../../src/control/admission.ts";
 import { type Configuration, makeConfiguration } from "../../src/control/configuration.ts";
+import { instanceFrom, makeSurroundings } from "../../src/control/surroundings.ts";
 import { withWholePath } from "../../src/control/whole-path-admission.ts";
 import { definitions } from "../../src/model/api/kinds.ts";
 import {
@@ -14,25 +15,28 @@ import {
 } from "../../src/model/api/references.ts";
 import type { KubeObject } from "../../src/model/api/resource.ts";
 import { isApiError } from "../../src/model/api/status.ts";
-import { makeFolder, type Sample, startSample } from "./apiserver-sample.ts";
+import { makeFolder, type Sample, startSample, until } from "./apiserver-sample.ts";
 
 const { folder, remove } = makeFolder();
 let sample: Sample;
 let configuration: Configuration;
+const surroundings = makeSurroundings(pino({ level: "silent" }));
 
 before(async () => {
   configuration = makeConfiguration(pino({ level: "silent" }));
   const admission = withWholePath(
     configuration.admission(makeAdmission(() => configuration.current())),
-    () => sample.client,
+    surroundings,
     () => configuration.current(),
   );
   sample = await startSample(folder, { definitions, admission });
   await configuration.follow(sample.client);
+  await surroundings.follow(sample.client);
 });
 
 after(async () => {
   configuration.close();
+  surroundings.close();
   await sample.stop();
   remove();
 });
@@ -188,5 +192,55 @@ test("what a VMI lacks around it is told as a warning, and it is stored all the 
   assert.match(await told("lan"), /PB2709: /, "only what is unwise is left");
   assert.match(await told("lann"), /Did you mean "lan"\?/);
   assert.ok(!(await told("lan", "02:00:00:00:00:77")).includes("PB2712"));
-  assert.match(await told("lan", "02-00-00-00-00-77"), /PB2712: .*VirtualMachineInstance default\/vm/);
+  const shared = /PB2712: .*VirtualMachineInstance default\/vm/;
+  assert.match(await told("lan", "02-00-00-00-00-77"), shared);
+  for (let last = 0x80; last < 0x90; last += 1) {
+    const mac = `02:00:00:00:00:${last.toString(16)}`;
+    assert.ok(!shared.test(await told("lan", mac)));
+    assert.match(await told("lan", mac), shared, "however late the watch is");
+  }
+});
+
+test("whose MAC it is is known without reading all that is stored, and forgotten with its object", async (t) => {
+  const asked: string[] = [];
+  const near = makeSurroundings(pino({ level: "silent" }));
+  t.after(() => near.close());
+  const { client } = sample;
+  const counted: KubeClient = {
+    ...client,
+    list: (resource, query) => {
+      asked.push(resource.plural);
+      return client.list(resource, query);
+    },
+  };
+  await near.follow(counted);
+  const before = asked.length;
+  const vmi = (name: string): KubeObject => ({
+    apiVersion: "kubevirt.io/v1",
+    kind: "VirtualMachineInstance",
+    metadata: { name, namespace: "default" },
+    spec: {
+      domain: {
+        devices: { interfaces: [{ name: "a", bridge: {}, macAddress: "02:00:00:00:01:00" }] },
+        resources: { requests: { memory: "64Mi" } },
+      },
+      networks: [{ name: "a", multus: { networkName: "lan" } }],
+    },
+  });
+  const names = async (): Promise<readonly unknown[]> => {
+    const instance = instanceFrom(vmi("another"));
+    assert.ok(instance !== undefined);
+    const documents = await near.around(instance, {});
+    return documents.map(({ value }) => (value["metadata"] as { name: string }).name);
+  };
+  await client.create(vmiResource, vmi("first"));
+  await until("the watch's word of the VMI", async () => (await names()).includes("first"));
+  assert.deepEqual(await names(), ["lan", "first"], "neither the other definitions nor the other VMIs");
+  await client.patch(vmiResource, { namespace: "default", name: "first" }, "merge", { metadata: { finalizers: [] } });
+  await client.delete(vmiResource, { namespace: "default", name: "first" });
+  assert.deepEqual(await names(), ["lan"]);
+  const expected = { ...vmi("expected"), metadata: { name: "expected", namespace: "default", uid: "u" } };
+  near.expect(expected);
+  assert.deepEqual(await names(), ["lan"], "what never came is not told of");
+  assert.equal(asked.length, before);
 });

@@ -9,9 +9,8 @@ export function macFindings({ instances }: Run): Finding[] {
   const first = new Map<string, { readonly instance: Instance; readonly nic: InstanceNic }>();
   return instances.flatMap((instance) =>
     instance.nics.flatMap((nic) => {
-      const segment = segmentOf(nic);
-      if (nic.mac === undefined || segment === undefined || HIDDEN.has(nic.binding ?? "")) return [];
-      const key = `${nic.mac} ${segment}`;
+      const key = macKey(nic);
+      if (key === undefined) return [];
       const other = first.get(key);
       if (other === undefined) {
         first.set(key, { instance, nic });
@@ -22,12 +21,23 @@ export function macFindings({ instances }: Run): Finding[] {
         findingAt(instance.document, [...nic.at, "macAddress"], {
           code: "PB2712",
           severity: "warning",
-          message: `The MAC ${nic.mac} of the interface "${nic.name}" is that of the interface "${other.nic.name}" of the ${other.instance.name} as well, and both are on ${segment}.`,
+          message: `The MAC ${nic.mac} of the interface "${nic.name}" is that of the interface "${other.nic.name}" of the ${other.instance.name} as well, and both are on ${segmentOf(nic)}.`,
           hint: "Give each its own, or leave macAddress out.",
         }),
       ];
     }),
   );
+}
+
+/** The MACs of an instance with the networks on which they are seen: two instances clash where they share one of these. */
+export function macKeys({ nics }: Instance): readonly string[] {
+  return nics.flatMap((nic) => macKey(nic) ?? []);
+}
+
+function macKey(nic: InstanceNic): string | undefined {
+  const segment = segmentOf(nic);
+  if (nic.mac === undefined || segment === undefined || HIDDEN.has(nic.binding ?? "")) return undefined;
+  return `${nic.mac} ${segment}`;
 }
 
 /** What two NICs have in common that meet. */

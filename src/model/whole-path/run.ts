@@ -101,7 +101,8 @@ const ROOTS: Readonly<Record<string, FieldPath>> = {
   VirtualMachine: ["spec", "template", "spec"],
 };
 
-function instanceOf(document: ManifestDocument): Instance | undefined {
+/** The instance that a document is of, or has a template for; undefined for anything else. */
+export function instanceOf(document: ManifestDocument): Instance | undefined {
   const { apiVersion, kind } = document.value;
   const isKubeVirt = typeof apiVersion === "string" && apiVersion.startsWith("kubevirt.io/");
   const root = isKubeVirt && typeof kind === "string" && Object.hasOwn(ROOTS, kind) ? ROOTS[kind] : undefined;
