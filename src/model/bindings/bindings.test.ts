@@ -135,7 +135,7 @@ test("facts as they were kept give the wiring that they gave first, and another 
     [{ bridge: {} }, pod, true],
     [{ masquerade: {} }, pod, false],
     [{ slirp: {} }, pod, true],
-    [{ passt: {} }, pod, false],
+    [{ passt: {} }, pod, true],
     [{ macvtap: {} }, lan, false],
     [{ sriov: {} }, lan, true],
   ] as const) {
