@@ -191,6 +191,21 @@ test("a macvlan link and the tap are joined by rules, with the one MAC on both e
   );
 });
 
+test("a link whose place no guest can take is refused, with another way", () => {
+  for (const [kind, cure] of [
+    ["ipvlan", /CNI plugin bridge, ptp or macvlan makes, or masquerade/],
+    ["macvtap", /the macvtap binding/],
+  ] as const) {
+    for (const serve of [true, false]) {
+      assert.throws(
+        () => inPodBridge(nic, podWith({ kind }), serve),
+        (thrown) => isFault(thrown, "PB4009") && thrown.place === "eth0" && cure.test(thrown.cure ?? ""),
+        kind,
+      );
+    }
+  }
+});
+
 test("two bridges in one pod share no name and no server address", () => {
   const facts: PodFacts = {
     ...typicalFacts,

@@ -12,24 +12,33 @@ import { guestNic, podLink } from "./pod-link.ts";
 
 /** 999 days, as KubeVirt's lease (reference 6.1). */
 export const LEASE_SECONDS = 86_313_600;
-/** Links that take frames for one MAC only and share their lower link: a bridge port is of no use there. */
-const ONE_MAC_KINDS = new Set(["macvlan", "ipvlan"]);
+/** Takes frames for one MAC only: a bridge port is of no use there. */
+const ONE_MAC_KIND = "macvlan";
+/** Links whose place no guest can take. */
+const UNMOVABLE = new Map([
+  ["ipvlan", "has the MAC of the link below it and hears what is for its own addresses only"],
+  ["ipvtap", "has the MAC of the link below it and hears what is for its own addresses only"],
+  ["macvtap", "gives what it hears to whoever holds its device, and to no bridge"],
+]);
 
 /**
  * Puts the guest in the place of the pod on the pod's link: the link gets another name and loses its addresses, a
  * stand-in keeps the old name with them, and a bridge joins the link with a tap (reference 5.1).
  *
- * A macvlan or ipvlan link and the tap are joined by two nftables rules instead of a bridge: both ends keep the one MAC,
- * which is the only one that such a link takes frames for.
+ * A macvlan link and the tap are joined by two nftables rules instead of a bridge: both ends keep the one MAC, which is the
+ * only one that such a link takes frames for.
  *
  * @param serve the guest gets the pod's IPv4 address by DHCP, where the pod has one
+ * @throws Fault PB4002 where the pod has no such link, PB4006 where its address has no route, PB4009 where it is of a kind
+ * whose place no guest can take.
  */
 export function inPodBridge(nic: NicContext, facts: PodFacts, serve: boolean): NicWiring {
   const link = podLink(nic, facts);
+  refuseUnmovable(link);
   const mac = nic.mac ?? link.mac;
   const tap = tapName(nic.podInterface);
   const lease = serve ? leaseOf(nic, link, facts) : undefined;
-  const joined = ONE_MAC_KINDS.has(link.kind) ? joinedByRules : joinedByBridge;
+  const joined = link.kind === ONE_MAC_KIND ? joinedByRules : joinedByBridge;
   const { served, kernel } = joined({ nic, link, facts, mac, tap, serverAddress: lease?.serverAddress });
   return {
     kernel,
@@ -38,6 +47,20 @@ export function inPodBridge(nic: NicContext, facts: PodFacts, serve: boolean): N
       ? {}
       : { services: { nic: nic.name, device: served.name, mac: served.mac, dhcp4: { ...lease, clientMac: mac } } }),
   };
+}
+
+function refuseUnmovable({ name, kind }: LinkFacts): void {
+  const reason = UNMOVABLE.get(kind);
+  if (reason === undefined) return;
+  throw new Fault(
+    "PB4009",
+    `A guest cannot take the place of the pod's link "${name}": a link of kind "${kind}" ${reason}.`,
+    {
+      place: name,
+      cure: `Use ${kind === "macvtap" ? "the macvtap binding, or " : ""}a network that the CNI plugin bridge, ptp or macvlan makes${kind === "macvtap" ? "" : ", or masquerade on the pod network"}.`,
+      data: { link: name, kind },
+    },
+  );
 }
 
 interface Joint {

@@ -9,6 +9,7 @@ export const wiringCodes = {
   PB4006: "the pod's link has an address and no route",
   PB4007: "the pod's link is no macvtap",
   PB4008: "no device was claimed for a network",
+  PB4009: "a guest cannot take the place of the pod's link",
   PB4010: "a system call failed",
   PB4011: "a shared library cannot be loaded",
   PB4012: "a network namespace is not there",

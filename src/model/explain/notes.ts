@@ -57,10 +57,9 @@ const WARNINGS: readonly Warning[] = [
   {
     id: "S3.11",
     statement:
-      "On KubeVirt a bridge on macvlan or ipvlan does not work (its issues 5483 and 7001): such a link takes frames for one MAC only. Patchbay joins it by nftables rules instead.",
+      "On KubeVirt a bridge on macvlan does not work (its issue 5483): such a link takes frames for one MAC only. Patchbay joins it by nftables rules instead.",
     applies: ({ nic, facts }) =>
-      nic.binding === "bridge" &&
-      facts.links.some(({ name, kind }) => name === nic.podInterface && ["macvlan", "ipvlan"].includes(kind)),
+      nic.binding === "bridge" && facts.links.some(({ name, kind }) => name === nic.podInterface && kind === "macvlan"),
   },
   {
     id: "S3.40",

@@ -3,8 +3,19 @@ import { RESOURCE_NAME } from "../networks/attachment-definitions.ts";
 import { placedPlugins } from "./cni-source.ts";
 import { type Instance, type InstanceNic, type Run, sourceOf } from "./run.ts";
 
-/** Links that pass frames of their own MAC only, which the bridge binding hands to the guest. */
-const ONE_MAC = { macvlan: 5483, ipvlan: 7001 } as const;
+/** Links that pass frames of one MAC only, which the bridge binding hands to the guest. */
+const ONE_MAC: Readonly<Record<string, { readonly how: string; readonly where: string; readonly hint: string }>> = {
+  macvlan: {
+    how: "passes frames of its own MAC only",
+    where: "on KubeVirt the guest reaches nothing (its issue 5483)",
+    hint: "Here it works: the two are joined by nftables forwarding, with one MAC at both ends. For KubeVirt use the CNI plugin bridge, or macvtap.",
+  },
+  ipvlan: {
+    how: "has the MAC of the link below it and hears what is for its own addresses only",
+    where: "the guest reaches nothing on KubeVirt (its issue 7001), and is refused here",
+    hint: "Use the CNI plugin bridge or macvlan.",
+  },
+};
 
 /** Plugins that make a link of another kind than the binding takes; those that are not listed may fit. */
 const OTHER_LINKS: Readonly<Record<string, readonly string[]>> = {
@@ -31,8 +42,8 @@ function nicFindings(run: Run, { document }: Instance, nic: InstanceNic): Findin
   const type = main?.plugin.type ?? "";
   const where = `the definition ${nic.network?.definition ?? ""}`;
   const at = [...nic.at, binding];
-  if (binding === "bridge" && Object.hasOwn(ONE_MAC, type)) {
-    const issue = ONE_MAC[type as keyof typeof ONE_MAC];
+  const oneMac = Object.hasOwn(ONE_MAC, type) ? ONE_MAC[type] : undefined;
+  if (binding === "bridge" && oneMac !== undefined) {
     return [
       findingAt(
         document,
@@ -40,8 +51,8 @@ function nicFindings(run: Run, { document }: Instance, nic: InstanceNic): Findin
         {
           code: "PB2709",
           severity: "warning",
-          message: `The interface "${name}" uses bridge, and ${where} makes a ${type} link, which passes frames of its own MAC only: on KubeVirt the guest reaches nothing (its issue ${issue}).`,
-          hint: "Here it works: the two are joined by nftables forwarding, with one MAC at both ends. For KubeVirt use the CNI plugin bridge, or macvtap.",
+          message: `The interface "${name}" uses bridge, and ${where} makes a ${type} link, which ${oneMac.how}: ${oneMac.where}.`,
+          hint: oneMac.hint,
         },
         { part: "key" },
       ),

@@ -104,6 +104,16 @@ test("a binding must go with the link that the plugin makes", () => {
   assert.deepEqual(at("sriov", nad("name: lan", config("elsewhere"))), ["warning PB2714"]);
 });
 
+test("bridge on a macvlan works here and nowhere else, on an ipvlan nowhere", () => {
+  const of = (type: string): string => {
+    const text = vmi("name: a", "{name: x, bridge: {}}", on("lan")) + nad("name: lan", config(type));
+    const [finding] = found(text).filter(({ code }) => code === "PB2709");
+    return `${finding?.message} ${finding?.hint}`;
+  };
+  assert.match(of("macvlan"), /5483.*Here it works/);
+  assert.match(of("ipvlan"), /7001.*is refused here.*CNI plugin bridge or macvlan/);
+});
+
 test("a MAC may be used once on a network, unless it stays inside the pod or is the same VM's", () => {
   const nic = (binding: string): string => `{name: x, ${binding}: {}, macAddress: 02-00-00-00-00-AA}`;
   const other = vmi("name: b", "{name: x, bridge: {}, macAddress: '02:00:00:00:00:aa'}", "{name: x, pod: {}}");
