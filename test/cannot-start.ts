@@ -45,11 +45,29 @@ const plugin =
     return { mend: network.sound };
   };
 
-/** Without it a VMI with passtBinding is refused before it could fail to start. */
+/** Without them these VMIs are refused before they could fail to start. */
 const OPEN_GATE = `apiVersion: kubevirt.io/v1
 kind: KubeVirt
 metadata: {name: kubevirt}
-spec: {configuration: {developerConfiguration: {featureGates: [PasstBinding]}}}
+spec: {configuration: {developerConfiguration: {featureGates: [PasstBinding, NetworkDevicesWithDRA]}}}
+`;
+
+/** A link for macvlans: unlike CNI's bridge they leave nothing. */
+const withLower =
+  (name: string) =>
+  async ({ host }: Lab): Promise<Breakage> => {
+    await host.run(["ip", "link", "add", name, "type", "veth", "peer", "name", `${name}p`]);
+    for (const end of [`${name}p`, name]) await host.run(["ip", "link", "set", end, "addrgenmode", "none", "up"]);
+    return { mend: () => Promise.resolve(), clear: () => host.run(["ip", "link", "del", name]) };
+  };
+
+const bridged = (name: string, network: Readonly<Record<string, unknown>>): string =>
+  blankManifest({ name, binding: { bridge: {} }, spec: { networks: [{ name: "default", ...network }] } });
+
+const definition = (name: string, config: Readonly<Record<string, unknown>>): string => `apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: ${name}, namespace: default}
+spec: {config: '${JSON.stringify(config)}'}
 `;
 
 /** The ways that are known. */
@@ -194,13 +212,59 @@ export const waysNotToStart: readonly CannotStart[] = [
   {
     what: "this version cannot connect the network",
     code: "PB4021",
-    says: [/spec\.domain\.devices\.interfaces\[0\]/, /multus network "default"/, /Use the pod network/],
+    says: [
+      /spec\.domain\.devices\.interfaces\[0\]/,
+      /resourceClaim network "default"/,
+      /Use a pod, multus or genie network/,
+    ],
     manifest: (name) =>
-      blankManifest({
+      `${OPEN_GATE}---\n${blankManifest({
         name,
-        binding: { bridge: {} },
-        spec: { networks: [{ name: "default", multus: { networkName: "lan" } }] },
-      }),
+        binding: { sriov: {} },
+        spec: {
+          networks: [{ name: "default", resourceClaim: { claimName: "nics", requestName: "one" } }],
+          resourceClaims: [{ name: "nics", resourceClaimName: "nics" }],
+        },
+      })}`,
+  },
+  {
+    what: "a NetworkAttachmentDefinition is missing",
+    code: "PB3030",
+    says: [/no NetworkAttachmentDefinition default\/late-lan/, /Apply it; the VM starts by itself then/],
+    manifest: (name) => bridged(name, { multus: { networkName: "late-lan" } }),
+    breaks: async (lab) => ({
+      ...(await withLower("late0")(lab)),
+      mend: () =>
+        lab.host.kubectlOk(["apply", "-f", "-"], definition("late-lan", { type: "macvlan", master: "late0" })),
+    }),
+    recovers: true,
+  },
+  {
+    what: "a NetworkAttachmentDefinition cannot be read",
+    code: "PB3004",
+    says: [/NetworkAttachmentDefinition default\/odd/, /has no "type"/, /bridge/],
+    manifest: (name) => `${definition("odd", { mtu: 1400 })}---\n${bridged(name, { multus: { networkName: "odd" } })}`,
+  },
+  {
+    what: "a default network gives no address",
+    code: "PB2708",
+    breaks: withLower("bare0"),
+    says: [/default network default\/bare gave the pod no address/, /ipam, such as host-local/],
+    manifest: (name) =>
+      `${definition("bare", { type: "macvlan", master: "bare0" })}---\n${bridged(name, { multus: { networkName: "bare", default: true } })}`,
+  },
+  {
+    what: "Genie's configuration does not come first",
+    code: "PB2704",
+    says: [/asks CNI-Genie for flannel/, /10-patchbay\.conflist, which is not Genie's/, /00-genie\.conf/],
+    manifest: (name) => bridged(name, { genie: { networkName: "flannel" } }),
+  },
+  {
+    what: "an annotation asks for networks that cannot be understood",
+    code: "PB3031",
+    says: [/"Lan" does not name a definition/, /k8s\.v1\.cni\.cncf\.io\/networks/, /mend or remove/],
+    manifest: (name) =>
+      blankManifest({ name }).replace("metadata:", "metadata:\n  annotations: {k8s.v1.cni.cncf.io/networks: Lan}"),
   },
   {
     what: "no node takes the VMI",

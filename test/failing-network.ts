@@ -55,7 +55,7 @@ export async function failingNetwork(host: TestHost): Promise<FailingNetwork> {
     const binary = await packaged(name);
     if (there) await symlink(binary, join(binDir, name));
   };
-  for (const name of ["bridge", "host-local", "portmap"]) await plugin(name, true);
+  for (const name of ["bridge", "host-local", "macvlan", "portmap"]) await plugin(name, true);
   const network = defaultConflist({ dataDir: host.dataDir }) as unknown as Conflist;
   const text = (conflist: string): Promise<void> => writeFile(join(confDir, CONFLIST), conflist);
   const write = (conflist: Conflist): Promise<void> => text(JSON.stringify(conflist, undefined, 2));

@@ -22,6 +22,7 @@ import { readLinks } from "../host/linux/pod-facts.ts";
 import { servedDefinitions } from "../model/api/kinds.ts";
 import { isWarning } from "../model/serve/note.ts";
 import { startAgent } from "../node/agent.ts";
+import { definitionsOf } from "../node/definitions.ts";
 import { openPodRecords } from "../node/records.ts";
 import { registerNode } from "../node/registration.ts";
 import { makeReporter } from "../node/report.ts";
@@ -87,9 +88,9 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
 
     const configuration = makeConfiguration(log.child({ part: "control" }));
     running.push(() => configuration.close());
-    const registry = new Registry();
     const surroundings = makeSurroundings(log.child({ part: "control" }));
     running.push(() => surroundings.close());
+    const registry = new Registry();
     const metrics = makeDaemonMetrics(registry);
     let [adopted, settled] = [false, false];
     const server = await startApiServer({
@@ -141,6 +142,7 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
           confDir: options.cniConfDir ?? defaultConfDir(paths.root),
           binDirs: options.cniBinDir === undefined ? DEFAULT_BIN_DIRS : options.cniBinDir.split(":"),
           cacheDir: paths.cni,
+          definitions: () => definitionsOf(client),
           ...(options.cniTimeoutMs === undefined ? {} : { pluginTimeLimitMs: options.cniTimeoutMs }),
         }),
         runner: localRunner(),

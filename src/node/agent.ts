@@ -2,8 +2,9 @@ import type { Logger } from "pino";
 import type { KubeClient } from "../client/client.ts";
 import { type Cache, inform } from "../client/informer.ts";
 import { makeReconcileQueue, type QueueState } from "../client/reconcile-queue.ts";
+import type { NetworkAttachmentDefinition } from "../model/api/attachment.ts";
 import type { Pod } from "../model/api/pod.ts";
-import { podResource, vmiResource } from "../model/api/references.ts";
+import { definitionResource, podResource, vmiResource } from "../model/api/references.ts";
 import { isApiError } from "../model/api/status.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
@@ -113,6 +114,17 @@ export function startAgent({ client, nodeName, parts, report, log, meter }: Agen
       synced: everyPod,
       failed: failed("VMIs"),
     },
+    closing.signal,
+  );
+  // A pod may have waited for this one.
+  const changed = (): void => {
+    for (const podUid of byUid.keys()) if (!live.has(podUid)) queue.add(podUid);
+  };
+  inform<Stored<NetworkAttachmentDefinition>>(
+    client,
+    definitionResource,
+    {},
+    { add: changed, update: changed, failed: failed("definitions") },
     closing.signal,
   );
   let pods: Cache<LauncherPod> | undefined;

@@ -11,6 +11,7 @@ import type { Pod } from "../model/api/pod.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { Fault, isFault } from "../model/fault.ts";
+import { readPodNetworks } from "../model/networks/network-selection.ts";
 import { keptInterfaces } from "../model/pods/kept-interfaces.ts";
 import { nicsOf } from "../model/pods/launcher-pod.ts";
 import { wire } from "../model/wiring/nics.ts";
@@ -229,7 +230,16 @@ function sandboxRequest(pod: Stored<Pod>): SandboxRequest {
   const { uid: podUid, namespace, name, annotations = {} } = pod.metadata;
   // Only the NIC on the pod network keeps addresses.
   const ips = keptInterfaces(annotations).flatMap((kept) => kept.ips ?? []);
-  return { podUid, namespace, name, dnsPolicy: pod.spec?.dnsPolicy, dnsConfig: pod.spec?.dnsConfig, ips };
+  const reading = readPodNetworks(annotations, namespace);
+  if ("problem" in reading) {
+    const place = `metadata.annotations["${reading.annotation}"] of the pod ${namespace}/${name}`;
+    throw new Fault("PB3031", `The pod's networks cannot be understood: ${reading.problem}.`, {
+      place,
+      cure: "A VMI's annotations become its pod's: mend or remove this one there.",
+    });
+  }
+  const { dnsPolicy, dnsConfig } = pod.spec ?? {};
+  return { podUid, namespace, name, networks: reading.networks, dnsPolicy, dnsConfig, ips };
 }
 
 function tapsByNic(

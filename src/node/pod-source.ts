@@ -1,4 +1,5 @@
 import type { Fault } from "../model/fault.ts";
+import type { PodNetworks } from "../model/networks/network-selection.ts";
 import type { PodDnsConfig } from "../model/networks/resolver.ts";
 import type { NetworkStatus, PodFacts } from "../model/wiring/facts.ts";
 
@@ -7,6 +8,8 @@ export interface SandboxRequest {
   readonly podUid: string;
   readonly namespace: string;
   readonly name: string;
+  /** What CNI attaches it to. */
+  readonly networks: PodNetworks;
   readonly dnsPolicy?: string | undefined;
   readonly dnsConfig?: PodDnsConfig | undefined;
   /** Addresses that the pod's primary link should have, where the network can give them and they are free. */

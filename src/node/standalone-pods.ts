@@ -1,4 +1,4 @@
-import { podNetworkOf } from "../host/cni/conf-dir.ts";
+import { type Delegate, type DelegationSources, delegatesOf } from "../host/cni/delegation.ts";
 import { readHostResolver } from "../host/cni/host-resolver.ts";
 import {
   type AddedNetwork,
@@ -13,13 +13,11 @@ import { createNetns, deleteNetns, netnsPath } from "../host/linux/netns.ts";
 import { readLinks } from "../host/linux/pod-facts.ts";
 import type { Code } from "../model/codes/codes.ts";
 import { Fault, isFault } from "../model/fault.ts";
-import { PRIMARY_INTERFACE } from "../model/networks/pod-interface.ts";
 import { podResolver } from "../model/networks/resolver.ts";
 import type { PodSource, SandboxRequest } from "./pod-source.ts";
 
 /** What a machine without Kubernetes makes pods with. */
-export interface StandaloneOptions {
-  readonly confDir: string;
+export interface StandaloneOptions extends DelegationSources {
   readonly binDirs: readonly string[];
   /** Where CNI's records are kept: `D/cni`. */
   readonly cacheDir: string;
@@ -32,7 +30,10 @@ function netnsName(podUid: string): string {
   return `patchbay-${podUid}`;
 }
 
-/** Pods of a machine without Kubernetes: a namespace made here, wired by the first CNI configuration of the folder. */
+/**
+ * Pods of a machine without Kubernetes: a namespace made here, wired by the CNI configurations that the pod's annotations
+ * choose, as Multus and Genie do it.
+ */
 export function standalonePods(options: StandaloneOptions): PodSource {
   const host: CniHost = {
     cacheDir: options.cacheDir,
@@ -50,34 +51,75 @@ export function standalonePods(options: StandaloneOptions): PodSource {
   return {
     netnsOf: (podUid) => netnsPath(netnsName(podUid)),
     acquire: async (request, signal, waits) => {
-      const { file, network } = podNetworkOf(options.confDir);
+      const delegates = await delegatesOf(request.networks, options);
       try {
         const netns = createNetns(netnsName(request.podUid));
-        const wanted = {
-          network,
-          containerId: request.podUid,
-          ifName: PRIMARY_INTERFACE,
-          netns,
-          args: cniArgs(request),
-        };
-        const { added, differs } = await addWithAddresses(wanted, request.ips ?? [], { ...host, signal, waits });
-        const networkStatus = [networkStatusOf(added, { default: true })];
+        const attached: Attached[] = [];
+        for (const [position, delegate] of delegates.entries()) {
+          const wanted = {
+            network: delegate.network,
+            containerId: request.podUid,
+            ifName: delegate.ifName,
+            netns,
+            args: [...cniArgs(request), ...delegate.args],
+            runtimeConfig: delegate.runtimeConfig,
+            position,
+          };
+          attached.push(await attach(wanted, delegate, request, { ...host, signal, waits }));
+        }
+        const networkStatus = attached.map(({ added, delegate: { definition, primary } }) =>
+          networkStatusOf(added, { default: primary, ...(definition === undefined ? {} : { name: definition }) }),
+        );
+        const [primary] = attached;
         const { links, routes } = readLinks(netns);
         const resolver = podResolver({
           ...request,
           ...readHostResolver(),
-          cniDns: added.result.dns,
+          cniDns: primary?.added.result.dns,
         });
         const facts = { podUid: request.podUid, links, routes, resolver, networkStatus };
+        const differs = primary?.differs;
         return { netns, facts, networkStatus, ...(differs === undefined ? {} : { differs }) };
       } catch (thrown) {
         // What cannot be undone now is tried again when the pod is released.
         await release(request.podUid).catch(() => undefined);
-        throw isFault(thrown) && OF_CONFIGURATION.includes(thrown.code) ? placed(thrown, file) : thrown;
+        throw thrown;
       }
     },
     release,
   };
+}
+
+interface Attached {
+  readonly delegate: Delegate;
+  readonly added: AddedNetwork;
+  readonly differs?: Fault;
+}
+
+async function attach(
+  wanted: Attachment,
+  delegate: Delegate,
+  { ips = [] }: SandboxRequest,
+  host: CniHost,
+): Promise<Attached> {
+  try {
+    const { added, differs } = await addWithAddresses(wanted, delegate.primary ? ips : [], host);
+    if (delegate.primary && delegate.definition !== undefined && added.result.ips.length === 0) {
+      throw withoutAddress(delegate.definition);
+    }
+    return { delegate, added, ...(differs === undefined ? {} : { differs }) };
+  } catch (thrown) {
+    throw isFault(thrown) && OF_CONFIGURATION.includes(thrown.code) ? placed(thrown, delegate.place) : thrown;
+  }
+}
+
+/** A pod without an address is none: a kubelet waits for one for ever. */
+function withoutAddress(definition: string): Fault {
+  return new Fault("PB2708", `The default network ${definition} gave the pod no address.`, {
+    place: definition,
+    cure: "Give its plugin an ipam, such as host-local with a subnet.",
+    data: { definition },
+  });
 }
 
 /** What a plugin answers that does not have the addresses that are asked for; not what keeps it from answering at all. */
@@ -95,7 +137,8 @@ async function addWithAddresses(
   const able = attachment.network.plugins.some(({ capabilities }) => capabilities.includes("ips"));
   if (ips.length === 0 || !able) return { added: await addNetwork(attachment, host) };
   try {
-    return { added: await addNetwork({ ...attachment, runtimeConfig: { ips } }, host) };
+    const runtimeConfig = { ...attachment.runtimeConfig, ips };
+    return { added: await addNetwork({ ...attachment, runtimeConfig }, host) };
   } catch (thrown) {
     if (!isFault(thrown) || !REFUSES_ADDRESSES.includes(thrown.code)) throw thrown;
     const added = await addNetwork(attachment, host);

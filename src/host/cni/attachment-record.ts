@@ -21,6 +21,8 @@ export interface AttachmentRecord {
   readonly args: readonly (readonly [string, string])[];
   readonly runtimeConfig: JsonObject;
   readonly binDirs: readonly string[];
+  /** Where it stands among the attachments of its pod; DELs go the other way. */
+  readonly position: number;
   /** The last plugin's answer as it gave it. */
   readonly result?: JsonObject;
 }
@@ -118,7 +120,7 @@ function damaged(path: string, why: string, cause?: unknown): Fault {
 
 function recordOf(value: unknown): AttachmentRecord | undefined {
   if (!isJsonObject(value)) return undefined;
-  const { state, containerId, ifName, netns, args, runtimeConfig, binDirs, result } = value;
+  const { state, containerId, ifName, netns, args, runtimeConfig, binDirs, position, result } = value;
   const network = networkOf(value["network"]);
   if (state !== "adding" && state !== "added") return undefined;
   if (typeof containerId !== "string" || typeof ifName !== "string" || typeof netns !== "string") return undefined;
@@ -135,6 +137,7 @@ function recordOf(value: unknown): AttachmentRecord | undefined {
     ),
     runtimeConfig,
     binDirs: binDirs.map(String),
+    position: typeof position === "number" ? position : 0,
     ...(isJsonObject(result) ? { result } : {}),
   };
 }

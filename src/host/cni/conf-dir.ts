@@ -1,7 +1,12 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { extname, join } from "node:path";
 import { Fault } from "../../model/fault.ts";
-import { type CniNetwork, type CniProblem, parseCniConfig } from "../../model/networks/cni-config.ts";
+import {
+  type CniConfigReading,
+  type CniNetwork,
+  type CniProblem,
+  parseCniConfig,
+} from "../../model/networks/cni-config.ts";
 
 const EXTENSIONS = [".conflist", ".conf", ".json"];
 
@@ -48,15 +53,24 @@ export function readNetwork(file: string): ConfiguredNetwork {
   } catch (cause) {
     throw unreadable(file, `The CNI configuration ${file}`, cause);
   }
-  const { network, problems } = parseCniConfig(bytes);
-  if (network !== undefined) return { file, network, warnings: problems };
+  const reading = parseCniConfig(bytes);
+  return { file, network: usableNetwork(reading, `The CNI configuration ${file}`, file), warnings: reading.problems };
+}
+
+/**
+ * The network of a configuration that was read; `what` begins the message, `place` is where it is written.
+ *
+ * @throws Fault PB3003, PB3004, PB3005 where it cannot be used.
+ */
+export function usableNetwork({ network, problems }: CniConfigReading, what: string, place: string): CniNetwork {
+  if (network !== undefined) return network;
   const errors = problems.filter(({ severity }) => severity === "error");
   const [error] = errors;
   const more = errors.slice(1).map(({ message }) => message);
-  throw new Fault(error?.code ?? "PB3004", `The CNI configuration ${file} cannot be used: ${error?.message}`, {
-    place: error?.line === undefined ? file : `${file}:${error.line}:${error.column}`,
-    cure: [...(more.length === 0 ? [] : [`Also: ${more.join(" ")}`]), error?.cure ?? "Mend the file."].join(" "),
-    data: { file, problems },
+  throw new Fault(error?.code ?? "PB3004", `${what} cannot be used: ${error?.message}`, {
+    place: error?.line === undefined ? place : `${place}:${error.line}:${error.column}`,
+    cure: [...(more.length === 0 ? [] : [`Also: ${more.join(" ")}`]), error?.cure ?? "Mend it."].join(" "),
+    data: { place, problems },
   });
 }
 

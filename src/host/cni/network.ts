@@ -43,6 +43,8 @@ export interface Attachment extends AttachmentKey {
   readonly args?: readonly (readonly [string, string])[];
   /** By capability; a plugin gets those that its configuration switches on (`portMappings`, `mac`, `ips`, …). */
   readonly runtimeConfig?: JsonObject;
+  /** Where it stands among the attachments of its pod; 0 where absent. */
+  readonly position?: number;
 }
 
 export interface AddedNetwork extends AttachmentKey {
@@ -94,6 +96,7 @@ async function attach(attachment: Attachment, host: CniHost): Promise<AddedNetwo
     args: attachment.args ?? [],
     runtimeConfig: attachment.runtimeConfig ?? {},
     binDirs,
+    position: attachment.position ?? 0,
   };
   writeRecord(host.cacheDir, record);
   let last = 0;
@@ -235,7 +238,8 @@ export function cachedNetwork(key: AttachmentKey, cacheDir: string): AddedNetwor
 }
 
 /**
- * What this daemon, or a dead one before it, attached and has not detached; unfinished ones included. Whatever of it
+ * What this daemon, or a dead one before it, attached and has not detached, each pod's in the order of their ADDs;
+ * unfinished ones included. Whatever of it
  * belongs to no living pod is for {@link delNetwork}.
  */
 export function listCached(cacheDir: string): {
@@ -249,13 +253,15 @@ export function listCached(cacheDir: string): {
 } {
   const { records, damaged } = listRecords(cacheDir);
   return {
-    attachments: records.map(({ containerId, ifName, network, netns, state }) => ({
-      containerId,
-      ifName,
-      network: network.name,
-      netns,
-      finished: state === "added",
-    })),
+    attachments: records
+      .toSorted((one, other) => one.position - other.position)
+      .map(({ containerId, ifName, network, netns, state }) => ({
+        containerId,
+        ifName,
+        network: network.name,
+        netns,
+        finished: state === "added",
+      })),
     damaged,
   };
 }

@@ -30,4 +30,6 @@ export const cniCodes = {
   PB3027: "the host's link that a CNI plugin builds on is not there",
   PB3028: "a CNI plugin has not answered yet",
   PB3029: "a VM's addresses are taken",
+  PB3030: "a NetworkAttachmentDefinition is missing",
+  PB3031: "a pod's networks cannot be understood",
 } as const;

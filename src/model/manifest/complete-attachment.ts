@@ -1,13 +1,10 @@
 import { valueAt } from "../api/field-path.ts";
-import { isJsonObject } from "../json.ts";
-import { readJson } from "../networks/cni-json.ts";
+import { completedConfig } from "../networks/attachment-config.ts";
 import type { Completed } from "./completion.ts";
 import { findingAt } from "./finding.ts";
 import type { ManifestDocument } from "./read.ts";
 import { rewritten, withField } from "./rewritten.ts";
 
-/** What the plugins of the last years all take, and what KubeVirt's documentation writes. */
-const CNI_VERSION = "0.3.1";
 const CONFIG = ["spec", "config"];
 
 /** Gives the CNI configuration of a NetworkAttachmentDefinition the name and the version that it lacks. */
@@ -17,16 +14,7 @@ export function completeAttachment(document: ManifestDocument): Completed {
   if (document.value["kind"] !== "NetworkAttachmentDefinition" || typeof config !== "string") {
     return { document, findings: [] };
   }
-  const reading = readJson(config);
-  if ("problem" in reading || !isJsonObject(reading.value) || Object.keys(reading.value).length === 0) {
-    return { document, findings: [] };
-  }
-  const given = reading.value;
-  const versioned = Object.hasOwn(given, "cniVersion") || Object.hasOwn(given, "cniVersions");
-  const added = {
-    ...(versioned ? {} : { cniVersion: CNI_VERSION }),
-    ...(Object.hasOwn(given, "name") || typeof name !== "string" ? {} : { name }),
-  };
+  const { text, added } = completedConfig(config, typeof name === "string" ? name : undefined);
   const fields = Object.entries(added).map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`);
   if (fields.length === 0) return { document, findings: [] };
   const warning = findingAt(document, CONFIG, {
@@ -36,7 +24,5 @@ export function completeAttachment(document: ManifestDocument): Completed {
     expected: fields.join(", "),
     hint: "Write it into config; plugins and Multus versions differ in what they make of its absence.",
   });
-  // The text is kept as it is written, numbers and all.
-  const completed = config.replace("{", () => `{${fields.join(", ")}, `);
-  return { document: rewritten(document, withField(document.value, CONFIG, completed)), findings: [warning] };
+  return { document: rewritten(document, withField(document.value, CONFIG, text)), findings: [warning] };
 }

@@ -2,6 +2,7 @@ import type { Pod } from "../api/pod.ts";
 import type { Stored } from "../api/stored.ts";
 import type { VirtualMachineInstance } from "../api/vmi.ts";
 import type { NicContext } from "../bindings/binding.ts";
+import { attachmentAnnotations } from "../networks/network-selection.ts";
 import { nicContexts } from "../wiring/nics.ts";
 import { withKeptMacs } from "./kept-interfaces.ts";
 
@@ -35,7 +36,8 @@ export function nicsOf(vmi: Stored<VirtualMachineInstance>): readonly NicContext
 /** The pod that runs a VMI on that node; `suffix` tells it from the other pods of the VMI. */
 export function launcherPod(vmi: Stored<VirtualMachineInstance>, nodeName: string | undefined, suffix: string): Pod {
   const { name, namespace, uid, labels = {}, annotations = {} } = vmi.metadata;
-  const ports = (vmi.spec.domain.devices.interfaces ?? []).flatMap((iface) => iface.ports ?? []);
+  const { interfaces = [] } = vmi.spec.domain.devices;
+  const ports = interfaces.flatMap((iface) => iface.ports ?? []);
   return {
     apiVersion: "v1",
     kind: "Pod",
@@ -50,6 +52,7 @@ export function launcherPod(vmi: Stored<VirtualMachineInstance>, nodeName: strin
       },
       annotations: {
         ...Object.fromEntries(Object.entries(annotations).filter(([key]) => !NOT_COPIED.test(key))),
+        ...attachmentAnnotations(nicsOf(vmi), interfaces, namespace),
         "kubevirt.io/domain": name,
       },
       finalizers: [NODE_FINALIZER],

@@ -22,7 +22,7 @@ export function interfaceStatuses(
       name: nic.name,
       mac: guest.mac,
       ...(first === undefined ? {} : { ipAddress: first, ipAddresses: addresses }),
-      infoSource: "domain",
+      infoSource: isTold(facts, nic) ? "domain, multus-status" : "domain",
       queueCount: guest.queues,
       podInterfaceName: nic.podInterface,
       linkState: guest.linkUp ? "up" : "down",
@@ -32,4 +32,9 @@ export function interfaceStatuses(
   return [...statuses.filter(({ primary }) => primary), ...statuses.filter(({ primary }) => !primary)].map(
     ({ status }) => status,
   );
+}
+
+/** True for a secondary network of which the pod's network-status annotation tells (reference 1.8). */
+function isTold({ networkStatus }: PodFacts, { network, podInterface }: NicContext): boolean {
+  return !isPrimary(network, podInterface) && networkStatus.some((status) => status.interface === podInterface);
 }

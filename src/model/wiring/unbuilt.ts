@@ -11,11 +11,7 @@ export const UNBUILT_BINDINGS: ReadonlySet<BindingField> = new Set<BindingField>
   "sriov",
   "binding",
 ]);
-export const UNBUILT_NETWORKS: ReadonlySet<NicNetwork["kind"]> = new Set<NicNetwork["kind"]>([
-  "multus",
-  "genie",
-  "resourceClaim",
-]);
+export const UNBUILT_NETWORKS: ReadonlySet<NicNetwork["kind"]> = new Set<NicNetwork["kind"]>(["resourceClaim"]);
 
 /** Throws PB4021 for a NIC on a network, PB4020 for one with a binding, that cannot be built yet. */
 export function refuseUnbuilt(nics: readonly NicContext[]): void {
@@ -27,7 +23,7 @@ export function refuseUnbuilt(nics: readonly NicContext[]): void {
         `${place}: this version of Patchbay cannot connect the ${network.kind} network "${name}".`,
         {
           place,
-          cure: "Use the pod network: `pod: {}`.",
+          cure: "Use a pod, multus or genie network.",
         },
       );
     }
