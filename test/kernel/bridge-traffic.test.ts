@@ -9,6 +9,7 @@ import { deleteNetns, listNetns } from "../../src/host/linux/netns.ts";
 import { readLinks } from "../../src/host/linux/pod-facts.ts";
 import { sendFrames } from "../../src/host/linux/sockets.ts";
 import { closeFds } from "../../src/host/linux/tap.ts";
+import { announce } from "../../src/host/serve/announce.ts";
 import { startServices } from "../../src/host/serve/services.ts";
 import { formatIp } from "../../src/model/addresses/ip.ts";
 import { formatMac } from "../../src/model/addresses/mac.ts";
@@ -191,6 +192,38 @@ for (const [position, [own, peer]] of addresses) {
       } finally {
         await services.close();
         closeSync(line.fd);
+        await closeFds([...taps.values()].flat());
+      }
+    });
+  });
+}
+
+for (const position of [0, 7]) {
+  const shape = shapes[position];
+  assert.ok(shape !== undefined);
+  test(`who knew the pod's address at another MAC learns the guest's: ${shape.what}`, async (t) => {
+    if (!needs(t, ...bridgeNeeds) || !(shape.needs ?? []).every((need) => needs(t, need))) return;
+    const mac = "02:aa:00:00:00:07";
+    const nics = [[{ bridge: {}, macAddress: mac }, { pod: {} }]] as const;
+    await withPod({ ...shape, nics }, async ({ path, outside, wiring }) => {
+      const [announced] = wiring.announcements;
+      assert.ok(announced !== undefined);
+      const ip = async (...words: string[]): Promise<string> =>
+        (await run("nsenter", [`--net=${outside}`, "ip", ...words])).stdout;
+      const before = "02:bb:00:00:00:99";
+      await ip("neighbour", "replace", announced.address, "lladdr", before, "dev", "far0", "nud", "stale");
+      const { taps } = applyKernel(path, wiring.kernel);
+      try {
+        const deadline = performance.now() + 5000;
+        for (;;) {
+          const known = await ip("neighbour", "show", announced.address);
+          if (known.includes(mac)) break;
+          assert.ok(performance.now() < deadline, known);
+          // The link may need a moment to carry frames.
+          announce(path, wiring.announcements);
+          await pause(5);
+        }
+      } finally {
         await closeFds([...taps.values()].flat());
       }
     });

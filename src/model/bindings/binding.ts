@@ -4,7 +4,15 @@ import type { NicNetwork } from "../networks/network.ts";
 import type { Problem } from "../rules/problem.ts";
 import type { Nic } from "../rules/subject.ts";
 import type { PodFacts } from "../wiring/facts.ts";
-import type { Dhcp4Service, Forward, GuestNic, KernelState, NicModel, NicServices } from "../wiring/wiring.ts";
+import type {
+  Announcement,
+  Dhcp4Service,
+  Forward,
+  GuestNic,
+  KernelState,
+  NicModel,
+  NicServices,
+} from "../wiring/wiring.ts";
 
 /** One interface of a manifest with the network of its name, defaults applied: all that a binding needs to know of it. */
 export interface NicContext {
@@ -47,6 +55,8 @@ export interface NicWiring {
   readonly kernel: KernelState;
   readonly nic: GuestNic;
   readonly services?: NicServices;
+  /** What the pod's neighbours are told once the guest runs. */
+  readonly announcements?: readonly Announcement[];
 }
 
 /** Whether a guest with this NIC can be migrated live, and why not. */

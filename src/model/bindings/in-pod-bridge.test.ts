@@ -71,6 +71,14 @@ test("the moved link and the bridge have one MAC, which is not the guest's", () 
   assert.equal(new Set([moved?.mac, tap?.mac, guest.mac, standIn?.mac]).size, 4);
 });
 
+test("a guest with another MAC than the pod's link is announced on that link, and no other is", () => {
+  assert.deepEqual(bridge.wire({ ...nic, mac: "02:aa:00:00:00:07" }, typicalFacts).announcements, [
+    { device: "eth0-nic", address: "10.244.0.5", mac: "02:aa:00:00:00:07" },
+  ]);
+  assert.deepEqual(bridge.wire(nic, typicalFacts).announcements, []);
+  assert.equal(inPodBridge({ ...nic, mac: "02:aa:00:00:00:07" }, typicalFacts, false).announcements, undefined);
+});
+
 test("reference 6.2: option 121 has what the subnet does not say, default routes last", () => {
   const routes = [
     { destination: "0.0.0.0/0", gateway: "10.1.2.1" },

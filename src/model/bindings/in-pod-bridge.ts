@@ -39,13 +39,18 @@ export function inPodBridge(nic: NicContext, facts: PodFacts, serve: boolean): N
   const tap = tapName(nic.podInterface);
   const lease = serve ? leaseOf(nic, link, facts) : undefined;
   const joined = link.kind === ONE_MAC_KIND ? joinedByRules : joinedByBridge;
-  const { served, kernel } = joined({ nic, link, facts, mac, tap, serverAddress: lease?.serverAddress });
+  const joint = { nic, link, facts, mac, tap, serverAddress: lease?.serverAddress };
+  const { served, kernel } = joined(joint);
   return {
     kernel,
     nic: guestNic(nic, { attachment: { kind: "tap", device: tap, queues: nic.queues }, mac, mtu: link.mtu }),
     ...(lease === undefined
       ? {}
-      : { services: { nic: nic.name, device: served.name, mac: served.mac, dhcp4: { ...lease, clientMac: mac } } }),
+      : {
+          services: { nic: nic.name, device: served.name, mac: served.mac, dhcp4: { ...lease, clientMac: mac } },
+          // Whoever has met the pod by this address knows it at the link's MAC.
+          announcements: mac === link.mac ? [] : [{ device: endsOf(joint).network, address: lease.clientAddress, mac }],
+        }),
   };
 }
 

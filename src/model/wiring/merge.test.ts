@@ -72,6 +72,17 @@ test("two bridges have tables and sysctls of their own, and what both want is th
   );
 });
 
+test("what each NIC announces is announced", () => {
+  const [name, iface, network] = red;
+  const { announcements } = wired(
+    ["default", { masquerade: {} }, pod],
+    [name, { ...iface, macAddress: "02-AA-00-00-00-07" }, network],
+  );
+  assert.deepEqual(announcements, []);
+  const onPod = wired(["default", { bridge: {}, macAddress: "02-AA-00-00-00-07" }, pod], red).announcements;
+  assert.deepEqual(onPod, [{ device: "eth0-nic", address: "10.244.0.5", mac: "02:aa:00:00:00:07" }]);
+});
+
 test("two NICs that want the same link are refused by their names", () => {
   assert.throws(
     () => wired(["one", { bridge: {} }, pod], ["two", { masquerade: {} }, pod]),

@@ -22,7 +22,7 @@ export function mergeWirings(podUid: string, wirings: readonly NicWiring[]): Wir
     },
     nics: wirings.map(({ nic }) => nic),
     services: wirings.flatMap(({ services }) => (services === undefined ? [] : [services])),
-    announcements: [],
+    announcements: wirings.flatMap(({ announcements }) => announcements ?? []),
   };
 }
 
