@@ -8,6 +8,7 @@ import { type CniNetwork, type CniPlugin, parseCniConfig } from "../../model/net
 import type { NetworkSelection, PodNetworks } from "../../model/networks/network-selection.ts";
 import { PRIMARY_INTERFACE } from "../../model/networks/pod-interface.ts";
 import { type ConfiguredNetwork, confFiles, podNetworkOf, readNetwork, usableNetwork } from "./conf-dir.ts";
+import { withFlannel } from "./flannel.ts";
 
 /** One attachment of a pod: what is run for which link. */
 export interface Delegate {
@@ -35,6 +36,7 @@ export interface Definition {
 /** What configurations are found in. */
 export interface DelegationSources {
   readonly confDir: string;
+  readonly binDirs: readonly string[];
   /** Every definition of the cluster; called where a pod names one. */
   readonly definitions: () => Promise<readonly Definition[]>;
 }
@@ -43,7 +45,8 @@ export interface DelegationSources {
  * The attachments of a pod in the order of their ADDs, as Multus and Genie make them of the pod's annotations: the primary
  * network first.
  *
- * @throws Fault PB3030 (no such definition), PB3001–PB3005 (configurations), PB2704, PB2706 (Genie's).
+ * @throws Fault PB3030 (no such definition), PB3001–PB3005 (configurations), PB2704, PB2706 (Genie's), PB3032 (flannel's
+ * subnet).
  */
 export async function delegatesOf(
   { primary, selections, genie }: PodNetworks,
@@ -51,7 +54,10 @@ export async function delegatesOf(
 ): Promise<readonly Delegate[]> {
   const definitions = primary === undefined && selections.length === 0 ? [] : await sources.definitions();
   const first = genie.length > 0 ? genieDelegates(genie, sources.confDir) : [primaryDelegate()];
-  return [...first, ...selections.map(selectedDelegate)];
+  return [...first, ...selections.map(selectedDelegate)].map((delegate) => ({
+    ...delegate,
+    network: withFlannel(delegate.network, sources.binDirs),
+  }));
 
   function primaryDelegate(): Delegate {
     const base = { ifName: PRIMARY_INTERFACE, primary: true, args: [], runtimeConfig: {} };

@@ -46,6 +46,11 @@ export function findPlugin(type: string, binDirs: readonly string[] = DEFAULT_BI
   });
 }
 
+/** True where one of the folders has a plugin of that name, usable or not. */
+export function hasPlugin(type: string, binDirs: readonly string[]): boolean {
+  return binDirs.some((dir) => existsSync(join(dir, type)));
+}
+
 function cureOf(type: string, near: string | undefined, binDirs: readonly string[]): string {
   const elsewhere = DEFAULT_BIN_DIRS.find((dir) => !binDirs.includes(dir) && existsSync(join(dir, type)));
   if (elsewhere !== undefined)

@@ -32,4 +32,5 @@ export const cniCodes = {
   PB3029: "a VM's addresses are taken",
   PB3030: "a NetworkAttachmentDefinition is missing",
   PB3031: "a pod's networks cannot be understood",
+  PB3032: "flannel's subnet of this node is not known",
 } as const;
