@@ -28,6 +28,7 @@ export const wiring: Bench = {
         index: 0,
         binding: "masquerade",
         network: { kind: "pod", vmNetworkCIDR: "10.0.2.0/24", vmIPv6NetworkCIDR: "fd10:0:2::/120" },
+        networkIndex: 0,
         podInterface: "eth0",
         model: "virtio",
         ports: [{ protocol: "tcp", port: 80 }],

@@ -23,6 +23,8 @@ export interface NicContext {
   /** The plugin that the field `binding` names. */
   readonly plugin?: Plugin;
   readonly network: NicNetwork;
+  /** Its position in `spec.networks`. */
+  readonly networkIndex: number;
   /** Name of the pod's link, such as `eth0`. */
   readonly podInterface: string;
   readonly model: NicModel;

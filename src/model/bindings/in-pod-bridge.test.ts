@@ -15,6 +15,7 @@ const nic: NicContext = {
   index: 0,
   binding: "bridge",
   network: { kind: "pod", vmNetworkCIDR: "10.0.2.0/24", vmIPv6NetworkCIDR: "fd10:0:2::/120" },
+  networkIndex: 0,
   podInterface: "eth0",
   model: "virtio",
   ports: [],
@@ -30,6 +31,7 @@ const lan: NicContext = {
   name: "red",
   index: 1,
   network: { kind: "multus", networkName: "lan", default: false },
+  networkIndex: 1,
   podInterface: hashedInterface("red"),
 };
 

@@ -12,17 +12,45 @@ export interface Side {
   readonly podAddresses: readonly string[];
 }
 
-/** The NAT of one family (reference 5.3), its ports in one set so that a thousand of them cost what one does. */
+/** Of a VMI: `true` in any letter case where a proxy of Istio's stands in its pod. */
+const INJECT_ANNOTATION = "sidecar.istio.io/inject";
+/** The one port that a proxy leaves alone (reference 5.3). */
+const NOT_PROXIED = 22;
+/** The proxy's own. */
+const PROXY_PORTS = [15000, 15001, 15004, 15006, 15008, 15009, 15020, 15021, 15053, 15090];
+/** What the proxy calls the guest from. */
+const PROXY_SOURCE = "127.0.0.6";
+
+/** True where the pod's connections go through a proxy of a service mesh (reference 4.6). */
+export function isMeshed({ annotations }: Pick<NicContext, "annotations">): boolean {
+  return annotations[INJECT_ANNOTATION]?.toLowerCase() === "true";
+}
+
+/**
+ * The NAT of one family (reference 5.3), its ports in one set so that a thousand of them cost what one does.
+ *
+ * In a mesh what comes in is the proxy's, which calls the guest by loopback or by the pod's address; only SSH goes straight.
+ */
 export function natTable(side: Side, nic: NicContext, podLink: string, tap: string): NftTable {
   const ip = side.family === 4 ? "ip" : "ip6";
   const loopback = side.family === 4 ? "127.0.0.1" : "::1";
   const limited = nic.ports.length > 0;
+  const meshed = isMeshed(nic);
   const port = limited ? "meta l4proto . th dport @ports " : "";
   const base = (name: string, priority: number, rules: readonly string[]): NftChain => ({
     name,
     hook: { type: "nat", at: name, priority },
     rules,
   });
+  const straight = nic.ports.some(({ protocol, port: first, last = first }) => {
+    return protocol === "tcp" && first <= NOT_PROXIED && NOT_PROXIED <= last;
+  });
+  const inbound = meshed ? `tcp dport ${NOT_PROXIED} ` : port;
+  const [own] = side.podAddresses;
+  const inMesh = meshed && side.family === 4;
+  const reserved = meshed && !limited ? [`${ip} saddr ${loopback} tcp dport ${setOf(PROXY_PORTS)} counter return`] : [];
+  const callers = inMesh ? [loopback, PROXY_SOURCE] : [loopback];
+  const called = inMesh && own !== undefined ? [own, loopback].sort(byNumber) : [loopback];
   return {
     family: ip,
     name: "nat",
@@ -36,15 +64,33 @@ export function natTable(side: Side, nic: NicContext, podLink: string, tap: stri
         ),
       ]),
       base("input", 100, []),
-      base("output", -100, [`${ip} daddr ${loopback} ${port}counter dnat to ${side.guest}`]),
+      base("output", -100, [...reserved, `${ip} daddr ${setOf(called)} ${port}counter dnat to ${side.guest}`]),
       base("postrouting", 100, [
         `${ip} saddr ${side.guest} counter masquerade`,
         `oifname "${tap}" counter jump KUBEVIRT_POSTINBOUND`,
       ]),
-      { name: "KUBEVIRT_PREINBOUND", rules: [`${port}counter dnat to ${side.guest}`] },
-      { name: "KUBEVIRT_POSTINBOUND", rules: [`${ip} saddr ${loopback} ${port}counter snat to ${side.gateway}`] },
+      {
+        name: "KUBEVIRT_PREINBOUND",
+        rules: meshed && limited && !straight ? [] : [`${inbound}counter dnat to ${side.guest}`],
+      },
+      {
+        name: "KUBEVIRT_POSTINBOUND",
+        rules: [...reserved, `${ip} saddr ${setOf(callers)} ${port}counter snat to ${side.gateway}`],
+      },
     ],
   };
+}
+
+/** One value as it is, several as nft lists them. */
+function setOf(values: readonly (string | number)[]): string {
+  return values.length === 1 ? `${values[0]}` : `{ ${values.join(", ")} }`;
+}
+
+/** nft lists addresses by their octets. */
+function byNumber(one: string, other: string): number {
+  const [a, b] = [one, other].map((text) => text.split(".").map(Number));
+  const at = a?.findIndex((octet, index) => octet !== b?.[index]) ?? -1;
+  return at < 0 ? 0 : (a?.[at] ?? 0) - (b?.[at] ?? 0);
 }
 
 function portSet(nic: NicContext): NftSet {

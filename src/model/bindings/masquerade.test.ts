@@ -12,6 +12,7 @@ const nic: NicContext = {
   index: 0,
   binding: "masquerade",
   network: { kind: "pod", vmNetworkCIDR: "10.0.2.0/24", vmIPv6NetworkCIDR: "fd10:0:2::/120" },
+  networkIndex: 0,
   podInterface: "eth0",
   model: "virtio",
   ports: [],
@@ -159,8 +160,8 @@ for (const [field, cidr] of [
       [field]: cidr,
     } as const;
     assert.throws(
-      () => masquerade.wire({ ...nic, network }, typicalFacts),
-      (thrown) => isFault(thrown, "PB4003") && thrown.message.includes(field),
+      () => masquerade.wire({ ...nic, network, networkIndex: 2 }, typicalFacts),
+      (thrown) => isFault(thrown, "PB4003") && thrown.place === `spec.networks[2].pod.${field}`,
     );
   });
 }

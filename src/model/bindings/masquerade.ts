@@ -148,7 +148,7 @@ function side(family: 4 | 6, cidrText: string, field: string, nic: NicContext, l
   const fits = cidr?.family === family && bits - cidr.prefixLength >= SMALLEST_HOST_BITS;
   if (cidr === undefined || !fits || gateway === undefined || guest === undefined) {
     throw new Fault("PB4003", `${field} "${cidrText}" of the network "${nic.name}" cannot be used for masquerade.`, {
-      place: `spec.networks: ${nic.name}: pod.${field}`,
+      place: `spec.networks[${nic.networkIndex}].pod.${field}`,
       cure: `Give an IPv${family} network of /${bits - SMALLEST_HOST_BITS} or larger, such as ${family === 4 ? "10.0.2.0/24" : "fd10:0:2::/120"}.`,
     });
   }

@@ -33,7 +33,8 @@ export function nicContexts({ spec, hostName, annotations = {}, plugins }: NicsR
   return (devices.interfaces ?? []).flatMap((iface, index): NicContext[] => {
     if (iface.state === "absent") return [];
     const place = `spec.domain.devices.interfaces[${index}]`;
-    const network = networks.find(({ name }) => name === iface.name);
+    const networkIndex = networks.findIndex(({ name }) => name === iface.name);
+    const network = networks[networkIndex];
     const found = network === undefined ? undefined : connected(network, networks);
     if (found === undefined) {
       throw new Fault("PB4022", `${place}: no network is named "${iface.name}".`, {
@@ -51,6 +52,7 @@ export function nicContexts({ spec, hostName, annotations = {}, plugins }: NicsR
         binding: bindingField(iface, place),
         ...(plugin === undefined ? {} : { plugin: { ...plugins?.get(plugin), name: plugin } }),
         ...found,
+        networkIndex,
         model,
         ...(mac === undefined ? {} : { mac: formatMac(mac) }),
         ports: forwards(iface),
