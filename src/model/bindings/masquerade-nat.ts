@@ -50,7 +50,7 @@ export function natTable(side: Side, nic: NicContext, podLink: string, tap: stri
   const inMesh = meshed && side.family === 4;
   const reserved = meshed && !limited ? [`${ip} saddr ${loopback} tcp dport ${setOf(PROXY_PORTS)} counter return`] : [];
   const callers = inMesh ? [loopback, PROXY_SOURCE] : [loopback];
-  const called = inMesh && own !== undefined ? [own, loopback].sort(byNumber) : [loopback];
+  const called = inMesh && own !== undefined ? [loopback, own] : [loopback];
   return {
     family: ip,
     name: "nat",
@@ -81,16 +81,9 @@ export function natTable(side: Side, nic: NicContext, podLink: string, tap: stri
   };
 }
 
-/** One value as it is, several as nft lists them. */
+/** One value as it is, several as a set. */
 function setOf(values: readonly (string | number)[]): string {
   return values.length === 1 ? `${values[0]}` : `{ ${values.join(", ")} }`;
-}
-
-/** nft lists addresses by their octets. */
-function byNumber(one: string, other: string): number {
-  const [a, b] = [one, other].map((text) => text.split(".").map(Number));
-  const at = a?.findIndex((octet, index) => octet !== b?.[index]) ?? -1;
-  return at < 0 ? 0 : (a?.[at] ?? 0) - (b?.[at] ?? 0);
 }
 
 function portSet(nic: NicContext): NftSet {

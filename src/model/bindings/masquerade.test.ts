@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isFault } from "../fault.ts";
 import type { LinkFacts, PodFacts } from "../wiring/facts.ts";
-import { renderTable } from "../wiring/nft.ts";
+import { type NftTable, renderTable } from "../wiring/nft.ts";
 import { typicalFacts } from "../wiring/typical-facts.ts";
 import type { NicContext } from "./binding.ts";
 import { masquerade } from "./masquerade.ts";
@@ -206,4 +206,43 @@ test("MTU, DNS, search domains and dhcpOptions reach the services", () => {
     classlessRoutes: [],
     ...dhcpOptions,
   });
+});
+
+const rulesOf = (table: NftTable | undefined, chain: string): readonly string[] | undefined =>
+  table?.chains.find(({ name }) => name === chain)?.rules;
+
+test("with a proxy of a mesh in the pod only SSH comes in straight (reference 5.3)", () => {
+  const meshed = { ...nic, annotations: { "sidecar.istio.io/inject": "True" } };
+  const [v4, v6] = masquerade.wire(meshed, typicalFacts).kernel.tables;
+  const ports = "{ 15000, 15001, 15004, 15006, 15008, 15009, 15020, 15021, 15053, 15090 }";
+  assert.deepEqual(rulesOf(v4, "KUBEVIRT_PREINBOUND"), ["tcp dport 22 counter dnat to 10.0.2.2"]);
+  assert.deepEqual(rulesOf(v4, "output"), [
+    `ip saddr 127.0.0.1 tcp dport ${ports} counter return`,
+    "ip daddr { 127.0.0.1, 10.244.0.5 } counter dnat to 10.0.2.2",
+  ]);
+  assert.deepEqual(rulesOf(v4, "KUBEVIRT_POSTINBOUND"), [
+    `ip saddr 127.0.0.1 tcp dport ${ports} counter return`,
+    "ip saddr { 127.0.0.1, 127.0.0.6 } counter snat to 10.0.2.1",
+  ]);
+  assert.deepEqual(rulesOf(v6, "output"), [
+    `ip6 saddr ::1 tcp dport ${ports} counter return`,
+    "ip6 daddr ::1 counter dnat to fd10:0:2::2",
+  ]);
+});
+
+test("in a mesh a list of ports lets in by itself what it has of port 22", () => {
+  const preinbound = (ports: NicContext["ports"]): readonly string[] | undefined => {
+    const meshed = { ...nic, ports, annotations: { "sidecar.istio.io/inject": "true" } };
+    return rulesOf(masquerade.wire(meshed, onlyFamily(4)).kernel.tables[0], "KUBEVIRT_PREINBOUND");
+  };
+  assert.deepEqual(preinbound([{ protocol: "tcp", port: 80 }]), []);
+  assert.deepEqual(preinbound([{ protocol: "udp", port: 22 }]), []);
+  assert.deepEqual(preinbound([{ protocol: "tcp", port: 20, last: 25 }]), ["tcp dport 22 counter dnat to 10.0.2.2"]);
+  assert.deepEqual(
+    rulesOf(
+      masquerade.wire({ ...nic, annotations: { "sidecar.istio.io/inject": "no" } }, onlyFamily(4)).kernel.tables[0],
+      "KUBEVIRT_PREINBOUND",
+    ),
+    ["counter dnat to 10.0.2.2"],
+  );
 });

@@ -3,6 +3,7 @@ import type { Stored } from "../api/stored.ts";
 import type { VirtualMachineInstance } from "../api/vmi.ts";
 import type { NicContext } from "../bindings/binding.ts";
 import { attachmentAnnotations } from "../networks/network-selection.ts";
+import { tapName } from "../networks/pod-interface.ts";
 import { nicContexts } from "../wiring/nics.ts";
 import { withKeptMacs } from "./kept-interfaces.ts";
 
@@ -19,12 +20,22 @@ const LAUNCHER_IMAGE = "patchbay/launcher";
 const DEFAULT_GRACE_SECONDS = 30;
 /** Annotations of the VMI that are its own business (reference 4.6). */
 const NOT_COPIED = /^kubectl\.kubernetes\.io\/|^kubevirt\.io\/(latest-observed|storage-observed)-api-version$/;
+/** Both names, of older and newer releases of Istio. */
+const MESH_ANNOTATIONS = ["traffic.sidecar.istio.io/kubevirtInterfaces", "istio.io/reroute-virtual-interfaces"];
 /** A DNS label's length. */
 const HOST_NAME_LENGTH = 63;
 
 /** The guest's and the pod's host name (reference 4.10). */
 export function hostNameOf(vmi: Stored<VirtualMachineInstance>): string {
   return vmi.spec.hostname || (vmi.metadata.name.split(".")[0] ?? vmi.metadata.name).slice(0, HOST_NAME_LENGTH);
+}
+
+/** Tells a service mesh which device's packets are a guest's (reference 4.6): here the tap, for want of a bridge. */
+function meshAnnotations(nics: readonly NicContext[]): Readonly<Record<string, string>> {
+  const masqueraded = nics.find(({ binding }) => binding === "masquerade");
+  if (masqueraded === undefined) return {};
+  const device = tapName(masqueraded.podInterface);
+  return Object.fromEntries(MESH_ANNOTATIONS.map((key) => [key, device]));
 }
 
 /** The NICs of a VMI; with the MACs that its VM keeps for them. */
@@ -37,6 +48,7 @@ export function nicsOf(vmi: Stored<VirtualMachineInstance>): readonly NicContext
 export function launcherPod(vmi: Stored<VirtualMachineInstance>, nodeName: string | undefined, suffix: string): Pod {
   const { name, namespace, uid, labels = {}, annotations = {} } = vmi.metadata;
   const { interfaces = [] } = vmi.spec.domain.devices;
+  const nics = nicsOf(vmi);
   const ports = interfaces.flatMap((iface) => iface.ports ?? []);
   return {
     apiVersion: "v1",
@@ -52,7 +64,8 @@ export function launcherPod(vmi: Stored<VirtualMachineInstance>, nodeName: strin
       },
       annotations: {
         ...Object.fromEntries(Object.entries(annotations).filter(([key]) => !NOT_COPIED.test(key))),
-        ...attachmentAnnotations(nicsOf(vmi), interfaces, namespace),
+        ...attachmentAnnotations(nics, interfaces, namespace),
+        ...meshAnnotations(nics),
         "kubevirt.io/domain": name,
       },
       finalizers: [NODE_FINALIZER],

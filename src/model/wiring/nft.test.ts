@@ -66,6 +66,17 @@ test("a listing that lacks a rule, an element or a chain, or has one more, is no
   for (const other of changed) assert.ok(!isTable(nat, other), other);
 });
 
+test("a set in a rule is the same in any order", () => {
+  const rule = (set: string): NftTable => ({
+    ...nat,
+    sets: [],
+    chains: [{ name: "c", rules: [`ip saddr ${set} accept`] }],
+  });
+  const listed = renderTable(rule("{ 10.0.0.9, 127.0.0.1 }"));
+  assert.ok(isTable(rule("{ 127.0.0.1, 10.0.0.9 }"), listed));
+  assert.ok(!isTable(rule("{ 127.0.0.1, 10.0.0.8 }"), listed));
+});
+
 test("rules keep their order in the comparison", () => {
   const [first, ...rest] = nat.chains;
   assert.ok(first);

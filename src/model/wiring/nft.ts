@@ -66,7 +66,7 @@ const BRIDGE_PRIORITIES: Readonly<Record<string, number>> = { dstnat: -300, filt
 
 /**
  * Brings two spellings of one table's listing together: white space, handles, counters' state, named priorities, and
- * the order of a set's elements, which is the kernel's.
+ * the order of a set's elements, which is the kernel's, in rules as well.
  */
 export function normaliseListing(listing: string): string {
   const priorities = /^\s*table bridge /.test(listing) ? BRIDGE_PRIORITIES : PRIORITIES;
@@ -81,13 +81,17 @@ export function normaliseListing(listing: string): string {
         return `priority ${base + (offset === undefined ? 0 : Number(`${sign}${offset}`))};`;
       },
     )
-    .replace(/elements = \{([^}]*)\}/g, (_, elements: string) => {
-      const sorted = elements.split(",").map((element) => element.replace(/\s+/g, " ").trim());
-      return `elements = { ${sorted.sort().join(", ")} }`;
+    .replace(SET, (_, named: string | undefined, ofSet: string, ofRule: string) => {
+      const elements = (named === undefined ? ofRule : ofSet).split(",");
+      const sorted = elements.map((element) => element.replace(/\s+/g, " ").trim()).sort();
+      return `${named ?? ""}{ ${sorted.join(", ")} }`;
     })
     .replace(/\s+/g, " ")
     .trim();
 }
+
+/** The elements of a named set, which may take several lines, or of one that stands in a rule. */
+const SET = /(elements = )\{([^}]*)\}|\{([^{}\n]*)\}/g;
 
 const COUNTER = /counter packets \d+ bytes \d+/g;
 
