@@ -132,6 +132,24 @@ test("a pod that lost its link is told of, and nothing is left behind", async (t
   });
 });
 
+test("where the pod's link goes away in the midst, the rest is taken back and nothing is said to be left", async (t) => {
+  if (!able(t, dualStack)) return;
+  await withPod(dualStack, ({ path, wiring: { kernel: wanted } }) => {
+    const actual = read(path, wanted);
+    const steps = stepsTo(wanted, actual);
+    const left = within(path, () => {
+      const known = readBeforeHere(actual, steps);
+      const outcome = executeHere(steps);
+      assert.equal(outcome.failure, undefined);
+      execFileSync("ip", ["link", "delete", "eth0-nic"]);
+      return undoHere(outcome, known);
+    });
+    const { links, tables } = read(path, wanted);
+    assert.deepEqual([links.map(({ name }) => name), tables], [["lo"], {}]);
+    assert.deepEqual(left, []);
+  });
+});
+
 test("a link of somebody else's that has a needed name is refused before anything is done", async (t) => {
   if (!able(t, dualStack)) return;
   for (const taken of ["k6t-eth0", "tap0", "eth0-nic"]) {

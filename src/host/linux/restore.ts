@@ -3,6 +3,7 @@ import { batch, type NetlinkRequest, withRouteSocket } from "./netlink-socket.ts
 import {
   addressOf,
   dumpAddressMessages,
+  dumpLinks,
   dumpNeighbourMessages,
   dumpRouteMessages,
   neighbourOf,
@@ -28,6 +29,8 @@ interface Remembered {
   readonly key: string;
   /** For error messages. */
   readonly about: string;
+  /** Indexes of the links that it needs. */
+  readonly links: readonly number[];
   readonly payload: Uint8Array;
 }
 
@@ -50,18 +53,26 @@ export function rememberHere(): Memory {
       const neighbour = neighbourOf(payload);
       if (neighbour === undefined || (neighbour.state & NUD_PERMANENT) === 0) return [];
       const { link, address, mac } = neighbour;
-      return [{ key: `${link} ${address} ${mac}`, about: `neighbour ${address}`, payload }];
+      return [{ key: `${link} ${address} ${mac}`, about: `neighbour ${address}`, links: [link], payload }];
     }),
     routes: dumpRouteMessages(fd).flatMap(({ payload }) => {
       const route = routeOf(payload);
       if (route === undefined || [RTPROT_REDIRECT, RTPROT_RA].includes(route.protocol)) return [];
-      return [{ key: routeKey(route), about: `route ${route.destination}`, payload: withoutState(payload) }];
+      return [
+        {
+          key: routeKey(route),
+          about: `route ${route.destination}`,
+          links: linksOf(route),
+          payload: withoutState(payload),
+        },
+      ];
     }),
   }));
 }
 
-/** Makes good what of `memory` is gone, and gives the texts of what the kernel refuses. */
-export function restoreHere(memory: Memory): string[] {
+/** Makes good what of `memory` is gone and has its link still, and gives the texts of what the kernel refuses. */
+export function restoreHere(remembered: Memory): string[] {
+  const memory = withLinks(remembered);
   const now = rememberHere();
   const left = [
     ...tell(RTM_NEWADDR, lost(memory.addresses, now.addresses)),
@@ -77,13 +88,24 @@ export function restoreHere(memory: Memory): string[] {
   return [...left, ...tell(RTM_NEWROUTE, direct), ...tell(RTM_NEWROUTE, far)];
 }
 
+/** What went with a link can not come back. */
+function withLinks({ addresses, neighbours, routes }: Memory): Memory {
+  const there = new Set(withRouteSocket(dumpLinks).map(({ index }) => index));
+  const has = ({ links }: Remembered): boolean => links.every((link) => there.has(link));
+  return { addresses: addresses.filter(has), neighbours: neighbours.filter(has), routes: routes.filter(has) };
+}
+
+function linksOf({ link, hops = [] }: Route): readonly number[] {
+  return [...(link === undefined ? [] : [link]), ...hops.map((hop) => hop.link)];
+}
+
 /** The kernel puts a new IPv6 address before the others and a new IPv4 address behind them. */
 function inOrderOfAdding(messages: readonly NetlinkMessage[]): Remembered[] {
   const all = messages.flatMap(({ payload }) => {
     const address = addressOf(payload);
     if (address === undefined) return [];
     const { link, family, cidr, peer = "" } = address;
-    return [{ family, key: `${link} ${cidr} ${peer}`, about: `address ${cidr}`, payload }];
+    return [{ family, key: `${link} ${cidr} ${peer}`, about: `address ${cidr}`, links: [link], payload }];
   });
   return [...all.filter(({ family }) => family === 4), ...all.filter(({ family }) => family === 6).toReversed()];
 }

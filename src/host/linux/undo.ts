@@ -56,11 +56,13 @@ function dependents(before: Before): Step[] {
     .map(([key, value]): Step => ({ do: "sysctl.write", key, value }));
 }
 
+const GONE: ReadonlySet<unknown> = new Set(["ENODEV", "ENOENT"]);
+
 function attempt(steps: readonly Step[]): string[] {
   return steps.flatMap((step) => {
     const { failure } = executeHere([step]);
-    // Of a link that is not there nothing is left.
-    if (failure === undefined || failure.fault.data["errno"] === "ENODEV") return [];
+    // Of a link that is not there nothing is left, nor of its sysctls.
+    if (failure === undefined || GONE.has(failure.fault.data["errno"])) return [];
     return [`${stepText(step)}: ${failure.fault.message}`];
   });
 }
