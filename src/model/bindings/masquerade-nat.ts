@@ -16,8 +16,8 @@ export interface Side {
 const INJECT_ANNOTATION = "sidecar.istio.io/inject";
 /** The one port that a proxy leaves alone (reference 5.3). */
 const NOT_PROXIED = 22;
-/** The proxy's own. */
-const PROXY_PORTS = [15000, 15001, 15004, 15006, 15008, 15009, 15020, 15021, 15053, 15090];
+/** What a proxy of Istio's listens on itself. */
+export const PROXY_PORTS: readonly number[] = [15000, 15001, 15004, 15006, 15008, 15009, 15020, 15021, 15053, 15090];
 /** What the proxy calls the guest from. */
 const PROXY_SOURCE = "127.0.0.6";
 

@@ -15,4 +15,6 @@ export const wholePathCodes = {
   PB2713: "a CNI plugin does not know a field",
   PB2714: "a network names no device resource",
   PB2715: "a binding does not go with the CNI plugin",
+  PB2716: "a binding does not go with a service mesh",
+  PB2717: "a port is the service mesh's own",
 } as const;

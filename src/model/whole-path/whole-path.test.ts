@@ -137,3 +137,27 @@ test("what is no object of a run, or malformed, is passed over", () => {
   assert.deepEqual(told(`${malformed}{config: 7}\n`), []);
   assert.deepEqual(told(`${malformed}{}\n`), ["info PB2702 4: spec"]);
 });
+
+test("in a service mesh the primary NIC is masquerade, and leaves the proxy its ports", () => {
+  const pod = "{name: x, pod: {}}";
+  const meshed = (nic: string, network = pod, asks = '"true"', kind = "VirtualMachineInstance"): string =>
+    kind === "VirtualMachine"
+      ? vmi("name: a", nic, network, kind).replace(
+          "template: {",
+          `template: {metadata: {annotations: {sidecar.istio.io/inject: ${asks}}}, `,
+        )
+      : vmi(`name: a, annotations: {sidecar.istio.io/inject: ${asks}}`, nic, network);
+  const ports = "{name: x, masquerade: {}, ports: [{port: 80}, {port: 15006}]}";
+  assert.deepEqual(told(meshed("{name: x, bridge: {}}")), ["warning PB2716 5: bridge"]);
+  assert.deepEqual(told(meshed("{name: x, bridge: {}}", pod, '"TRUE"', "VirtualMachine")), [
+    "warning PB2716 5: bridge",
+  ]);
+  assert.deepEqual(told(meshed(ports)), ["warning PB2717 5: 15006"]);
+  for (const asks of ['"false"', "true"]) assert.deepEqual(told(meshed(ports, pod, asks)), []);
+  assert.deepEqual(told(meshed("{name: x, masquerade: {}}")), []);
+  const two = meshed(
+    "{name: x, masquerade: {}}, {name: y, bridge: {}}",
+    `${pod}, {name: y, multus: {networkName: lan}}`,
+  );
+  assert.deepEqual(told(two + nad("name: lan", config("bridge"))), []);
+});

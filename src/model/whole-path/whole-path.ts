@@ -8,6 +8,7 @@ import { definitionFindings } from "./definitions.ts";
 import { genieFindings } from "./genie.ts";
 import { macFindings } from "./macs.ts";
 import { masterFindings } from "./masters.ts";
+import { meshFindings } from "./mesh.ts";
 import { mtuFindings } from "./mtus.ts";
 import { pluginFieldFindings } from "./plugin-fields.ts";
 import { runOf } from "./run.ts";
@@ -41,6 +42,7 @@ export function wholePathFindings(
     ...genieFindings(run),
     ...defaultNetworkFindings(run),
     ...bindingFindings(run),
+    ...meshFindings(run),
     ...mtuFindings(run, links),
     ...(links === undefined ? [] : masterFindings(run, links)),
     ...macFindings(run),
