@@ -209,7 +209,10 @@ test("a link whose place no guest can take is refused, with another way", () => 
     for (const serve of [true, false]) {
       assert.throws(
         () => inPodBridge(nic, podWith({ kind }), serve),
-        (thrown) => isFault(thrown, "PB4009") && thrown.place === "eth0" && cure.test(thrown.cure ?? ""),
+        (thrown) =>
+          isFault(thrown, "PB4009") &&
+          thrown.place === "spec.domain.devices.interfaces[0].bridge" &&
+          cure.test(thrown.cure ?? ""),
         kind,
       );
     }

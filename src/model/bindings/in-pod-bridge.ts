@@ -34,7 +34,7 @@ const UNMOVABLE = new Map([
  */
 export function inPodBridge(nic: NicContext, facts: PodFacts, serve: boolean): NicWiring {
   const link = podLink(nic, facts);
-  refuseUnmovable(link);
+  refuseUnmovable(nic, link);
   const mac = nic.mac ?? link.mac;
   const tap = tapName(nic.podInterface);
   const lease = serve ? leaseOf(nic, link, facts) : undefined;
@@ -54,14 +54,14 @@ export function inPodBridge(nic: NicContext, facts: PodFacts, serve: boolean): N
   };
 }
 
-function refuseUnmovable({ name, kind }: LinkFacts): void {
+function refuseUnmovable(nic: NicContext, { name, kind }: LinkFacts): void {
   const reason = UNMOVABLE.get(kind);
   if (reason === undefined) return;
   throw new Fault(
     "PB4009",
     `A guest cannot take the place of the pod's link "${name}": a link of kind "${kind}" ${reason}.`,
     {
-      place: name,
+      place: `spec.domain.devices.interfaces[${nic.index}].${nic.binding}`,
       cure: `Use ${kind === "macvtap" ? "the macvtap binding, or " : ""}a network that the CNI plugin bridge, ptp or macvlan makes${kind === "macvtap" ? "" : ", or masquerade on the pod network"}.`,
       data: { link: name, kind },
     },

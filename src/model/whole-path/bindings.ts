@@ -4,13 +4,17 @@ import { placedPlugins } from "./cni-source.ts";
 import { type Instance, type InstanceNic, type Run, sourceOf } from "./run.ts";
 
 /** Links that pass frames of one MAC only, which the bridge binding hands to the guest. */
-const ONE_MAC: Readonly<Record<string, { readonly how: string; readonly where: string; readonly hint: string }>> = {
+const ONE_MAC: Readonly<
+  Record<string, { readonly link: string; readonly how: string; readonly where: string; readonly hint: string }>
+> = {
   macvlan: {
+    link: "a macvlan link",
     how: "passes frames of its own MAC only",
     where: "on KubeVirt the guest reaches nothing (its issue 5483)",
     hint: "Here it works: the two are joined by nftables forwarding, with one MAC at both ends. For KubeVirt use the CNI plugin bridge, or macvtap.",
   },
   ipvlan: {
+    link: "an ipvlan link",
     how: "has the MAC of the link below it and hears what is for its own addresses only",
     where: "the guest reaches nothing on KubeVirt (its issue 7001), and is refused here",
     hint: "Use the CNI plugin bridge or macvlan.",
@@ -51,7 +55,7 @@ function nicFindings(run: Run, { document }: Instance, nic: InstanceNic): Findin
         {
           code: "PB2709",
           severity: "warning",
-          message: `The interface "${name}" uses bridge, and ${where} makes a ${type} link, which ${oneMac.how}: ${oneMac.where}.`,
+          message: `The interface "${name}" uses bridge, and ${where} makes ${oneMac.link}, which ${oneMac.how}: ${oneMac.where}.`,
           hint: oneMac.hint,
         },
         { part: "key" },
