@@ -63,8 +63,8 @@ function judgeData(subject: Subject, at: (string | number)[], name: string, data
       const cure = `Keep one of ${kind.plain}, ${kind.base64} and ${kind.secret}.`;
       refuse(kind.several, [], `The volume "${name}" has ${kind.words} from several sources.`, cure);
     }
-    const decoded = base64 === "" ? 0 : base64Length(base64);
-    if (decoded === undefined) {
+    const decoded = decodedBase64(base64);
+    if (!decoded.whole) {
       refuse(
         kind.malformed,
         [kind.base64],
@@ -72,7 +72,7 @@ function judgeData(subject: Subject, at: (string | number)[], name: string, data
         "Encode it with base64.",
       );
     }
-    const length = plain === "" ? (decoded ?? 0) : utf8Length(plain);
+    const length = plain === "" ? decoded.bytes : utf8Length(plain);
     if (length > LONGEST_DATA) {
       const message = `The ${kind.words} of the volume "${name}" are ${length} bytes long.`;
       refuse(
@@ -98,9 +98,14 @@ function utf8Length(text: string): number {
   return new TextEncoder().encode(text).length;
 }
 
-/** Bytes that standard base64 with padding stands for (RFC 4648 section 4, line breaks ignored); undefined where it is none. */
-export function base64Length(text: string): number | undefined {
+/**
+ * Bytes that standard base64 with padding stands for (RFC 4648 section 4, line breaks ignored), up to the first group of
+ * four that is none, as Go's decoder has them; `whole` where all of it is base64.
+ */
+export function decodedBase64(text: string): { readonly bytes: number; readonly whole: boolean } {
   const letters = text.replace(/[\r\n]/g, "");
-  if (letters.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(letters)) return undefined;
-  return (letters.length / 4) * 3 - (letters.endsWith("==") ? 2 : letters.endsWith("=") ? 1 : 0);
+  const [groups = ""] = /^(?:[A-Za-z0-9+/]{4})*/.exec(letters) ?? [];
+  const [last = ""] = /^(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)/.exec(letters.slice(groups.length)) ?? [];
+  const bytes = (groups.length / 4) * 3 + (last === "" ? 0 : last.replaceAll("=", "").length - 1);
+  return { bytes, whole: groups.length + last.length === letters.length };
 }

@@ -197,10 +197,10 @@ test("disks, volumes and cloud-init data", () => {
     "PB2424 spec.volumes[1]",
     "PB2425 spec.domain.devices.disks[0]",
     "PB2420 spec.domain.devices.disks[0].name",
-    "PB2426 spec.domain.devices.disks[0].name",
+    "PB2426 spec.domain.devices.disks.domain.devices.disks[0].name",
     "PB2422 spec.domain.devices.disks[1].name",
     "PB2420 spec.domain.devices.disks[1].name",
-    "PB2426 spec.domain.devices.disks[1].name",
+    "PB2426 spec.domain.devices.disks.domain.devices.disks[1].name",
     "PB2423 spec.domain.volumes[0].name",
     "PB2423 spec.domain.volumes[1].name",
   ]);
@@ -384,4 +384,22 @@ test("resources and run strategies", () => {
   assert.deepEqual(run({ running: true, runStrategy: "x" }), ["PB2405 spec.running", "PB2406 spec.runStrategy"]);
   assert.deepEqual(run({ runStrategy: "WaitAsReceiver" }), ["PB2406 spec.runStrategy"]);
   assert.deepEqual(run({ runStrategy: "WaitAsReceiver" }, gates("DecentralizedLiveMigration")), []);
+});
+
+test("network data that are broken are too long as well where what comes before the break is", () => {
+  const broken = (networkDataBase64: string): string[] =>
+    verdict({
+      networks: POD,
+      interfaces: [{ name: "default", masquerade: {} }],
+      devices: { disks: [{ name: "c" }] },
+      spec: { volumes: [{ name: "c", cloudInitNoCloud: { networkDataBase64 } }] },
+    }).map((line) => line.replace("spec.volumes[0].cloudInitNoCloud", "C"));
+  const full = "QUFB".repeat(683);
+  assert.deepEqual(broken(full), ["PB2098 C"]);
+  assert.deepEqual(broken(`${full}Q`), ["PB2099 C.networkDataBase64", "PB2098 C"]);
+  assert.deepEqual(broken(`!${full}`), ["PB2099 C.networkDataBase64"]);
+  assert.deepEqual(broken(`${"QUFB".repeat(682)}!`), ["PB2099 C.networkDataBase64"]);
+  // What follows the padding is in the way, and what the padding ends is read.
+  assert.deepEqual(broken(`${"QUFB".repeat(682)}QUE=x`), ["PB2099 C.networkDataBase64"]);
+  assert.deepEqual(broken(`${"QUFB".repeat(682)}QUFBQQ==x`), ["PB2099 C.networkDataBase64", "PB2098 C"]);
 });

@@ -1,6 +1,6 @@
 import { isDnsLabel } from "../api/names.ts";
 import type { Problem } from "./problem.ts";
-import { problemAt, type Subject } from "./subject.ts";
+import { nameOf, problemAt, type Subject } from "./subject.ts";
 
 /** Disks and volumes: names, one source each, and a volume for each disk. */
 export function judgeVolumes(subject: Subject): Problem[] {
@@ -77,12 +77,7 @@ function disks(subject: Subject): Problem[] {
     seen.add(name);
     const targets = (["disk", "lun", "cdrom"] as const).filter((target) => disk[target] !== undefined);
     const problems: Problem[] = [];
-    const refuse = (
-      code: "PB2420" | "PB2422" | "PB2425" | "PB2426",
-      keys: string[],
-      message: string,
-      cure: string,
-    ): void => {
+    const refuse = (code: "PB2420" | "PB2422" | "PB2425", keys: string[], message: string, cure: string): void => {
       problems.push(problemAt(subject, [...at, ...keys], { code, type: "FieldValueInvalid", message, cure }));
     };
     if (again)
@@ -100,7 +95,16 @@ function disks(subject: Subject): Problem[] {
       );
     }
     if (!isDnsLabel(name)) {
-      refuse("PB2426", ["name"], `The disk name "${name}" is no DNS label.`, "Use small letters, digits and dashes.");
+      problems.push(
+        problemAt(subject, [...at, "name"], {
+          code: "PB2426",
+          type: "FieldValueInvalid",
+          // KubeVirt goes down to the disks twice here.
+          field: nameOf(subject, ["domain", "devices", "disks", ...at, "name"]),
+          message: `The disk name "${name}" is no DNS label.`,
+          cure: "Use at most 63 small letters, digits and dashes, no dash at an end.",
+        }),
+      );
     }
     return problems;
   });
