@@ -23,6 +23,8 @@ export interface PodShape {
   readonly outside?: readonly string[];
   readonly sysctls?: Readonly<Record<string, string>>;
   readonly nics: readonly (readonly [iface: Partial<Interface>, network: Partial<Network>])[];
+  /** Of the VMI. */
+  readonly annotations?: Readonly<Record<string, string>>;
   /** The names of the pod's links afterwards, in any order. */
   readonly links: readonly string[];
   /** What a test of it needs beside {@link bridgeNeeds}. */
@@ -219,7 +221,7 @@ function ip(name: string, commands: readonly string[]): void {
     execFileSync("ip", ["-n", name, ...line.split(" ")], { stdio: ["ignore", "pipe", "inherit"] });
 }
 
-function wiringOf(path: string, { nics }: PodShape): Wiring {
+function wiringOf(path: string, { nics, annotations = {} }: PodShape): Wiring {
   const facts = {
     podUid: "11111111-2222-3333-4444-555555555555",
     ...readLinks(path),
@@ -230,7 +232,7 @@ function wiringOf(path: string, { nics }: PodShape): Wiring {
     domain: { devices: { interfaces: nics.map(([iface], index) => ({ name: `nic${index}`, ...iface })) } },
     networks: nics.map(([, network], index) => ({ name: `nic${index}`, ...network })),
   };
-  return wire(nicContexts({ spec, hostName: "guest" }), facts);
+  return wire(nicContexts({ spec, hostName: "guest", annotations }), facts);
 }
 
 /** All that the kernel holds of a pod, as lines. */

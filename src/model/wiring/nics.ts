@@ -4,6 +4,7 @@ import type { PluginConfiguration } from "../api/kubevirt.ts";
 import type { VmiSpec } from "../api/vmi.ts";
 import type { BindingField, DhcpOptions, NicContext } from "../bindings/binding.ts";
 import { bindingOf, bindings } from "../bindings/registry.ts";
+import { withSpoofGuard } from "../bindings/spoof-guard.ts";
 import { Fault } from "../fault.ts";
 import { topologyOf, vcpusOf } from "../guest/topology.ts";
 import { connected } from "../networks/registry.ts";
@@ -74,7 +75,7 @@ export function nicContexts({ spec, hostName, annotations = {}, plugins }: NicsR
 export function wire(nics: readonly NicContext[], facts: PodFacts): Wiring {
   return mergeWirings(
     facts.podUid,
-    nics.map((nic) => bindingOf(nic.binding).wire(nic, facts)),
+    nics.map((nic) => withSpoofGuard(nic, bindingOf(nic.binding).wire(nic, facts))),
   );
 }
 

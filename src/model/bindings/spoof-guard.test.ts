@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { NftTable } from "../wiring/nft.ts";
+import { nicContexts, wire } from "../wiring/nics.ts";
+import { factsFor } from "../wiring/typical-facts.ts";
+
+function guardsOf(annotations: Readonly<Record<string, string>>): readonly NftTable[] {
+  const nics = nicContexts({
+    spec: {
+      domain: {
+        devices: {
+          interfaces: [
+            { name: "default", masquerade: {}, macAddress: "02:00:00:00:00:07" },
+            { name: "red", bridge: {} },
+            { name: "card", sriov: {} },
+          ],
+        },
+      },
+      networks: [
+        { name: "default", pod: {} },
+        { name: "red", multus: { networkName: "red" } },
+        { name: "card", multus: { networkName: "card" } },
+      ],
+    },
+    hostName: "h",
+    annotations,
+  });
+  return wire(
+    nics,
+    factsFor(nics, () => undefined),
+  ).kernel.tables.filter(({ name }) => name.startsWith("spoof-guard"));
+}
+
+test("each tap is guarded where the VMI asks for it, a card's own function is not", () => {
+  const guards = guardsOf({ "patchbay.io/spoof-guard": "True" });
+  assert.deepEqual(
+    guards.map(({ family, name, chains: [chain] }) => [family, name, chain?.hook?.device, chain?.hook?.priority]),
+    [
+      ["netdev", "spoof-guard-tap0", "tap0", -500],
+      ["netdev", "spoof-guard-tapb1f51a511f1", "tapb1f51a511f1", -500],
+    ],
+  );
+  for (const asks of [{}, { "patchbay.io/spoof-guard": "false" }]) assert.deepEqual(guardsOf(asks), []);
+});
+
+test("the guest's MAC and its leased address are all that it may speak for", () => {
+  const [masqueraded, bridged] = guardsOf({ "patchbay.io/spoof-guard": "true" });
+  assert.deepEqual(masqueraded?.chains[0]?.rules, [
+    "ether saddr != 02:00:00:00:00:07 counter drop",
+    "arp saddr ether != 02:00:00:00:00:07 counter drop",
+    "arp saddr ip != { 0.0.0.0, 10.0.2.2 } counter drop",
+    "udp sport { 67, 547 } counter drop",
+    "icmpv6 type { nd-router-advert, nd-redirect } counter drop",
+    "icmpv6 type nd-neighbor-advert @th,192,16 0x201 @th,208,48 != 0x20000000007 counter drop",
+    "icmpv6 type nd-neighbor-solicit @th,192,16 0x101 @th,208,48 != 0x20000000007 counter drop",
+    "icmpv6 type nd-router-solicit @th,64,16 0x101 @th,80,48 != 0x20000000007 counter drop",
+  ]);
+  assert.ok(!bridged?.chains[0]?.rules.some((rule) => rule.startsWith("arp saddr ip")));
+});
