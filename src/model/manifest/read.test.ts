@@ -199,3 +199,23 @@ test("text of a manifest does not reach the terminal raw", () => {
   const source = 'kind: "\u001b[2J"\napiVersion: v1\n';
   for (const finding of findingsOf(source)) assert.ok(!renderFinding(finding, { source }).includes("\u001b"));
 });
+
+test("KubeVirt's kinds that are not served are named as such, and near misses of them are not", () => {
+  const told = (apiVersion: string, kind: string): string =>
+    findingsOf(`apiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: {name: a}\n`)
+      .map(({ code, severity, hint }) => `${severity} ${code} ${hint}`)
+      .join("; ");
+  const foreign = [
+    ["kubevirt.io/v1", "VirtualMachineInstanceReplicaSet"],
+    ["pool.kubevirt.io/v1beta1", "VirtualMachinePool"],
+    ["instancetype.kubevirt.io/v1beta1", "VirtualMachineClusterPreference"],
+    ["instancetype.kubevirt.io/v1", "VirtualMachineInstancetype"],
+    ["clone.kubevirt.io/v1alpha1", "VirtualMachineClone"],
+    ["snapshot.kubevirt.io/v1beta1", "VirtualMachineSnapshot"],
+    ["v1", "Endpoints"],
+  ] as const;
+  for (const [apiVersion, kind] of foreign) assert.match(told(apiVersion, kind), /^warning PB1009 [A-Z].*\.$/, kind);
+  assert.equal(told("kubevirt.io/v1", "VirtualMachineInstnace"), 'error PB1009 did you mean "VirtualMachineInstance"?');
+  // The group tells whose a kind is.
+  assert.equal(told("kubevirt.io/v1", "VirtualMachinePool"), 'error PB1009 did you mean "VirtualMachine"?');
+});

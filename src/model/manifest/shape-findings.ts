@@ -1,3 +1,4 @@
+import { foreignKind } from "../api/foreign-kinds.ts";
 import { definitionOf, definitions } from "../api/kinds.ts";
 import type { ResourceDefinition } from "../api/resource.ts";
 import { checkShape, type ShapeProblem } from "../api/shape.ts";
@@ -40,7 +41,7 @@ export function checkDocument(document: ManifestDocument): CheckedShape {
   return { definition, problems, findings: problems.map((problem) => shapeFinding(document, problem)) };
 }
 
-/** A kind that is none of ours is left alone; one that is nearly ours is a mistake. */
+/** A kind that is none of ours is left alone, and so is a known one of KubeVirt's; one that is nearly ours is a mistake. */
 function unknownKind(document: ManifestDocument, apiVersion: string, kind: string): Finding {
   const same = definitions.find((definition) => definition.kind === kind);
   if (same !== undefined) {
@@ -51,6 +52,16 @@ function unknownKind(document: ManifestDocument, apiVersion: string, kind: strin
       message: `There is no ${kind} in apiVersion "${apiVersion}".`,
       expected: version,
       hint: `did you mean "${version}"?`,
+    });
+  }
+  const foreign = foreignKind(apiVersion, kind);
+  if (foreign !== undefined) {
+    return findingAt(document, ["kind"], {
+      code: "PB1009",
+      severity: "warning",
+      message: `The kind "${kind}" is ${foreign.owner}, and this version of Patchbay does not serve it; the document was not looked at.`,
+      expected: `one of ${definitions.map((definition) => definition.kind).join(", ")}`,
+      hint: foreign.instead,
     });
   }
   const near =
