@@ -1,6 +1,8 @@
 import type { Admission, AdmissionRequest, AdmissionResponse, StatusCause } from "../model/api/admission.ts";
 import type { KubeObject } from "../model/api/resource.ts";
 import { admitVm, admitVmi, admitVmiUpdate } from "../model/rules/admit.ts";
+import { admitData } from "../model/rules/data-objects.ts";
+import { admitPod } from "../model/rules/pod.ts";
 import { admitService } from "../model/rules/service.ts";
 import { judgeOwnAnnotations } from "./own-annotations.ts";
 import { VMI_FINALIZER } from "./vmi-decision.ts";
@@ -34,8 +36,11 @@ function admit(request: AdmissionRequest, configuration: unknown): AdmissionResp
       return admitVm(object, configuration);
     case "Service":
       return admitService(object);
+    case "ConfigMap":
     case "Secret":
-      return { ...asItIs, object: withoutPlainText(object) };
+      return admitData(withoutPlainText(object), oldObject);
+    case "Pod":
+      return admitPod(object, oldObject);
     default:
       return asItIs;
   }
@@ -49,7 +54,7 @@ function unreadable(causes: readonly StatusCause[]): AdmissionResponse {
 /** `stringData` of a Secret is written for people: it is stored in base64 in `data`, over what is there. */
 function withoutPlainText(object: KubeObject): KubeObject {
   const { stringData, data, ...rest } = object;
-  if (typeof stringData !== "object" || stringData === null) return object;
+  if (object.kind !== "Secret" || typeof stringData !== "object" || stringData === null) return object;
   const encoded = Object.entries(stringData).map(([key, value]) => [
     key,
     Buffer.from(String(value), "utf8").toString("base64"),

@@ -60,9 +60,11 @@ export function makeConfiguration(log: Logger): Configuration {
   return {
     current,
     admission: (next) => async (request) => {
-      const answer = judged(request) ?? (await next(request));
-      if (answer.allowed && !request.dryRun && givesSettings(request)) unsettledUntil = performance.now() + SETTLED_MS;
-      return answer;
+      if (!givesSettings(request)) return next(request);
+      const { refusal, warnings } = judged(request);
+      const answer = refusal ?? (await next(request));
+      if (answer.allowed && !request.dryRun) unsettledUntil = performance.now() + SETTLED_MS;
+      return { ...answer, warnings: [...warnings, ...answer.warnings] };
     },
     async follow(client) {
       api = client;
@@ -93,17 +95,19 @@ function givesSettings({ group, object, oldObject, subresource }: AdmissionReque
   return isSource && subresource === undefined && [object, oldObject].some((one) => givenConfiguration({ ...one }));
 }
 
-/** Refuses settings that KubeVirt would pass over as a whole; undefined for what gives none, or goes. */
-function judged(request: AdmissionRequest): AdmissionResponse | undefined {
-  const { object, operation } = request;
-  const given = givesSettings(request) ? givenConfiguration({ ...object }) : undefined;
-  if (given === undefined || operation === "DELETE") return undefined;
+/** What is to be said of settings that are written: a refusal of those that KubeVirt would pass over as a whole. */
+function judged({ object, operation }: AdmissionRequest): {
+  readonly refusal?: AdmissionResponse;
+  readonly warnings: readonly string[];
+} {
+  const given = operation === "DELETE" ? undefined : givenConfiguration({ ...object });
+  if (given === undefined) return { warnings: [] };
   const isVoid = voidConfiguration(given);
   const warnings = misspeltGates(given).map(problemText);
-  if (isVoid === undefined) return { allowed: true, object, warnings };
+  if (isVoid === undefined) return { warnings };
   const message = problemText(isVoid);
   const causes = [{ reason: "FieldValueInvalid", message, field: isVoid.at.join(".") }];
-  return { allowed: false, status: 422, reason: "Invalid", message, causes, warnings };
+  return { refusal: { allowed: false, status: 422, reason: "Invalid", message, causes, warnings: [] }, warnings };
 }
 
 function age({ metadata }: Giving): string {
