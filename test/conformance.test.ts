@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
+import { checkManifest } from "../src/model/manifest/check.ts";
+import { readManifests } from "../src/model/manifest/read.ts";
 import { readCase } from "../src/model/rules/case-line.ts";
 import { answerCase, type CaseAnswer } from "../src/model/rules/conformance.ts";
 
@@ -82,6 +84,19 @@ test("the comparison notices a changed answer", () => {
     const causes = refused ? [] : [{ type: "FieldValueInvalid", field: "spec", code: "PB2050" }];
     assert.notDeepEqual(disagreements(expected, { ...answer, allowed: !refused, causes }), [], expected.id);
   }
+});
+
+test("every refusal, read as a manifest, says what would be taken or what to do", () => {
+  const silent = lines.flatMap((line) => {
+    const one = readCase(line);
+    if ("why" in one) return [];
+    return readManifests(JSON.stringify(one.object), `${one.id}.json`).documents.flatMap((document) =>
+      checkManifest(document, one.config)
+        .filter(({ expected, code }) => expected === "" || !/^PB[12]\d{3}$/.test(code))
+        .map(({ code, message }) => `${one.id}: ${code} ${message}`),
+    );
+  });
+  assert.deepEqual(silent, []);
 });
 
 /** The value without what stands at each of its places in turn, and with null there. */

@@ -72,6 +72,7 @@ function registered(nic: Nic): Problem[] {
         name === ""
           ? `The interface "${nic.nic.name}" names no binding plugin.`
           : `The interface "${nic.nic.name}" uses the binding plugin "${name}", which is not registered.`,
+      ...(plugins.size === 0 ? {} : { expected: `one of ${[...plugins.keys()].join(", ")}` }),
       cure:
         near === undefined
           ? "Register the plugin in spec.configuration.network.binding of the KubeVirt resource."

@@ -1,7 +1,8 @@
 import { type FieldPath, valueAt } from "../api/field-path.ts";
 import type { ShapeProblem } from "../api/shape.ts";
+import { EXPECTED } from "../rules/expected.ts";
 import { JUDGED_KINDS, type JudgedKind, judge } from "../rules/judge.ts";
-import type { Problem } from "../rules/problem.ts";
+import type { Problem, RuleCode } from "../rules/problem.ts";
 import { type Finding, findingAt } from "./finding.ts";
 import { metadataFindings } from "./metadata-findings.ts";
 import type { ManifestDocument } from "./read.ts";
@@ -49,15 +50,20 @@ function namelessFinding(document: ManifestDocument, misfits: readonly ShapeProb
 /** A rule's finding, with its place in the file. */
 function ruleFinding(
   document: ManifestDocument,
-  { code, at, field, message, cure }: Problem,
+  { code, at, field, message, expected, cure }: Problem,
   severity: Finding["severity"],
 ): Finding {
-  const statement = { code, severity, message, ...(cure === undefined ? {} : { hint: cure }) };
+  const taken = expected ?? (isRuleCode(code) ? EXPECTED[code] : "");
+  const statement = { code, severity, message, expected: taken, ...(cure === undefined ? {} : { hint: cure }) };
   return findingAt(document, at, statement, field === "" ? {} : { path: field });
 }
 
 function isAbout(at: FieldPath, missing: FieldPath): boolean {
   return at.length >= missing.length - 1 && at.every((key, index) => key === missing[index]);
+}
+
+function isRuleCode(code: Problem["code"]): code is RuleCode {
+  return Object.hasOwn(EXPECTED, code);
 }
 
 function isJudged(kind: string): kind is JudgedKind {

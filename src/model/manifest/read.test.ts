@@ -97,9 +97,7 @@ test("a finding points at the key, the value, or the object that lacks the field
 
 test("a document that does not say what it is, or is nearly one of ours", () => {
   assert.deepEqual(brief(findingsOf("spec: {}\n")), ["1:1 PB1008 kind"]);
-  assert.deepEqual(brief(findingsOf("just words\n")), [
-    '1:1 PB1008  (It should begin with "apiVersion:" and "kind:".)',
-  ]);
+  assert.deepEqual(brief(findingsOf("just words\n")), ['1:1 PB1008  (Begin it with "apiVersion:" and "kind:".)']);
   assert.deepEqual(brief(findingsOf("apiVersion: kubevirt.io/v1\nkind: Kubevirt\n")), [
     '2:7 PB1009 kind (did you mean "KubeVirt"?)',
   ]);
@@ -114,7 +112,10 @@ test("a document that does not say what it is, or is nearly one of ours", () => 
 
 test("what is no YAML is refused where it goes wrong, and the other documents are read", () => {
   const { documents, findings } = readManifests("a: 1\na: 2\n---\nb: {\n---\nkind: C\n", "a.yaml");
-  assert.deepEqual(brief(findings).slice(0, 2), ["2:1 PB1007  (Keep one of them.)", "5:1 PB1001 "]);
+  assert.deepEqual(brief(findings).slice(0, 2), [
+    "2:1 PB1007  (Keep one of them.)",
+    "5:1 PB1001  (Indent it as what belongs beside it.)",
+  ]);
   assert.equal(documents.length, 1);
   assert.deepEqual(brief(findingsOf("a:\n\tb: 1\n")), ["2:1 PB1001  (Indent with blanks.)"]);
   assert.deepEqual(brief(findingsOf("a: \u0000\n")), ["1:1 PB1001 "]);
@@ -198,6 +199,21 @@ test("a finding as text, with the line and a caret", () => {
 test("text of a manifest does not reach the terminal raw", () => {
   const source = 'kind: "\u001b[2J"\napiVersion: v1\n';
   for (const finding of findingsOf(source)) assert.ok(!renderFinding(finding, { source }).includes("\u001b"));
+});
+
+test("what is missing at the end of a file is shown after its last letter", () => {
+  const shown = (text: string): string[] =>
+    findingsOf(text).map((finding) => renderFinding(finding, { source: text }).split("\n").slice(2, 4).join("\n"));
+  for (const text of ["a: {b: 1\n\n", "a: [1, 2", 'a: "b\n  c\n\n \n', "a:\n  - {b: {c: d}\n# the end\n"]) {
+    const lines = text.trimEnd().split("\n");
+    for (const excerpt of shown(text)) {
+      const [source = "", caret = ""] = excerpt.split("\n");
+      assert.ok(lines.includes(source.slice("   1 | ".length)), `${JSON.stringify(text)}: ${excerpt}`);
+      assert.ok(caret.includes("^") && caret.indexOf("^") <= source.length, `${JSON.stringify(text)}: ${excerpt}`);
+    }
+    assert.ok(shown(text).length > 0, text);
+  }
+  assert.deepEqual(shown("a: {b: 1\n\n"), ["   1 | a: {b: 1\n     |         ^"]);
 });
 
 test("KubeVirt's kinds that are not served are named as such, and near misses of them are not", () => {

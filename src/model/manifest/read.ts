@@ -50,25 +50,26 @@ const MOST_SYNTAX_ERRORS = 10;
  * merge keys are followed. A `List` is opened. Documents with faults are left out, each with its findings.
  */
 export function readManifests(text: string, file: string): Manifests {
-  const refuse = (code: Finding["code"], message: string, hint: string): Manifests => ({
+  const refuse = (code: Finding["code"], message: string, expected: string, hint = ""): Manifests => ({
     documents: [],
-    findings: [{ code, severity: "error", path: "", file, line: 1, column: 1, message, expected: "", hint, length: 1 }],
+    findings: [{ code, severity: "error", path: "", file, line: 1, column: 1, message, expected, hint, length: 1 }],
   });
   if (text.length > LARGEST_MANIFEST) {
     return refuse(
       "PB1006",
       `${file} is larger than ${LARGEST_MANIFEST / 1024 / 1024} MiB.`,
+      `at most ${LARGEST_MANIFEST / 1024 / 1024} MiB`,
       "Split it into several files.",
     );
   }
-  if (text.includes("\u0000")) return refuse("PB1001", `${file} holds bytes that no YAML or JSON text has.`, "");
-  if (DEEP.test(text)) return refuse("PB1006", `${file} nests too deep.`, "");
+  if (text.includes("\u0000")) return refuse("PB1001", `${file} holds bytes that no YAML or JSON text has.`, TEXT);
+  if (DEEP.test(text)) return refuse("PB1006", `${file} nests too deep.`, SHALLOW);
   try {
     const read = readDocuments(text, file);
     return isCniFile(file, text, read) ? { documents: [], findings: [], cniFile: cniFileOf(file, text, read) } : read;
   } catch (thrown) {
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
-    return refuse("PB1001", `${file} cannot be read: ${reason}`, "");
+    return refuse("PB1001", `${file} cannot be read: ${reason}`, TEXT);
   }
 }
 
@@ -88,7 +89,7 @@ function readDocuments(text: string, file: string): Manifests {
     if (document.errors.length > 0) {
       const exhausted = document.errors.filter((error) => error.code === "RESOURCE_EXHAUSTION");
       const told = exhausted.length > 0 ? exhausted.slice(0, 1) : document.errors.slice(0, MOST_SYNTAX_ERRORS);
-      findings.push(...told.map((error) => syntaxFinding(error, lines, file)));
+      findings.push(...told.map((error) => syntaxFinding(error, lines, text, file)));
       continue;
     }
     const value = contentOf(document);
@@ -97,15 +98,16 @@ function readDocuments(text: string, file: string): Manifests {
       const span = placeWithin(document, text, at, offset, length);
       return span === undefined ? undefined : positionOf(lines, span);
     };
-    const refuse = (code: Finding["code"], message: string, hint: string): void => {
+    const refuse = (code: Finding["code"], message: string, expected: string, hint: string): void => {
       const { line, column, length } = place([], "value");
-      findings.push({ code, severity: "error", path: "", file, line, column, message, expected: "", hint, length });
+      findings.push({ code, severity: "error", path: "", file, line, column, message, expected, hint, length });
     };
     if (value instanceof Error) {
-      refuse("PB1006", `The document cannot be opened up: ${value.message}.`, "Write it with fewer aliases.");
+      const message = `The document cannot be opened up: ${value.message}.`;
+      refuse("PB1006", message, `at most ${MOST_ALIASES} uses of aliases`, "Write it with fewer aliases.");
     } else if (value !== null && value !== undefined) {
       if (isJsonObject(value)) documents.push(...openList(document, value, file, { place, within }));
-      else refuse("PB1008", "The document is no object.", 'It should begin with "apiVersion:" and "kind:".');
+      else refuse("PB1008", "The document is no object.", "an object", 'Begin it with "apiVersion:" and "kind:".');
     }
   }
   return { documents, findings };
@@ -149,18 +151,43 @@ function contentOf(document: Document.Parsed): unknown {
   }
 }
 
-function syntaxFinding(error: YAMLError, lines: LineCounter, file: string): Finding {
-  const { line, column, length } = positionOf(lines, { start: error.pos[0], end: error.pos[1] });
-  const base = { severity: "error", path: "", file, line, column, length, expected: "" } as const;
+const TEXT = "YAML or JSON as UTF-8 text";
+const SHALLOW = "fewer than 200 brackets in a row";
+
+/** The cure of a fault that the parser's message does not already say. */
+const CURES: Partial<Readonly<Record<YAMLError["code"], string>>> = {
+  BAD_ALIAS: "Name an anchor that stands above, or put the text into quotes.",
+  BAD_DQ_ESCAPE: "Write a backslash twice, or use single quotes.",
+  BAD_INDENT: "Indent it as what belongs beside it.",
+  BAD_SCALAR_START: "Put the text into quotes.",
+  BLOCK_AS_IMPLICIT_KEY: "Put a text with a colon in it into quotes; begin a nested object on a line of its own.",
+  BLOCK_IN_FLOW: "Within braces and brackets separate by commas.",
+  MISSING_CHAR: "Add what is missing; a text with a colon in it wants quotes.",
+  MULTILINE_IMPLICIT_KEY: 'Write "key: value" in one line, and indent what belongs to it.',
+  UNEXPECTED_TOKEN: "Remove it, or put the text around it into quotes.",
+};
+
+function syntaxFinding(error: YAMLError, lines: LineCounter, text: string, file: string): Finding {
+  // What is missing at the end of the file is missing after its last letter, not on the empty line below.
+  const end = text.trimEnd().length;
+  const start = Math.min(error.pos[0], end);
+  const { line, column, length } = positionOf(lines, { start, end: Math.max(start, Math.min(error.pos[1], end)) });
+  const base = { severity: "error", path: "", file, line, column, length } as const;
   switch (error.code) {
     case "RESOURCE_EXHAUSTION":
-      return { ...base, code: "PB1006", message: "The document nests too deep.", hint: "" };
-    case "DUPLICATE_KEY":
-      return { ...base, code: "PB1007", message: "This key stands twice in one object.", hint: "Keep one of them." };
-    case "TAB_AS_INDENT":
-      return { ...base, code: "PB1001", message: "A tab indents this line.", hint: "Indent with blanks." };
-    default:
-      return { ...base, code: "PB1001", message: `This is not valid YAML: ${lowerFirst(error.message)}.`, hint: "" };
+      return { ...base, code: "PB1006", message: "The document nests too deep.", expected: SHALLOW, hint: "" };
+    case "DUPLICATE_KEY": {
+      const message = "This key stands twice in one object.";
+      return { ...base, code: "PB1007", message, expected: "each key once", hint: "Keep one of them." };
+    }
+    case "TAB_AS_INDENT": {
+      const message = "A tab indents this line.";
+      return { ...base, code: "PB1001", message, expected: "blanks", hint: "Indent with blanks." };
+    }
+    default: {
+      const message = `This is not valid YAML: ${lowerFirst(error.message)}.`;
+      return { ...base, code: "PB1001", message, expected: "YAML or JSON", hint: CURES[error.code] ?? "" };
+    }
   }
 }
 

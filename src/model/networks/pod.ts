@@ -83,6 +83,7 @@ function usableCidr(
       code: "PB2302",
       type: "FieldValueInvalid",
       message: `${key} "${value}" of the network "${network.name}" ${fault}.`,
+      expected: `an IPv${family} network, at most /${LONGEST_PREFIX[family]} long`,
       cure: `Write a network such as ${example}, at most /${LONGEST_PREFIX[family]} long, or leave the field out.`,
       stricter: true,
     }),

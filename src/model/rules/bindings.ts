@@ -1,4 +1,5 @@
 import { bindings } from "../bindings/registry.ts";
+import { nearMiss } from "../near-miss.ts";
 import type { Problem } from "./problem.ts";
 import { type Nic, nicProblem, type Subject } from "./subject.ts";
 
@@ -47,11 +48,20 @@ export function judgeStates(subject: Subject, nics: readonly Nic[]): Problem[] {
   return nics.flatMap((nic): Problem[] => {
     const { name, state, bridge, sriov } = nic.nic;
     if (state === undefined) return [];
-    const refuse = (code: "PB2052" | "PB2053" | "PB2054" | "PB2056", message: string, cure: string): Problem =>
+    const refuse = (code: "PB2053" | "PB2054" | "PB2056", message: string, cure: string): Problem =>
       nicProblem(nic, ["state"], { code, type: "FieldValueInvalid", message, cure });
     if (!states.includes(state)) {
-      const cure = `Use one of ${states.join(", ")}, or leave state out.`;
-      return [refuse("PB2052", `The state "${state}" of the interface "${name}" is not known.`, cure)];
+      const near = nearMiss(state, states);
+      const known = `one of ${states.join(", ")}`;
+      return [
+        nicProblem(nic, ["state"], {
+          code: "PB2052",
+          type: "FieldValueInvalid",
+          message: `The state "${state}" of the interface "${name}" is not known.`,
+          expected: known,
+          cure: `${near === undefined ? "" : `Did you mean "${near}"? `}Use ${known}, or leave state out.`,
+        }),
+      ];
     }
     if (state !== "absent") {
       if (sriov === undefined) return [];

@@ -62,6 +62,7 @@ function model(nic: Nic): Problem[] {
       code: "PB2043",
       type: "FieldValueNotSupported",
       message: `The model "${wanted}" of the interface "${nic.nic.name}" is not known.`,
+      expected: `one of ${models.join(", ")}`,
       cure: `${near === undefined ? "" : `Did you mean "${near}"? `}Use one of ${models.join(", ")}.`,
     }),
   ];

@@ -83,6 +83,7 @@ function eachHasInterface(subject: Subject): Problem[] {
         code: "PB2016",
         type: "FieldValueRequired",
         message: `No interface uses the network "${name}".`,
+        ...(names.size === 0 ? {} : { expected: `one of ${[...names].join(", ")}` }),
         cure:
           meant(name, names) ?? `Add an interface of this name to domain.devices.interfaces, or remove the network.`,
       }),
@@ -99,6 +100,7 @@ function eachHasNetwork(subject: Subject): Problem[] {
         code: "PB2017",
         type: "FieldValueInvalid",
         message: `There is no network "${name}" for this interface.`,
+        ...(names.size === 0 ? {} : { expected: `one of ${[...names].join(", ")}` }),
         cure: meant(name, names) ?? "Add a network of this name to networks, such as {name, pod: {}}.",
       }),
     ];

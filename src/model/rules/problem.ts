@@ -24,6 +24,8 @@ export interface Problem {
   readonly code: RuleCode | "PB1002" | "PB1003" | "PB1004" | "PB1005";
   /** A sentence that names the place. */
   readonly message: string;
+  /** What would be taken, as a phrase, where it is more than what `expected.ts` says of the code. */
+  readonly expected?: string;
   /** What to do, as a sentence. */
   readonly cure?: string;
   /** KubeVirt's webhooks would let this pass. */

@@ -35,6 +35,7 @@ function known({ runStrategy }: VmSpec, { gates }: Settings): Problem[] {
       field: "spec.runStrategy",
       at: ["spec", "runStrategy"],
       message: `The run strategy "${runStrategy}" is not known.`,
+      expected: `one of ${strategies.join(", ")}`,
       cure: `Use one of ${strategies.join(", ")}.`,
     },
   ];

@@ -32,6 +32,7 @@ export interface Fault {
   readonly code: RuleCode;
   readonly type: CauseType;
   readonly message: string;
+  readonly expected?: string;
   readonly cure?: string;
   readonly stricter?: true;
   /** Where KubeVirt names another field than the one at fault. */
