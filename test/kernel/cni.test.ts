@@ -50,6 +50,22 @@ for (const cniVersion of ["0.2.0", "0.3.1", "0.4.0", "1.0.0"]) {
   });
 }
 
+test("disableContainerInterface of a bridge takes effect, and no address goes with it", async (t) => {
+  if (!needs(t, "root", "netns", "cni", "bridge")) return;
+  const host = testHost(t);
+  const netns = host.pod("pod");
+  const config = { cniVersion: "0.3.1", name: "l2", type: "bridge", bridge: "l2br" };
+  const upOf = async (more: object, ifName: string): Promise<boolean | undefined> => {
+    await addNetwork({ network: networkOf({ ...config, ...more }), netns, containerId: "pod1", ifName }, host.cni);
+    return readLinks(netns).links.find(({ name }) => name === ifName)?.up;
+  };
+  assert.equal(await upOf({}, "net1"), true);
+  assert.equal(await upOf({ disableContainerInterface: true, macspoofchk: true }, "net2"), false);
+  const ipam = hostLocal(join(host.dataDir, "pool"), "10.77.0.0/24");
+  await fault(upOf({ disableContainerInterface: true, ipam }, "net3"), "PB3012");
+  for (const ifName of ["net1", "net2"]) await delNetwork({ containerId: "pod1", ifName }, host.cni);
+});
+
 test("macvlan and static", async (t) => {
   if (!needs(t, "root", "netns", "cni", "macvtap", "veth")) return;
   const host = testHost(t);

@@ -12,6 +12,7 @@ import {
   writeRecord,
 } from "./attachment-record.ts";
 import { builtinPlugins } from "./builtin.ts";
+import { disableContainerInterface, refuseAddressOnDisabled } from "./container-interface.ts";
 import { withoutDetection } from "./duplicate-address-detection.ts";
 import { type CniCommand, PLUGIN_TIME_LIMIT_MS, runPlugin } from "./exec.ts";
 import { DEFAULT_BIN_DIRS, findPlugin } from "./plugins.ts";
@@ -85,7 +86,10 @@ async function attach(attachment: Attachment, host: CniHost): Promise<AddedNetwo
   if (earlier !== undefined) await detachRecorded({ containerId, ifName }, host);
   const binDirs = host.binDirs ?? DEFAULT_BIN_DIRS;
   // Before anything is made: a plugin that is missing should cost nothing.
-  for (const plugin of network.plugins) locate(plugin, binDirs);
+  for (const plugin of network.plugins) {
+    locate(plugin, binDirs);
+    refuseAddressOnDisabled(plugin, network.name);
+  }
   await departing.get(departureKey(host, network));
   const record: AttachmentRecord = {
     state: "adding",
@@ -112,6 +116,7 @@ async function attach(attachment: Attachment, host: CniHost): Promise<AddedNetwo
       last = index;
       const answer = await invoke("ADD", plugin, record, host, previous);
       result = understand(answer, plugin, record);
+      disableContainerInterface(plugin, netns, ifName);
       previous = result.cniVersion === network.cniVersion ? answer : renderCniResult(result, network.cniVersion);
     }
     if (previous === undefined || result === undefined) throw new TypeError("a network has at least one plugin");

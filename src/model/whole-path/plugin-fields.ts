@@ -40,15 +40,18 @@ function unread(source: CniSource, at: FieldPath, names: readonly string[], fiel
           severity: "warning",
           message:
             name === "disableContainerInterface"
-              ? `${fields.source} ignores "${name}": the pod's end of the link comes up as if it were not written.`
+              ? `${fields.source} ignores "${name}": on KubeVirt the pod's end of the link comes up as if it were not written.`
               : isLater
                 ? `${fields.source} ignores "${name}", which newer ones read.`
                 : `${fields.source} does not know "${name}", and ignores it.`,
-          hint: isLater
-            ? "Leave it where the nodes have a newer plugin, and do not count on it here."
-            : near === undefined
-              ? "Remove it."
-              : `Did you mean "${near}"?`,
+          hint:
+            name === "disableContainerInterface"
+              ? "Here Patchbay takes the link down itself. Leave it where the nodes have a newer plugin."
+              : isLater
+                ? "Leave it where the nodes have a newer plugin, and do not count on it here."
+                : near === undefined
+                  ? "Remove it."
+                  : `Did you mean "${near}"?`,
         },
         "key",
       );
