@@ -82,7 +82,7 @@ test("the configuration comes from a resource, from the older ConfigMap, or from
   const voided = written("void.yaml", kubeVirt("Macvtap", "    network: {defaultNetworkInterface: Bridge}\n"));
   assert.deepEqual(await found([macvtap], voided), [
     `macvtap.yaml:9:17 ${field}`,
-    "void.yaml:5:3 PB2304 spec.configuration",
+    "void.yaml:7:40 PB2304 spec.configuration.network.defaultNetworkInterface",
   ]);
 });
 

@@ -1,4 +1,5 @@
-import { givenConfiguration, misspeltGates, voidConfiguration } from "../rules/configuration.ts";
+import { givenConfiguration, misspeltGates, unknownKeys, voidConfiguration } from "../rules/configuration.ts";
+import { pluginSettings } from "../rules/plugin-settings.ts";
 import { type Finding, findingAt } from "./finding.ts";
 import type { ManifestDocument } from "./read.ts";
 
@@ -22,11 +23,16 @@ export function configurationAmong(documents: readonly ManifestDocument[]): Foun
   const { document, given } = found;
   const isVoid = voidConfiguration(given);
   const warn = (part: "key" | "value") => (problem: NonNullable<typeof isVoid>) => {
-    const { code, at, message, cure: hint } = problem;
-    return findingAt(document, at, { code, severity: "warning", message, hint }, { part });
+    const { code, at, message, expected, cure: hint } = problem;
+    return findingAt(document, at, { code, severity: "warning", message, expected, hint }, { part });
   };
   return {
     configuration: given.configuration,
-    findings: [...(isVoid === undefined ? [] : [warn("key")(isVoid)]), ...misspeltGates(given).map(warn("value"))],
+    findings: [
+      ...(isVoid === undefined ? [] : [warn("value")(isVoid)]),
+      ...misspeltGates(given).map(warn("value")),
+      ...pluginSettings(given).map(warn("value")),
+      ...unknownKeys(given).map(warn("key")),
+    ],
   };
 }

@@ -41,7 +41,7 @@ function admit(kind: JudgedKind, object: KubeObject, configuration: unknown): Ad
   const { problems, advice, defaulted } = judge(kind, object, configuration);
   const { invalid } = settingsOf(configuration);
   const warnings = [
-    ...(invalid === undefined ? [] : [`PB2304: The configuration counts as empty: ${invalid}.`]),
+    ...(invalid === undefined ? [] : [`PB2304: The configuration counts as empty: ${invalid.reason}.`]),
     ...advice.map((problem) => `${problem.field}: ${cause(problem).message}`),
   ];
   if (problems.length === 0) return { allowed: true, object: { ...object, ...defaulted } as KubeObject, warnings };

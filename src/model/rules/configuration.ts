@@ -1,6 +1,9 @@
 import { type FieldPath, fieldPath, valueAt } from "../api/field-path.ts";
 import { isJsonObject } from "../json.ts";
-import { configurationOfConfigMap, GATES, settingsOf } from "./settings.ts";
+import { nearMiss } from "../near-miss.ts";
+import { CONFIG_MAP_KEYS, configurationOfConfigMap, isConfigMapKey, OTHER_CONFIG_MAP_KEYS } from "./config-map.ts";
+import { GATES, isGate, KNOWN_GATES } from "./gates.ts";
+import { settingsOf } from "./settings.ts";
 
 /** Name of the ConfigMap that held the configuration before KubeVirt 0.48. */
 export const CONFIG_MAP = "kubevirt-config";
@@ -11,58 +14,117 @@ export interface GivenConfiguration {
   readonly configuration: unknown;
   /** Where it stands in the object. */
   readonly at: FieldPath;
+  /** Where a part of {@link configuration} stands in the object. */
+  place(keys: FieldPath): FieldPath;
+  /** The feature gates as they are written, each with its place. */
+  readonly gates: readonly { readonly word: unknown; readonly at: FieldPath }[];
+  /** Keys of the ConfigMap. */
+  readonly keys: readonly string[];
 }
 
 /** Something to say about a configuration. */
 export interface ConfigurationProblem {
-  readonly code: "PB2304" | "PB2305";
+  readonly code: "PB2304" | "PB2305" | "PB2306" | "PB2307" | "PB2308";
   readonly at: FieldPath;
   readonly message: string;
+  /** What would be taken, as a phrase. */
+  readonly expected: string;
   readonly cure: string;
 }
+
+const GATES_AT = ["developerConfiguration", "featureGates"];
 
 /** The configuration that an object gives; undefined for one that gives none. */
 export function givenConfiguration(object: Readonly<Record<string, unknown>>): GivenConfiguration | undefined {
   if (object["kind"] === "KubeVirt") {
     const at = ["spec", "configuration"];
-    return { configuration: valueAt(object, at), at };
+    const configuration = valueAt(object, at);
+    const listed = valueAt(configuration, GATES_AT);
+    return {
+      configuration,
+      at,
+      place: (keys) => [...at, ...keys],
+      gates: (Array.isArray(listed) ? listed : []).map((word: unknown, index) => ({
+        word,
+        at: [...at, ...GATES_AT, index],
+      })),
+      keys: [],
+    };
   }
   if (object["kind"] !== "ConfigMap" || valueAt(object, ["metadata", "name"]) !== CONFIG_MAP) return undefined;
   const data = object["data"];
   const words = Object.entries(isJsonObject(data) ? data : {}).filter(
     (entry): entry is [string, string] => typeof entry[1] === "string",
   );
-  return { configuration: configurationOfConfigMap(Object.fromEntries(words)), at: ["data"] };
-}
-
-/** That one bad value voids the whole (PB2304). */
-export function voidConfiguration({ configuration, at }: GivenConfiguration): ConfigurationProblem | undefined {
-  const { invalid } = settingsOf(configuration);
-  if (invalid === undefined) return undefined;
+  const given = Object.fromEntries(words);
   return {
-    code: "PB2304",
-    at,
-    message: `The configuration counts as empty: ${invalid}.`,
-    cure: "Correct this value; all others hold then.",
+    configuration: configurationOfConfigMap(given),
+    at: ["data"],
+    place: (keys) => [
+      "data",
+      ...CONFIG_MAP_KEYS.filter(({ field }) => field.join() === keys.join()).map(({ key }) => key),
+    ],
+    gates: (given["feature-gates"] ?? "")
+      .split(",")
+      .map((word) => word.trim())
+      // One that has a gate's name in it opens the gate.
+      .filter((word) => word !== "" && !GATES.some((gate) => word.includes(gate)))
+      .map((word) => ({ word, at: ["data", "feature-gates"] })),
+    keys: words.map(([key]) => key),
   };
 }
 
-/** Gates that are written with other capitals (PB2305): KubeVirt compares letter by letter, and they stay shut. */
-export function misspeltGates({ configuration, at }: GivenConfiguration): ConfigurationProblem[] {
-  const keys = ["developerConfiguration", "featureGates"];
-  const listed = valueAt(configuration, keys);
-  return (Array.isArray(listed) ? listed : []).flatMap((word: unknown, index): ConfigurationProblem[] => {
-    const meant = GATES.find((gate) => gate.toLowerCase() === String(word).toLowerCase());
-    if (meant === undefined || meant === word) return [];
+/** That one bad value voids the whole (PB2304). */
+export function voidConfiguration({ configuration, place }: GivenConfiguration): ConfigurationProblem | undefined {
+  const { invalid } = settingsOf(configuration);
+  if (invalid === undefined) return undefined;
+  const { reason, at, expected, meant } = invalid;
+  return {
+    code: "PB2304",
+    at: place(at),
+    message: `The configuration counts as empty: ${reason}.`,
+    expected,
+    cure: `${meant === undefined ? "" : `Did you mean "${meant}"? `}Correct this value; all others hold then.`,
+  };
+}
+
+/**
+ * Gates that open nothing: KubeVirt compares letter by letter, so that one with other capitals stays shut (PB2305), and so
+ * does one that is misspelt (PB2306). What is like no gate at all may be one of another version.
+ */
+export function misspeltGates({ gates }: GivenConfiguration): ConfigurationProblem[] {
+  return gates.flatMap(({ word, at }): ConfigurationProblem[] => {
+    if (typeof word !== "string" || isGate(word)) return [];
+    const same = KNOWN_GATES.find((gate) => gate.toLowerCase() === word.toLowerCase());
+    const meant = same ?? nearMiss(word, KNOWN_GATES);
+    if (meant === undefined) return [];
     return [
       {
-        code: "PB2305",
-        at: [...at, ...keys, index],
-        message: `The feature gate "${String(word)}" opens nothing: capitals count.`,
-        cure: `Write "${meant}".`,
+        code: same === undefined ? "PB2306" : "PB2305",
+        at,
+        message: `The feature gate "${word}" opens nothing: ${same === undefined ? "there is none of this name" : "capitals count"}.`,
+        expected: meant,
+        cure: same === undefined ? `Did you mean "${meant}"?` : `Write "${meant}".`,
       },
     ];
   });
+}
+
+/** Keys of the ConfigMap that nothing reads (PB2308). */
+export function unknownKeys({ keys }: GivenConfiguration): ConfigurationProblem[] {
+  return keys
+    .filter((key) => !isConfigMapKey(key) && !OTHER_CONFIG_MAP_KEYS.includes(key))
+    .map((key) => {
+      const known = CONFIG_MAP_KEYS.map((one) => one.key);
+      const meant = nearMiss(key, known);
+      return {
+        code: "PB2308",
+        at: ["data", key],
+        message: `The key "${key}" of ${CONFIG_MAP} is read by nothing.`,
+        expected: `one of ${known.join(", ")}`,
+        cure: meant === undefined ? "Remove it." : `Did you mean "${meant}"?`,
+      };
+    });
 }
 
 /** A problem as one sentence for people who see no file. */

@@ -1,26 +1,12 @@
+import type { FieldPath } from "../api/field-path.ts";
 import { type Configuration, configuration as configurationSchema, type PluginConfiguration } from "../api/kubevirt.ts";
 import { checkShape } from "../api/shape.ts";
+import { nearMiss } from "../near-miss.ts";
+import { GATES, type Gate } from "./gates.ts";
 
 /** The bindings that a NIC can get by default. */
 export const DEFAULT_BINDINGS = ["bridge", "masquerade", "slirp"] as const;
 export type DefaultBinding = (typeof DEFAULT_BINDINGS)[number];
-
-/** The feature gates that some rule asks for. */
-export const GATES = [
-  "DecentralizedLiveMigration",
-  "DeclarativeHotplugVolumes",
-  "ExperimentalIgnitionSupport",
-  "Macvtap",
-  "NetworkBindingPlugins",
-  "NetworkDevicesWithDRA",
-  "Passt",
-  "PasstBinding",
-  "PortRangesSpec",
-  "Sidecar",
-  "WorkloadEncryptionSEV",
-  "WorkloadEncryptionTDX",
-] as const;
-export type Gate = (typeof GATES)[number];
 
 /** What the rules ask of `spec.configuration`, defaults applied. */
 export interface Settings {
@@ -31,7 +17,19 @@ export interface Settings {
   /** The feature gates that are listed; case sensitive. */
   readonly gates: ReadonlySet<Gate>;
   /** Why the configuration counts as empty, where it does. */
-  readonly invalid?: string;
+  readonly invalid?: VoidingValue;
+}
+
+/** A value for which the whole configuration counts as empty. */
+export interface VoidingValue {
+  /** What is wrong with it, as a sentence without its end. */
+  readonly reason: string;
+  /** Where it stands, from `spec.configuration`. */
+  readonly at: FieldPath;
+  /** What would be taken, as a phrase. */
+  readonly expected: string;
+  /** The word that it was meant to be, where one is near. */
+  readonly meant?: string;
 }
 
 /**
@@ -54,13 +52,22 @@ function withoutNulls(value: unknown, depth = 6): unknown {
   );
 }
 
-function faultOf(configuration: unknown): string | undefined {
+function faultOf(configuration: unknown): VoidingValue | undefined {
   const [problem] = checkShape(configurationSchema, configuration).filter(({ kind }) => kind !== "unknown");
-  if (problem !== undefined) return `${problem.path} is ${problem.found}, not ${problem.expected}`;
+  if (problem !== undefined) {
+    const { path, at, found, expected } = problem;
+    return { reason: `${path} is ${found}, not ${expected}`, at, expected };
+  }
   const name = (configuration as Configuration).network?.defaultNetworkInterface ?? "";
-  return name === "" || isDefaultBinding(name)
-    ? undefined
-    : `network.defaultNetworkInterface "${name}" is none of ${DEFAULT_BINDINGS.join(", ")}`;
+  if (name === "" || isDefaultBinding(name)) return undefined;
+  const known = DEFAULT_BINDINGS.join(", ");
+  const meant = nearMiss(name, DEFAULT_BINDINGS);
+  return {
+    reason: `network.defaultNetworkInterface "${name}" is none of ${known}`,
+    at: ["network", "defaultNetworkInterface"],
+    expected: `one of ${known}`,
+    ...(meant === undefined ? {} : { meant }),
+  };
 }
 
 function settingsFrom(configuration: Configuration): Settings {
@@ -77,25 +84,4 @@ function settingsFrom(configuration: Configuration): Settings {
 
 function isDefaultBinding(name: string): name is DefaultBinding {
   return DEFAULT_BINDINGS.some((binding) => binding === name);
-}
-
-/**
- * The configuration that the `kubevirt-config` ConfigMap of KubeVirt before 0.48 says.
- *
- * A gate was open when its name stood anywhere in the text. A boolean that is neither `true`, `false` nor empty voids
- * the configuration, as a bad default interface does.
- */
-export function configurationOfConfigMap(data: Readonly<Record<string, string>>): unknown {
-  const boolean = (text: string | undefined): unknown =>
-    text === "true" ? true : text === "false" ? false : text === undefined || text === "" ? undefined : text;
-  const entries = {
-    defaultNetworkInterface: data["default-network-interface"],
-    permitSlirpInterface: boolean(data["permitSlirpInterface"]),
-    permitBridgeInterfaceOnPodNetwork: boolean(data["permitBridgeInterfaceOnPodNetwork"]),
-  };
-  const text = data["feature-gates"] ?? "";
-  return {
-    network: Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined)),
-    developerConfiguration: { featureGates: GATES.filter((gate) => text.includes(gate)) },
-  };
 }
