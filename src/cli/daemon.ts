@@ -24,7 +24,7 @@ import { isWarning } from "../model/serve/note.ts";
 import { startAgent } from "../node/agent.ts";
 import { definitionsOf } from "../node/definitions.ts";
 import { openPodRecords } from "../node/records.ts";
-import { registerNode } from "../node/registration.ts";
+import { keepNode } from "../node/registration.ts";
 import { makeReporter } from "../node/report.ts";
 import { standalonePods } from "../node/standalone-pods.ts";
 import { makeDaemonMetrics } from "./daemon-metrics.ts";
@@ -99,10 +99,8 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
       ...(options.address === undefined ? {} : { address: options.address }),
       definitions: servedDefinitions,
       admission: withMigrations(
-        withWholePath(
-          configuration.admission(makeAdmission(() => configuration.current())),
-          surroundings,
-          () => configuration.current(),
+        withWholePath(configuration.admission(makeAdmission(() => configuration.current())), surroundings, () =>
+          configuration.current(),
         ),
         () => client,
       ),
@@ -169,7 +167,8 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     adopted = true;
     await Promise.all([configuration.follow(client), surroundings.follow(client)]);
     settled = true;
-    await registerNode(client, nodeName, accelerator.accel);
+    const node = await keepNode(client, nodeName, accelerator.accel, log.child({ part: "node" }));
+    running.push(() => node.close());
     const control = { client, events, log: log.child({ part: "control" }) };
     const vmis = startVmiController({ ...control, meter: metrics.queue("virtualmachineinstance") });
     metrics.guests(vmis.phases);

@@ -22,6 +22,8 @@ interface Recorded {
 
 /** Kubernetes' limit on an event's message. */
 const MESSAGE_LENGTH = 1024;
+/** Of an event's name, before a dot and 16 digits; a name has at most 253 characters. */
+const LONGEST_START = 236;
 /** Older ones start anew with a count of one. */
 const REMEMBERED = 1000;
 /** So many wait for an API that does not answer; what comes then is only logged. */
@@ -48,7 +50,8 @@ export function makeEventRecorder(client: KubeClient, component: string, log: Lo
       }
     }
     const at = now();
-    const name = `${object.metadata.name}.${randomBytes(8).toString("hex")}`;
+    const about = object.metadata.name.slice(0, LONGEST_START).replace(/[-.]+$/, "");
+    const name = `${about}.${randomBytes(8).toString("hex")}`;
     await client.create(eventResource, {
       apiVersion: "v1",
       kind: "Event",

@@ -6,6 +6,7 @@ import type { VmiSpec } from "../model/api/vmi.ts";
 import type { VmiStatus } from "../model/api/vmi-status.ts";
 import { PRIMARY_INTERFACE } from "../model/networks/pod-interface.ts";
 import { KEPT_INTERFACES_ANNOTATION, type KeptInterface } from "../model/pods/kept-interfaces.ts";
+import { VM_NAME_LABEL, vmNameLabel } from "../model/pods/launcher-pod.ts";
 import { PAUSED_ANNOTATION } from "../model/pods/pause.ts";
 import { DEFAULT_NETWORK } from "../model/rules/defaults.ts";
 
@@ -30,7 +31,7 @@ export function instanceOf(vm: Stored<VirtualMachine>, paused: boolean): KubeObj
     metadata: {
       name,
       namespace,
-      labels: { ...labels, "vm.kubevirt.io/name": name },
+      labels: { ...labels, [VM_NAME_LABEL]: vmNameLabel(name) },
       annotations: {
         ...annotations,
         [GENERATION_ANNOTATION]: String(generation),

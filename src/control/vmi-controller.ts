@@ -11,7 +11,16 @@ import { isApiError } from "../model/api/status.ts";
 import { keyOf, type Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import type { VmiStatus } from "../model/api/vmi-status.ts";
-import { type ClusterNode, decideVmi, VMI_FINALIZER, type VmiAction } from "./vmi-decision.ts";
+import type { ClusterNode } from "../model/pods/node-fit.ts";
+import {
+  decideVmi,
+  inTheWay,
+  notMade,
+  type PodFailure,
+  podRefused,
+  VMI_FINALIZER,
+  type VmiAction,
+} from "./vmi-decision.ts";
 
 export interface ControllerOptions {
   readonly client: KubeClient;
@@ -32,6 +41,9 @@ export interface VmiController extends Controller {
 
 type Vmi = Stored<VirtualMachineInstance>;
 type LauncherPod = Stored<Pod>;
+
+/** A pod that was refused is tried again so often: what is in its way may be gone. */
+const REFUSED_MS = 10_000;
 
 /** Gives every VMI a pod on a node, and takes the pods of deleted ones away. */
 export function startVmiController({ client, events, log, meter }: ControllerOptions): VmiController {
@@ -83,14 +95,42 @@ export function startVmiController({ client, events, log, meter }: ControllerOpt
         ({ metadata }) =>
           metadata.namespace === namespace && metadata.ownerReferences?.some(({ uid }) => uid === vmi.metadata.uid),
       );
-    for (const action of decideVmi({ vmi, pods: own, nodes: nodes.list() })) await carryOut(vmi, action);
+    for (const action of decideVmi({ vmi, pods: own, nodes: nodes.list() })) {
+      if (action.do === "pod.create") {
+        // What follows tells of the new pod.
+        if (!(await create(key, vmi, action.pod as LauncherPod))) return;
+      } else await carryOut(vmi, action);
+    }
   }
 
-  async function carryOut(vmi: Vmi, action: VmiAction): Promise<void> {
+  /** False where there is no new pod: an earlier run made it, or it is refused. */
+  async function create(key: string, vmi: Vmi, pod: LauncherPod): Promise<boolean> {
+    try {
+      await client.create(podResource, pod);
+      return true;
+    } catch (thrown) {
+      if (isApiError(thrown, "AlreadyExists")) {
+        const there = await client.get<LauncherPod>(podResource, pod.metadata);
+        // The cache has not heard yet of the pod that an earlier run made.
+        if (there.metadata.ownerReferences?.some(({ uid }) => uid === vmi.metadata.uid) === true) return false;
+        await refused(key, vmi, inTheWay(pod.metadata.name));
+      } else if (isApiError(thrown, "Invalid") || isApiError(thrown, "Forbidden")) {
+        await refused(key, vmi, notMade(thrown.message));
+      } else throw thrown;
+      return false;
+    }
+  }
+
+  /** Says why there is no pod, and tries again later: it may be made possible meanwhile. */
+  async function refused(key: string, vmi: Vmi, failure: PodFailure): Promise<void> {
+    const told = vmi.status?.conditions?.some(({ message }) => message === failure.message);
+    await carryOut(vmi, { do: "status", change: podRefused(failure) });
+    if (told !== true) await carryOut(vmi, { do: "event", type: "Warning", ...failure });
+    queue.after(key, REFUSED_MS);
+  }
+
+  async function carryOut(vmi: Vmi, action: Exclude<VmiAction, { readonly do: "pod.create" }>): Promise<void> {
     switch (action.do) {
-      case "pod.create":
-        // The cache may not have heard yet of the pod that an earlier run made.
-        return unless("AlreadyExists", client.create(podResource, action.pod as LauncherPod));
       case "pod.delete":
         return unless(
           "NotFound",
@@ -104,8 +144,13 @@ export function startVmiController({ client, events, log, meter }: ControllerOpt
       case "finalizer.remove": {
         const finalizers = (vmi.metadata.finalizers ?? []).filter((finalizer) => finalizer !== VMI_FINALIZER);
         if (finalizers.length === vmi.metadata.finalizers?.length) return;
-        const metadata = { uid: vmi.metadata.uid, finalizers };
-        return unless("NotFound", client.patch(vmiResource, vmi.metadata, "merge", { metadata }));
+        // With the resourceVersion: another's finalizer is neither lost nor brought back. After a lost race the newer
+        // object is on its way here.
+        const { uid, resourceVersion } = vmi.metadata;
+        const patch = client.patch(vmiResource, vmi.metadata, "merge", {
+          metadata: { uid, resourceVersion, finalizers },
+        });
+        return unless("NotFound", unless("Conflict", patch));
       }
     }
   }

@@ -4,7 +4,8 @@ import type { Pod } from "../model/api/pod.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import type { VmiStatus } from "../model/api/vmi-status.ts";
-import { type ClusterNode, decideVmi } from "./vmi-decision.ts";
+import type { ClusterNode } from "../model/pods/node-fit.ts";
+import { decideVmi } from "./vmi-decision.ts";
 
 const vmi: Stored<VirtualMachineInstance> = {
   apiVersion: "kubevirt.io/v1",
@@ -47,8 +48,15 @@ test("without a node that takes it the VMI says so, once", () => {
   const [first] = actions;
   assert.ok(first?.do === "status");
   const status = first.change({}, "2026-01-01T00:00:00Z") as VmiStatus;
-  assert.equal(status.conditions?.find(({ type }) => type === "Synchronized")?.reason, "PB6104");
+  const said = status.conditions?.find(({ type }) => type === "Synchronized");
+  assert.equal(said?.reason, "PB6104");
+  assert.match(said?.message ?? "", /n1 does not have the labels disk=nvme/);
   assert.deepEqual(decideVmi({ vmi: { ...picky, status }, pods: [], nodes: [node] }), []);
+});
+
+test("a node that is cordoned takes no VMI", () => {
+  const cordoned = { ...node, spec: { unschedulable: true } };
+  assert.deepEqual(kinds(decideVmi({ vmi, pods: [], nodes: [cordoned] })), ["status", "event"]);
 });
 
 test("a scheduled pod brings the phase Scheduled; a running guest is the node's business", () => {

@@ -1,12 +1,16 @@
-import type { Node } from "../model/api/core.ts";
 import type { Pod } from "../model/api/pod.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { launcherPod } from "../model/pods/launcher-pod.ts";
+import { type ClusterNode, unfitness } from "../model/pods/node-fit.ts";
 import { assign, claim, enterPhase, inOrder, isFinal, type VmiStatusChange } from "../model/status/vmi.ts";
 
 /** Held until the VMI's pods are gone, as KubeVirt does. */
 export const VMI_FINALIZER = "foregroundDeleteVirtualMachine";
+
+const SCHEDULED = claim({ type: "PodScheduled", status: "True" });
+/** Nodes that a message names. */
+const MOST_TOLD = 3;
 
 /** One thing that the controller does for a VMI. */
 export type VmiAction =
@@ -24,11 +28,6 @@ export interface VmiSituation {
   readonly nodes: readonly ClusterNode[];
 }
 
-/** A Node as the API stores it. */
-export type ClusterNode = Node & {
-  readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
-};
-
 /** What to do for a VMI now; empty when all is as it should be. What the node reports of the guest is not decided here. */
 export function decideVmi({ vmi, pods, nodes }: VmiSituation): readonly VmiAction[] {
   if (vmi.metadata.deletionTimestamp !== undefined) {
@@ -40,12 +39,12 @@ export function decideVmi({ vmi, pods, nodes }: VmiSituation): readonly VmiActio
   if (isFinal(phase) || phase === "Running") return [];
   const [pod] = pods;
   if (pod === undefined) {
-    const node = nodes.find((candidate) => takes(candidate, vmi.spec.nodeSelector ?? {}));
-    if (node === undefined) return noNode(vmi, phase);
+    const node = nodes.find((candidate) => unfitness(candidate, vmi.spec) === undefined);
+    if (node === undefined) return noNode(vmi, phase, nodes);
     const made = launcherPod(vmi, node.metadata.name, vmi.metadata.uid.slice(-5));
     return [
       { do: "pod.create", pod: made },
-      { do: "status", change: inOrder(enterPhase("Scheduling"), claim({ type: "PodScheduled", status: "True" })) },
+      { do: "status", change: inOrder(enterPhase("Scheduling"), SCHEDULED) },
       {
         do: "event",
         type: "Normal",
@@ -59,24 +58,28 @@ export function decideVmi({ vmi, pods, nodes }: VmiSituation): readonly VmiActio
   return [
     {
       do: "status",
-      change: inOrder(enterPhase("Scheduled"), assign({ nodeName, activePods: { [pod.metadata.uid]: nodeName } })),
+      change: inOrder(
+        enterPhase("Scheduled"),
+        SCHEDULED,
+        assign({ nodeName, activePods: { [pod.metadata.uid]: nodeName } }),
+      ),
     },
   ];
 }
 
-function noNode(vmi: Stored<VirtualMachineInstance>, phase: string): readonly VmiAction[] {
-  const labels = Object.entries(vmi.spec.nodeSelector ?? {}).map(([key, value]) => `${key}=${value}`);
-  const wanted = labels.length === 0 ? "" : ` that has the labels ${labels.join(", ")}`;
-  const message = `No node is ready${wanted}. Correct spec.nodeSelector, label a node, or start the daemon.`;
-  const change = inOrder(
-    enterPhase("Pending"),
-    claim(
-      { type: "PodScheduled", status: "False", reason: "PB6104", message },
-      { type: "Synchronized", status: "False", reason: "PB6104", message },
-    ),
-  );
-  const told = phase === "Pending" && vmi.status?.conditions?.some(({ reason }) => reason === "PB6104") === true;
-  return told
+function noNode(
+  vmi: Stored<VirtualMachineInstance>,
+  phase: string,
+  nodes: readonly ClusterNode[],
+): readonly VmiAction[] {
+  const told = nodes.slice(0, MOST_TOLD).map((node) => `${node.metadata.name} ${unfitness(node, vmi.spec)}`);
+  const message =
+    told.length === 0
+      ? "No node takes the guest: there is none. Start the daemon."
+      : `No node takes the guest: ${told.join("; ")}. Correct spec.nodeSelector or spec.tolerations, or the node.`;
+  const change = podRefused({ reason: "PB6104", message });
+  const isTold = phase === "Pending" && vmi.status?.conditions?.some((one) => one.message === message) === true;
+  return isTold
     ? []
     : [
         { do: "status", change },
@@ -84,7 +87,27 @@ function noNode(vmi: Stored<VirtualMachineInstance>, phase: string): readonly Vm
       ];
 }
 
-function takes(node: ClusterNode, selector: Readonly<Record<string, string>>): boolean {
-  const ready = (node.status?.conditions ?? []).some(({ type, status }) => type === "Ready" && status === "True");
-  return ready && Object.entries(selector).every(([key, value]) => node.metadata.labels?.[key] === value);
+/** Why there is no pod for a VMI; a condition and an event say it. */
+export interface PodFailure {
+  readonly reason: string;
+  readonly message: string;
+}
+
+export function inTheWay(pod: string): PodFailure {
+  const message = `There is a Pod "${pod}" that does not belong to this VMI. Delete it: the VMI's own pod needs that name.`;
+  return { reason: "PB6119", message };
+}
+
+export function notMade(why: string): PodFailure {
+  return { reason: "PB6119", message: `The VMI's pod was refused: ${why}` };
+}
+
+export function podRefused({ reason, message }: PodFailure): VmiStatusChange {
+  return inOrder(
+    enterPhase("Pending"),
+    claim(
+      { type: "PodScheduled", status: "False", reason, message },
+      { type: "Synchronized", status: "False", reason, message },
+    ),
+  );
 }

@@ -1,6 +1,9 @@
 import { release, version } from "node:os";
+import type { Logger } from "pino";
 import { changeStatus, now } from "../client/change-status.ts";
 import type { KubeClient } from "../client/client.ts";
+import { inform } from "../client/informer.ts";
+import { makeReconcileQueue } from "../client/reconcile-queue.ts";
 import type { Node } from "../model/api/core.ts";
 import { nodeResource } from "../model/api/references.ts";
 import type { KubeObject } from "../model/api/resource.ts";
@@ -10,8 +13,42 @@ import { type Condition, withCondition } from "../model/status/conditions.ts";
 type StoredNode = Node & KubeObject;
 type NodeStatus = NonNullable<Node["status"]>;
 
+/**
+ * Makes this machine a Node of the API, as {@link registerNode} does, and again whenever somebody deletes it or takes its
+ * readiness away, until it is closed.
+ */
+export async function keepNode(
+  client: KubeClient,
+  nodeName: string,
+  accel: "kvm" | "tcg",
+  log: Logger,
+): Promise<{ close(): Promise<void> }> {
+  await registerNode(client, nodeName, accel);
+  const closing = new AbortController();
+  const queue = makeReconcileQueue(() => registerNode(client, nodeName, accel), {
+    failed: (_, error, waitMs) => log.warn({ error, waitMs }, "the node cannot be registered"),
+  });
+  const look = (node: StoredNode): void => {
+    const isReady = node.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True");
+    if (isReady !== true) queue.add(nodeName);
+  };
+  const handlers = {
+    add: look,
+    update: look,
+    delete: () => queue.add(nodeName),
+    failed: (error: unknown, waitMs: number) => log.warn({ error, waitMs }, "the node cannot be watched"),
+  };
+  inform<StoredNode>(client, nodeResource, { fieldSelector: `metadata.name=${nodeName}` }, handlers, closing.signal);
+  return {
+    async close() {
+      closing.abort();
+      await queue.close();
+    },
+  };
+}
+
 /** Makes this machine a Node of the API, or takes the one there is, and says that it is ready. */
-export async function registerNode(client: KubeClient, nodeName: string, accel: "kvm" | "tcg"): Promise<void> {
+async function registerNode(client: KubeClient, nodeName: string, accel: "kvm" | "tcg"): Promise<void> {
   const labels = {
     "kubernetes.io/hostname": nodeName,
     "kubernetes.io/os": "linux",

@@ -17,4 +17,5 @@ export const nodeCodes = {
   PB6116: "the guests belong to another node",
   PB6117: "a VMI of the VM's name is not the VM's",
   PB6118: "a VM's instance is refused",
+  PB6119: "a VMI's pod cannot be made",
 } as const;

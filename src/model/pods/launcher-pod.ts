@@ -1,3 +1,4 @@
+import { sha256 } from "@noble/hashes/sha2.js";
 import type { Pod } from "../api/pod.ts";
 import type { Stored } from "../api/stored.ts";
 import type { VirtualMachineInstance } from "../api/vmi.ts";
@@ -24,6 +25,28 @@ const NOT_COPIED = /^kubectl\.kubernetes\.io\/|^kubevirt\.io\/(latest-observed|s
 const MESH_ANNOTATIONS = ["traffic.sidecar.istio.io/kubevirtInterfaces", "istio.io/reroute-virtual-interfaces"];
 /** A DNS label's length. */
 const HOST_NAME_LENGTH = 63;
+/** Of a label's value. */
+const LABEL_LENGTH = 63;
+/** Of an object's name. */
+const NAME_LENGTH = 253;
+const PREFIX = "virt-launcher-";
+const DIGEST_LENGTH = 8;
+
+/** Names a VM, or a VMI, on its VMI and pods. */
+export const VM_NAME_LABEL = "vm.kubevirt.io/name";
+
+/** What {@link VM_NAME_LABEL} says of that name: the name, unless it is too long for a label. */
+export function vmNameLabel(name: string): string {
+  return shortened(name, LABEL_LENGTH);
+}
+
+/** The name where it fits; else its beginning, and a digest that tells it from others of that beginning. */
+function shortened(name: string, length: number): string {
+  if (name.length <= length) return name;
+  const digest = Array.from(sha256(new TextEncoder().encode(name)), (byte) => byte.toString(16).padStart(2, "0"));
+  const start = name.slice(0, length - DIGEST_LENGTH - 1).replace(/[-.]+$/, "");
+  return `${start}-${digest.join("").slice(0, DIGEST_LENGTH)}`;
+}
 
 /** The guest's and the pod's host name (reference 4.10). */
 export function hostNameOf(vmi: Stored<VirtualMachineInstance>): string {
@@ -54,13 +77,13 @@ export function launcherPod(vmi: Stored<VirtualMachineInstance>, nodeName: strin
     apiVersion: "v1",
     kind: "Pod",
     metadata: {
-      name: `virt-launcher-${name}-${suffix}`,
+      name: `${PREFIX}${shortened(name, NAME_LENGTH - PREFIX.length - suffix.length - 1)}-${suffix}`,
       namespace,
       labels: {
         ...labels,
         [LAUNCHER_LABEL]: LAUNCHER_LABEL_VALUE,
         [CREATED_BY_LABEL]: uid,
-        "vm.kubevirt.io/name": name,
+        [VM_NAME_LABEL]: vmNameLabel(name),
       },
       annotations: {
         ...Object.fromEntries(Object.entries(annotations).filter(([key]) => !NOT_COPIED.test(key))),
