@@ -152,12 +152,34 @@ export function decideHardware(request: HardwareRequest): GuestHardware {
       mtu: nic.mtu,
       queues: nic.model === "virtio" ? nic.queues : 1,
       place: at(plan.nics, index),
-      ...(nic.acpiIndex === undefined ? {} : { acpiIndex: nic.acpiIndex }),
+      ...acpiIndexOf(nic, nics.slice(0, index)),
       ...(nic.bootOrder === undefined ? {} : { bootOrder: nic.bootOrder }),
     })),
     devices: plan.devices,
     graphics: request.graphics ?? false,
   };
+}
+
+/** The largest that QEMU takes (`hw/acpi/pcihp.c`). */
+export const LARGEST_ACPI_INDEX = 16_383;
+
+/** Below 1 there is none (reference 1.2). QEMU starts no guest that has one twice. */
+function acpiIndexOf(
+  { name, acpiIndex = 0 }: GuestNic,
+  before: readonly { readonly nic: GuestNic }[],
+): { readonly acpiIndex?: number } {
+  if (acpiIndex < 1) return {};
+  const other = before.find(({ nic }) => nic.acpiIndex === acpiIndex);
+  const place = `spec.domain.devices.interfaces[${name}].acpiIndex`;
+  if (acpiIndex > LARGEST_ACPI_INDEX) {
+    const cure = `Use 1 to ${LARGEST_ACPI_INDEX}.`;
+    throw new Fault("PB5053", `The interface "${name}" cannot have the acpiIndex ${acpiIndex}.`, { cure, place });
+  }
+  if (other !== undefined) {
+    const message = `The interfaces "${other.nic.name}" and "${name}" have the same acpiIndex ${acpiIndex}.`;
+    throw new Fault("PB5053", message, { cure: "Give each its own, or none.", place });
+  }
+  return { acpiIndex };
 }
 
 /** QEMU's device for a model, and whether it may sit on a PCI Express port. */

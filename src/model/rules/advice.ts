@@ -1,10 +1,18 @@
 import { formatMac, isGroupMac, parseMac } from "../addresses/mac.ts";
+import { LARGEST_ACPI_INDEX } from "../guest/hardware.ts";
+import { badReference } from "../networks/definition-name.ts";
 import type { Problem } from "./problem.ts";
-import { interfacesOf, type Nic, nicProblem, problemAt, type Subject } from "./subject.ts";
+import { interfacesOf, type Nic, networksOf, nicProblem, problemAt, type Subject } from "./subject.ts";
 
 /** What is allowed and unwise. */
 export function advise(subject: Subject, nics: readonly Nic[]): Problem[] {
-  return [...macs(nics), ...nics.flatMap(repeatedPorts), ...idleMultiqueue(subject)];
+  return [
+    ...macs(nics),
+    ...acpiIndexes(nics),
+    ...nics.flatMap(repeatedPorts),
+    ...idleMultiqueue(subject),
+    ...definitionNames(subject),
+  ];
 }
 
 function macs(nics: readonly Nic[]): Problem[] {
@@ -26,6 +34,16 @@ function macs(nics: readonly Nic[]): Problem[] {
             }),
           ]
         : []),
+      ...(bytes.every((octet) => octet === 0)
+        ? [
+            nicProblem(nic, ["macAddress"], {
+              code: "PB2507",
+              type: "FieldValueInvalid",
+              message: `The MAC of the interface "${nic.nic.name}" is all zeroes, which no NIC can have: the guest sees another one.`,
+              cure: "Write a MAC such as 02:00:00:12:34:56, or leave macAddress out.",
+            }),
+          ]
+        : []),
       ...(other === undefined
         ? []
         : [
@@ -36,6 +54,56 @@ function macs(nics: readonly Nic[]): Problem[] {
               cure: "Give each its own, unless they are on networks that never meet.",
             }),
           ]),
+    ];
+  });
+}
+
+function acpiIndexes(nics: readonly Nic[]): Problem[] {
+  const owner = new Map<number, string>();
+  return nics.flatMap((nic): Problem[] => {
+    const { name, acpiIndex } = nic.nic;
+    if (acpiIndex === undefined) return [];
+    if (acpiIndex < 1 || acpiIndex > LARGEST_ACPI_INDEX) {
+      return [
+        nicProblem(nic, ["acpiIndex"], {
+          code: "PB2505",
+          type: "FieldValueInvalid",
+          message: `The acpiIndex ${acpiIndex} of the interface "${name}" is none that ${acpiIndex < 1 ? "counts" : "a guest can be started with"}.`,
+          cure: `Use 1 to ${LARGEST_ACPI_INDEX}: the guest calls the NIC eno and this number.`,
+        }),
+      ];
+    }
+    const other = owner.get(acpiIndex);
+    if (other === undefined) {
+      owner.set(acpiIndex, name);
+      return [];
+    }
+    return [
+      nicProblem(nic, ["acpiIndex"], {
+        code: "PB2506",
+        type: "FieldValueDuplicate",
+        message: `The interfaces "${other}" and "${name}" have the same acpiIndex ${acpiIndex}, and the guest cannot be started.`,
+        cure: "Give each its own, or none.",
+      }),
+    ];
+  });
+}
+
+/** What KubeVirt takes for the name of a definition, and no object is called. */
+function definitionNames(subject: Subject): Problem[] {
+  return networksOf(subject.spec).flatMap(({ name, multus }, index) => {
+    const fault = multus === undefined || multus.networkName === "" ? undefined : badReference(multus.networkName);
+    if (multus === undefined || fault === undefined) return [];
+    return [
+      problemAt(subject, ["networks", index, "multus", "networkName"], {
+        code: "PB2508",
+        type: "FieldValueInvalid",
+        message: `The networkName "${multus.networkName}" of the network "${name}" ${fault.why}: no NetworkAttachmentDefinition is called so.`,
+        cure:
+          fault.meant === undefined
+            ? "Write the definition's name, or its namespace, a slash and its name."
+            : `Did you mean "${fault.meant}"?`,
+      }),
     ];
   });
 }

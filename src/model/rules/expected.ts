@@ -1,3 +1,4 @@
+import { DEFINITION_REFERENCE } from "../networks/definition-name.ts";
 import type { RuleCode } from "./problem.ts";
 
 const LIST = "at most 256 elements";
@@ -144,6 +145,10 @@ export const EXPECTED: Readonly<Record<RuleCode, string>> = {
   PB2502: "a MAC whose first octet is even",
   PB2503: "each port of a protocol once",
   PB2504: "an interface with the model virtio",
+  PB2505: "a whole number from 1 to 16383",
+  PB2506: "an index that no other interface has",
+  PB2507: "a MAC with an octet that is not 00",
+  PB2508: DEFINITION_REFERENCE,
   PB2691: "at most 3 addresses",
   PB2692: "an IPv4 or IPv6 address",
   PB2693: SEARCHES,

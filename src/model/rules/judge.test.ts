@@ -403,3 +403,30 @@ test("network data that are broken are too long as well where what comes before 
   assert.deepEqual(broken(`${"QUFB".repeat(682)}QUE=x`), ["PB2099 C.networkDataBase64"]);
   assert.deepEqual(broken(`${"QUFB".repeat(682)}QUFBQQ==x`), ["PB2099 C.networkDataBase64", "PB2098 C"]);
 });
+
+test("MACs, indexes and names that come to nothing are advice with a cure", () => {
+  const interfaces = [
+    { name: "default", masquerade: {}, macAddress: "00-00-00-00-00-00", acpiIndex: 16_384 },
+    { name: "a", bridge: {}, acpiIndex: 7 },
+    { name: "b", bridge: {}, acpiIndex: 7 },
+    { name: "c", bridge: {}, acpiIndex: -1 },
+    { name: "d", bridge: {}, acpiIndex: 16_383 },
+  ];
+  const names = ["Net_One", "ns/net/extra", "/net", "ns/net.v1"];
+  const networks = [...POD, ...names.map((networkName, index) => ({ name: "abcd"[index], multus: { networkName } }))];
+  const { problems, advice } = judge("VirtualMachineInstance", vmi({ networks, interfaces }));
+  assert.deepEqual(problems, []);
+  const at = (index: number, field: string): string => `spec.domain.devices.interfaces[${index}].${field}`;
+  assert.deepEqual(
+    advice.map(({ code, field, cure = "" }) => `${code} ${field} ${/"(.*)"/.exec(cure)?.[1] ?? ""}`.trim()),
+    [
+      `PB2507 ${at(0, "macAddress")}`,
+      `PB2505 ${at(0, "acpiIndex")}`,
+      `PB2506 ${at(2, "acpiIndex")}`,
+      `PB2505 ${at(3, "acpiIndex")}`,
+      "PB2508 spec.networks[1].multus.networkName net-one",
+      "PB2508 spec.networks[2].multus.networkName ns/net",
+      "PB2508 spec.networks[3].multus.networkName net",
+    ],
+  );
+});

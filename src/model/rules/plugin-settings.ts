@@ -1,7 +1,7 @@
 import { type FieldPath, fieldPath } from "../api/field-path.ts";
-import { isDnsLabel, isDnsSubdomain } from "../api/names.ts";
 import { isJsonObject, type JsonObject, objectAt } from "../json.ts";
 import { nearMiss } from "../near-miss.ts";
+import { badReference, DEFINITION_REFERENCE } from "../networks/definition-name.ts";
 import type { ConfigurationProblem, GivenConfiguration } from "./configuration.ts";
 
 /** Settings of a plugin that are one of a few words (reference 1.4). */
@@ -52,6 +52,7 @@ function settingsOfPlugin(
     return [problem(at, `cannot be "${word}": ${otherwise}`, expected, cure)];
   });
   const definition = wordAt(plugin, ["networkAttachmentDefinition"]);
+  const unnamed = definition === "" ? undefined : badReference(definition);
   const image = wordAt(plugin, ["sidecarImage"]);
   const overhead = objectAt(plugin, "computeResourceOverhead");
   const unused = [
@@ -62,14 +63,14 @@ function settingsOfPlugin(
   ];
   return [
     ...words,
-    ...(definition === "" || isDefinitionName(definition)
+    ...(unnamed === undefined
       ? []
       : [
           problem(
             ["networkAttachmentDefinition"],
-            `cannot be "${definition}": no NetworkAttachmentDefinition is called so`,
-            "name, or namespace/name, in small letters, digits and dashes",
-            "Write the definition's name, with its namespace and a slash before it where it has another than the VMI.",
+            `cannot be "${definition}", which ${unnamed.why}`,
+            DEFINITION_REFERENCE,
+            unnamed.meant === undefined ? "Write the definition's name." : `Did you mean "${unnamed.meant}"?`,
           ),
         ]),
     ...(image === "" || IMAGE.test(image)
@@ -98,9 +99,4 @@ function wordAt(plugin: JsonObject, at: FieldPath): string {
   const value = plugin[key];
   if (rest.length > 0) return isJsonObject(value) ? wordAt(value, rest) : "";
   return typeof value === "string" ? value : "";
-}
-
-function isDefinitionName(text: string): boolean {
-  const [name = "", namespace, ...more] = text.split("/").toReversed();
-  return more.length === 0 && isDnsSubdomain(name) && (namespace === undefined || isDnsLabel(namespace));
 }
