@@ -10,9 +10,17 @@ import { deleteObject } from "./deletes.ts";
 import { serveDocument } from "./documents.ts";
 import type { Machinery } from "./machinery.ts";
 import { isApply, namesRevision, readPatch } from "./patches.ts";
-import { flagParameter, parameter, readDeleteOptions, readForce, readWriteOptions, wholeParameter } from "./query.ts";
+import {
+  flagParameter,
+  parameter,
+  readDeleteOptions,
+  readForce,
+  readListOptions,
+  readWriteOptions,
+  wholeParameter,
+} from "./query.ts";
 import { readList, readOne, readRevision, revisionOf } from "./reads.ts";
-import { badRequest, methodNotAllowed } from "./refusals.ts";
+import { badRequest, expired, methodNotAllowed } from "./refusals.ts";
 import { chooseRepresentation, type Representation, readAccept, readIncludeObject } from "./representation.ts";
 import { mediaTypeOf, readBody } from "./request-body.ts";
 import { type Route, readRoute } from "./route.ts";
@@ -168,12 +176,10 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
 
   function list(exchange: Exchange, { definition, namespace }: ResourceRoute): void {
     const { query, response, form } = exchange;
-    const token = parameter(query, "continue");
-    const resourceVersion = parameter(query, "resourceVersion");
-    const resourceVersionMatch = parameter(query, "resourceVersionMatch");
+    const { continue: token, resourceVersion, resourceVersionMatch } = readListOptions(query, false);
     const listed = readList(store, definition, {
       ...(namespace === undefined ? {} : { namespace }),
-      selection: readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector")),
+      selection: readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector"), definition),
       limit: wholeParameter(query, "limit") ?? 0,
       ...(token === undefined ? {} : { continue: token }),
       ...(resourceVersion === undefined ? {} : { resourceVersion }),
@@ -202,10 +208,13 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
 
   function watch(exchange: Exchange, { definition, namespace }: ResourceRoute): void {
     const { query, response, form } = exchange;
-    const resourceVersion = parameter(query, "resourceVersion");
+    const { resourceVersion, sendInitialEvents } = readListOptions(query, true);
     const asked = resourceVersion === undefined ? undefined : readRevision(resourceVersion);
-    const initial = parameter(query, "sendInitialEvents");
-    const from = initial === "true" ? undefined : initial === "false" ? (asked ?? store.revision()) : asked;
+    // A server that began anew would be silent until it has come so far, and then leave out all before.
+    if (asked !== undefined && asked > store.revision()) {
+      throw expired(`too large resource version: ${asked}, current: ${store.revision()}`);
+    }
+    const from = sendInitialEvents === undefined ? asked : sendInitialEvents ? undefined : asked || store.revision();
     const represent = representer(exchange, definition);
     response.setHeader("content-type", "application/json");
     response.setHeader("cache-control", "no-cache, private");
@@ -213,9 +222,9 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
       definition,
       {
         ...(namespace === undefined ? {} : { namespace }),
-        selection: readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector")),
+        selection: readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector"), definition),
         from,
-        markInitialEnd: initial === "true" && form.as === "object",
+        markInitialEnd: sendInitialEvents === true && form.as === "object",
         bookmarks: flagParameter(query, "allowWatchBookmarks") && form.as === "object",
         timeoutSeconds: wholeParameter(query, "timeoutSeconds") || WATCH_SECONDS + randomInt(WATCH_SECONDS),
         represent,
@@ -228,7 +237,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
     const { request, response, query, user } = exchange;
     if (definition.namespaced && namespace === undefined) throw methodNotAllowed();
     const options = readDeleteOptions(query, optional(await readBody(request)), user);
-    const selection = readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector"));
+    const selection = readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector"), definition);
     const where = namespace === undefined ? {} : { namespace };
     const listed = readList(store, definition, { ...where, selection, limit: 0 });
     const names = listed.bodies.map((body) => String(parsedName(body)));

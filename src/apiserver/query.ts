@@ -58,6 +58,49 @@ export function readForce(query: URLSearchParams, applies: boolean): boolean {
   return flagParameter(query, "force");
 }
 
+/** What says which state of a collection a list or a watch shows. */
+export interface ListVersion {
+  readonly continue?: string;
+  readonly resourceVersion?: string;
+  readonly resourceVersionMatch?: string;
+  readonly sendInitialEvents?: boolean;
+}
+
+/** Options of a list or a watch that go together only in some ways, as kube-apiserver has them. @throws ApiError 422. */
+export function readListOptions(query: URLSearchParams, watch: boolean): ListVersion {
+  const [token, resourceVersion] = [parameter(query, "continue"), parameter(query, "resourceVersion")];
+  const match = parameter(query, "resourceVersionMatch");
+  const initial = parameter(query, "sendInitialEvents");
+  const wrong = (field: string, why: string, reason = "FieldValueForbidden") =>
+    invalidOption("ListOptions", reason, field, reason === "FieldValueForbidden" ? `Forbidden: ${why}` : why);
+  const by = "resourceVersionMatch";
+  if (match !== undefined && match !== "Exact" && match !== "NotOlderThan") {
+    const why = `Unsupported value: "${match}": supported values: "Exact", "NotOlderThan"`;
+    throw wrong(by, why, "FieldValueNotSupported");
+  }
+  if (initial !== undefined) {
+    if (!watch) throw wrong("sendInitialEvents", "sendInitialEvents is forbidden for list");
+    if (match !== "NotOlderThan") {
+      throw wrong(by, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+    }
+  } else if (match !== undefined) {
+    if (watch) throw wrong(by, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+    if (token !== undefined) throw wrong(by, "resourceVersionMatch is forbidden when continue is provided");
+    if (resourceVersion === undefined) {
+      throw wrong(by, "resourceVersionMatch is forbidden unless resourceVersion is provided");
+    }
+    if (match === "Exact" && resourceVersion === "0") {
+      throw wrong(by, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"');
+    }
+  }
+  return {
+    ...(token === undefined ? {} : { continue: token }),
+    ...(resourceVersion === undefined ? {} : { resourceVersion }),
+    ...(match === undefined ? {} : { resourceVersionMatch: match }),
+    ...(initial === undefined ? {} : { sendInitialEvents: flagParameter(query, "sendInitialEvents") }),
+  };
+}
+
 function invalidOption(kind: string, reason: string, field: string, message: string): ApiError {
   return invalid({ group: "meta.k8s.io", kind, plural: kind }, "", [{ reason, field, message }]);
 }

@@ -146,23 +146,19 @@ function revisionToRead(store: Store, options: ListOptions, token: Token | undef
     if (resourceVersion !== undefined && resourceVersion !== "0") {
       throw badRequest("specifying resource version is not allowed when using continue");
     }
+    if (token.revision === ANY_REVISION) return current;
     if (token.revision < store.compacted() || token.revision > current) {
       throw expired(
-        "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.",
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list: objects that were created, modified, or deleted between the first page and now may show up in it.",
+        writeToken({ revision: ANY_REVISION, after: token.after }),
       );
     }
     return token.revision;
   }
-  if (resourceVersion === undefined) {
-    if (resourceVersionMatch !== undefined) {
-      throw badRequest("resourceVersionMatch is forbidden unless resourceVersion is provided");
-    }
-    return current;
-  }
+  if (resourceVersion === undefined) return current;
   const asked = readRevision(resourceVersion);
   if (asked > current) throw tooLargeResourceVersion(asked, current);
   if (resourceVersionMatch !== "Exact") return current;
-  if (asked === 0) throw badRequest('resourceVersionMatch: Forbidden: "Exact" is forbidden for resourceVersion "0"');
   if (asked < store.compacted()) throw expired(`too old resource version: ${asked} (${store.compacted()})`);
   return asked;
 }
@@ -177,6 +173,9 @@ interface Token {
   readonly revision: number;
   readonly after: Place;
 }
+
+/** In the token of a list that goes on with what there is by then. */
+const ANY_REVISION = -1;
 
 function writeToken({ revision, after }: Token): string {
   return Buffer.from(JSON.stringify({ rv: revision, ns: after.namespace, name: after.name })).toString("base64url");

@@ -73,8 +73,10 @@ export function staleWrite(subject: Subject, name: string): ApiError {
   );
 }
 
-export function expired(message: string): ApiError {
-  return refusal(410, "Expired", message);
+/** History that is gone; `token` goes on with a list all the same, as it is by now. */
+export function expired(message: string, token?: string): ApiError {
+  const status = failure(410, "Expired", message);
+  return new ApiError("PB6010", token === undefined ? status : { ...status, metadata: { continue: token } });
 }
 
 export function tooLarge(limit: number): ApiError {

@@ -30,14 +30,14 @@ describe("a label selector", () => {
   ];
   for (const [selector, wanted] of cases) {
     test(`"${selector}" ${wanted ? "matches" : "does not match"}`, () => {
-      assert.equal(readSelection(selector, undefined).matches?.(object) ?? true, wanted);
+      assert.equal(readSelection(selector, undefined, {}).matches?.(object) ?? true, wanted);
     });
   }
 
   for (const wrong of ["app in web", "-a=b", "a=b=c", "a=b c", "size>x", "app in (a"]) {
     test(`"${wrong}" is refused`, () => {
       assert.throws(
-        () => readSelection(wrong, undefined),
+        () => readSelection(wrong, undefined, {}),
         (thrown) => isApiError(thrown, "BadRequest"),
       );
     });
@@ -57,19 +57,49 @@ describe("a field selector", () => {
   ];
   for (const [selector, wanted] of cases) {
     test(`"${selector}" ${wanted ? "matches" : "does not match"}`, () => {
-      assert.equal(readSelection(undefined, selector).matches?.(object), wanted);
+      assert.equal(readSelection(undefined, selector, {}).matches?.(object), wanted);
     });
   }
 
   test("says which one name it asks for", () => {
-    assert.equal(readSelection(undefined, "metadata.name=vm1").name, "vm1");
-    assert.equal(readSelection(undefined, "metadata.name!=vm1").name, undefined);
+    assert.equal(readSelection(undefined, "metadata.name=vm1", {}).name, "vm1");
+    assert.equal(readSelection(undefined, "metadata.name!=vm1", {}).name, undefined);
   });
 
   test("without a comparison is refused", () => {
     assert.throws(
-      () => readSelection(undefined, "spec.nodeName"),
+      () => readSelection(undefined, "spec.nodeName", {}),
       (thrown) => isApiError(thrown, "BadRequest"),
     );
+  });
+
+  const schema = {
+    type: "object",
+    properties: {
+      metadata: { type: "object" },
+      spec: {
+        type: "object",
+        properties: { nodeName: { type: "string" }, held: { type: "boolean" }, list: { type: "array" } },
+      },
+      data: { type: "object", additionalProperties: { type: "string" } },
+      any: { type: "object", "x-kubernetes-preserve-unknown-fields": true },
+    },
+  };
+
+  test("of a field that no object has is refused, and so is one of no single value", () => {
+    for (const wrong of ["spec.nodename=x", "spec.list=x", "spec=x", "metadata.labels=x", "foo.bar!=x"]) {
+      assert.throws(
+        () => readSelection(undefined, wrong, { schema }),
+        (thrown) => isApiError(thrown, "BadRequest") && thrown.message.includes("field label not supported"),
+      );
+    }
+    for (const right of ["spec.nodeName=x", "data.x=", "any.where=1", "metadata.name=a,metadata.namespace!=b"]) {
+      assert.ok(readSelection(undefined, right, { schema }).matches !== undefined);
+    }
+  });
+
+  test("counts a flag that is absent as false", () => {
+    assert.equal(readSelection(undefined, "spec.held=false", { schema }).matches?.(object), true);
+    assert.equal(readSelection(undefined, "spec.held=", { schema }).matches?.(object), false);
   });
 });

@@ -1,5 +1,6 @@
 import { isLabelKey, isLabelValue } from "../model/api/names.ts";
-import { type JsonObject, objectAt } from "../model/json.ts";
+import type { JsonSchema, ResourceDefinition } from "../model/api/resource.ts";
+import { isJsonObject, type JsonObject, objectAt } from "../model/json.ts";
 import { badRequest } from "./refusals.ts";
 
 /** Judges a parsed object. */
@@ -14,13 +15,18 @@ export interface Selection {
 }
 
 /**
- * Reads `labelSelector` and `fieldSelector` of a query.
+ * Reads `labelSelector` and `fieldSelector` of a query. Any field that holds one value can be selected by; a misspelt one
+ * must not look like one that nothing matches.
  *
  * @throws ApiError 400 with the part that cannot be read.
  */
-export function readSelection(labelSelector: string | undefined, fieldSelector: string | undefined): Selection {
+export function readSelection(
+  labelSelector: string | undefined,
+  fieldSelector: string | undefined,
+  definition: Pick<ResourceDefinition, "schema">,
+): Selection {
   const labels = parseLabelSelector(labelSelector ?? "");
-  const fields = parseFieldSelector(fieldSelector ?? "");
+  const fields = parseFieldSelector(fieldSelector ?? "", definition.schema);
   const name = fields.find(({ path, equal }) => equal && path.length === 2 && path.join(".") === "metadata.name");
   if (labels.length === 0 && fields.length === 0) return {};
   return {
@@ -81,29 +87,54 @@ function checkedValue(value: string, part: string): string {
 
 interface FieldRequirement {
   readonly path: readonly string[];
+  /** What an object without the field counts as having. */
+  readonly absent: string;
   readonly equal: boolean;
   readonly value: string;
 }
 
-function parseFieldSelector(selector: string): FieldRequirement[] {
+function parseFieldSelector(selector: string, schema: JsonSchema | undefined): FieldRequirement[] {
   return splitUnescaped(selector).map((part) => {
     const match = /^([^=!]+?)\s*(==|=|!=)\s*(.*)$/s.exec(part);
     if (match === null) throw unreadable("field", part, "expected path=value or path!=value");
-    const [, path = "", operator, value = ""] = match;
+    const [, label = "", operator, value = ""] = match;
+    const path = label.trim().split(".");
+    const type = typeAt(schema, path);
+    if (type === "none") throw unreadable("field", part, `field label not supported: ${label.trim()}`);
     return {
-      path: path.trim().split("."),
+      path,
+      absent: type === "boolean" ? "false" : "",
       equal: operator !== "!=",
       value: value.replace(/\\([\\,=])/g, "$1"),
     };
   });
 }
 
-function matchesField({ path, equal, value }: FieldRequirement, object: JsonObject): boolean {
+/** What a field is by the schema; "none" for one that no object has, or that is no single value. */
+function typeAt(schema: JsonSchema | undefined, path: readonly string[]): string | undefined {
+  if (path.length === 2 && path[0] === "metadata") return SELECTABLE_METADATA.has(path[1] ?? "") ? "string" : "none";
+  let at: unknown = schema;
+  for (const step of path) {
+    if (!isJsonObject(at)) return undefined;
+    const { properties, additionalProperties } = at;
+    const isOpen = at["x-kubernetes-preserve-unknown-fields"] === true;
+    const next: unknown =
+      isJsonObject(properties) && Object.hasOwn(properties, step) ? properties[step] : additionalProperties;
+    if (next === undefined && !isOpen && at["type"] !== undefined) return "none";
+    at = next;
+  }
+  const type = isJsonObject(at) ? at["type"] : undefined;
+  return type === "object" || type === "array" ? "none" : typeof type === "string" ? type : undefined;
+}
+
+const SELECTABLE_METADATA = new Set(["name", "namespace", "uid", "resourceVersion", "generateName"]);
+
+function matchesField({ path, absent, equal, value }: FieldRequirement, object: JsonObject): boolean {
   let at: unknown = object;
   for (const step of path) {
     at = typeof at === "object" && at !== null && Object.hasOwn(at, step) ? Reflect.get(at, step) : undefined;
   }
-  const found = at === undefined || at === null ? "" : typeof at === "object" ? JSON.stringify(at) : String(at);
+  const found = at === undefined || at === null ? absent : typeof at === "object" ? JSON.stringify(at) : String(at);
   return (found === value) === equal;
 }
 

@@ -115,7 +115,36 @@ describe("a list", () => {
     const { next, version } = shown(body);
     assert.ok(next !== "");
     assert.equal((await call("GET", `${WIDGETS}?limit=1&continue=${next}&resourceVersion=${version}`)).code, 400);
-    assert.equal((await call("GET", `${WIDGETS}?resourceVersion=0&resourceVersionMatch=Exact`)).code, 400);
+  });
+
+  test("is told what does not go together, and what is no field", async () => {
+    for (const [query, code, message] of [
+      ["resourceVersion=0&resourceVersionMatch=Exact", 422, /"exact" is forbidden for resourceVersion "0"/],
+      ["resourceVersionMatch=Exact", 422, /forbidden unless resourceVersion is provided/],
+      ["resourceVersion=1&resourceVersionMatch=Newest", 422, /Unsupported value: "Newest"/],
+      ["sendInitialEvents=true", 422, /sendInitialEvents is forbidden for list/],
+      ["watch=1&sendInitialEvents=true", 422, /requires setting resourceVersionMatch to NotOlderThan/],
+      ["watch=1&resourceVersion=1&resourceVersionMatch=NotOlderThan", 422, /forbidden for watch unless/],
+      ["watch=1&resourceVersion=99999999", 410, /too large resource version: 99999999, current: \d+/],
+      ["fieldSelector=spec.siez%3Dm", 400, /field label not supported: spec\.siez/],
+    ] as const) {
+      const answer = await call("GET", `${WIDGETS}?${query}`);
+      assert.equal(answer.code, code, query);
+      assert.match(String(answer.body["message"]), message);
+    }
+  });
+
+  test("whose token is too old goes on with what there is by now, where the client wants it", async () => {
+    const items = shown((await call("GET", WIDGETS)).body).items;
+    const { next } = shown((await call("GET", `${WIDGETS}?limit=1`)).body);
+    const token: unknown = JSON.parse(Buffer.from(next, "base64url").toString());
+    const old = Buffer.from(JSON.stringify(Object.assign({}, token, { rv: 99_999_999 }))).toString("base64url");
+    const { code, body } = await call("GET", `${WIDGETS}?limit=1&continue=${old}`);
+    assert.deepEqual([code, body["reason"]], [410, "Expired"]);
+    const { continue: onward } = body["metadata"] as { continue: string };
+    const rest = await call("GET", `${WIDGETS}?continue=${onward}`);
+    assert.equal(rest.code, 200);
+    assert.deepEqual(shown(rest.body).items, items.slice(1));
   });
 });
 

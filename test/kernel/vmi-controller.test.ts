@@ -203,7 +203,9 @@ test("a node that somebody deletes, or whose conditions somebody takes away, is 
   t.after(() => kept.close());
   const isReady = async (): Promise<boolean> => {
     const { items } = await client.list<ClusterNode & KubeObject>(nodeResource);
-    return items.some(({ status }) => status?.conditions?.some((one) => one.type === "Ready" && one["status"] === "True"));
+    return items.some(({ status }) =>
+      status?.conditions?.some((one) => one.type === "Ready" && one["status"] === "True"),
+    );
   };
   assert.ok(await isReady());
   await client.delete(nodeResource, { name: "here" });

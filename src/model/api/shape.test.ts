@@ -150,3 +150,12 @@ test("every schema is structural and every field described", () => {
   };
   for (const { kind, schema } of definitions) visit(schema ?? {}, kind);
 });
+
+test("what a number may be is told with its bounds", () => {
+  const expected = (schema: JsonSchema, value: unknown): unknown => checkShape(schema, value)[0]?.expected;
+  assert.equal(expected({ type: "integer", minimum: 1 }, 0), "a whole number from 1");
+  assert.equal(expected({ type: "integer", minimum: 1, maximum: 9 }, 10), "a whole number from 1 to 9");
+  assert.equal(expected({ type: "integer", maximum: 9 }, 10), "a whole number up to 9");
+  assert.equal(expected({ type: "number", minimum: 0.5 }, 0), "a number from 0.5");
+  assert.equal(expected({ type: "integer" }, 0.5), "a whole number");
+});

@@ -154,10 +154,17 @@ function phrase(schema: JsonSchema): string {
     case "boolean":
       return "true or false";
     case "integer":
-      return schema["minimum"] === 0 ? "a whole number from 0" : "a whole number";
+      return `a whole number${range(schema)}`;
+    case "number":
+      return `a number${range(schema)}`;
     default:
       return "a value";
   }
+}
+
+function range({ minimum, maximum }: JsonSchema): string {
+  const from = typeof minimum === "number" ? ` from ${minimum}` : "";
+  return typeof maximum === "number" ? `${from}${from === "" ? " up" : ""} to ${maximum}` : from;
 }
 
 /** What a value is, in words; long text is cut. */
