@@ -7,6 +7,7 @@ import { lacking } from "../src/host/setup/check.ts";
 import { type Need, needs as table } from "../src/host/setup/needs.ts";
 import { look } from "../src/host/setup/probes.ts";
 import { isKubectlHere, kubectlVersions } from "./kubectls.ts";
+import { isOpenVSwitchHere } from "./openvswitch.ts";
 
 /** How the reason of every skip made here begins. */
 export const skipMark = "needs ";
@@ -94,6 +95,9 @@ const probes = {
   /** Each version of kubectl that is promised, whichever is in PATH. They come from Debian's mirror, once. */
   kubectls: (): Missing =>
     kubectlVersions.every(isKubectlHere) ? undefined : (root() ?? named("apt-get", "dpkg-deb")() ?? debianMirror()),
+  /** Open vSwitch's daemons. They come from Debian's mirror, once. */
+  openvswitch: (): Missing =>
+    isOpenVSwitchHere() ? undefined : (root() ?? named("apt-get", "dpkg-deb")() ?? debianMirror()),
   /** Building the test guest: its tools. Its packages come from Debian's mirror, once. */
   guestImage: (): Missing => root() ?? fromTable((need) => need.neededBy.includes("image build-guest")),
   /** Everything that `patchbay up` needs. */

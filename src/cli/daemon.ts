@@ -17,7 +17,7 @@ import { probeAccelerator } from "../host/guest/accelerator.ts";
 import { qemuFacts } from "../host/guest/qemu-facts.ts";
 import { localRunner } from "../host/guest/runner.ts";
 import { openImageStore } from "../host/images/store.ts";
-import { startThreads } from "../host/linux/netns.ts";
+import { OWN_NETNS, startThreads } from "../host/linux/netns.ts";
 import { readLinks } from "../host/linux/pod-facts.ts";
 import { servedDefinitions } from "../model/api/kinds.ts";
 import { isWarning } from "../model/serve/note.ts";
@@ -55,8 +55,6 @@ export interface Daemon {
   /** Stops serving. Guests and their networks go on. */
   close(): Promise<void>;
 }
-
-const HOST_NETNS = "/proc/self/ns/net";
 
 /** The one process of a machine: API, controllers and node. Ready when it returns; when it throws, nothing of it runs. */
 export async function startDaemon({ paths, port, log, ...options }: DaemonOptions): Promise<Daemon> {
@@ -181,7 +179,7 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
 
 /** Where this machine's own routes lead: the embedded network keeps out of there. */
 function hostRoutes(): readonly string[] {
-  return readLinks(HOST_NETNS).routes.map(({ destination }) => destination);
+  return readLinks(OWN_NETNS).routes.map(({ destination }) => destination);
 }
 
 /** The test guest's kernel, where the store has it: what KVM is tried with. */

@@ -1,11 +1,13 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { KubeClient } from "../client/client.ts";
-import { builtinPlugins } from "../host/cni/builtin.ts";
+import { locatePlugin } from "../host/cni/builtin.ts";
 import { podNetworkOf } from "../host/cni/conf-dir.ts";
 import { defaultConfDir } from "../host/cni/default-network.ts";
-import { DEFAULT_BIN_DIRS, findPlugin } from "../host/cni/plugins.ts";
+import { withFlannel } from "../host/cni/flannel.ts";
+import { DEFAULT_BIN_DIRS } from "../host/cni/plugins.ts";
 import { openImageStore } from "../host/images/store.ts";
+import { OWN_NETNS } from "../host/linux/netns.ts";
 import { readLinks } from "../host/linux/pod-facts.ts";
 import {
   configMapResource,
@@ -33,8 +35,6 @@ import { ofInstances, refusal } from "./instances.ts";
 import type { JudgedManifests, Living } from "./judged-manifests.ts";
 import { dataPaths } from "./paths.ts";
 
-const HOST_NETNS = "/proc/self/ns/net";
-
 /** What the daemon of a data folder has stored, and what this host has. PB6112 where no daemon runs. */
 export async function readLiving(dataDir: string): Promise<Living> {
   const paths = dataPaths(dataDir);
@@ -46,7 +46,7 @@ export async function readLiving(dataDir: string): Promise<Living> {
   return {
     configuration: configurationAmong(documents).configuration,
     documents,
-    links: new Map(readLinks(HOST_NETNS).links.map(({ name, mtu }) => [name, mtu])),
+    links: new Map(readLinks(OWN_NETNS).links.map(({ name, mtu }) => [name, mtu])),
   };
 }
 
@@ -100,10 +100,11 @@ function configOf(request: PlanRequest, name: string): CniNetwork | undefined {
 }
 
 /** Throws the Fault of the first plugin that is missing, or of a pool that has nothing left. */
-function lookAt({ name, plugins }: CniNetwork, binDirs: readonly string[], place: string): void {
-  for (const plugin of plugins) {
+function lookAt(network: CniNetwork, binDirs: readonly string[], place: string): void {
+  const { name } = network;
+  for (const plugin of withFlannel(network, binDirs).plugins) {
     for (const type of [plugin.type, ...(plugin.ipamType === undefined ? [] : [plugin.ipamType])]) {
-      if (!Object.hasOwn(builtinPlugins, type)) atPlace(place, () => findPlugin(type, binDirs));
+      atPlace(place, () => locatePlugin(type, binDirs));
     }
     const folder = join(textAt(objectAt(plugin.config, "ipam"), "dataDir") ?? HOST_LOCAL_DATA_DIR, name);
     const taken = existsSync(folder) ? readdirSync(folder).flatMap((file) => addressOfFile(file) ?? []) : [];

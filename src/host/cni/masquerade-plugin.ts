@@ -1,14 +1,12 @@
-import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { formatCidr, networkOf, parseCidr } from "../../model/addresses/cidr.ts";
 import { Fault } from "../../model/fault.ts";
 import type { JsonObject } from "../../model/json.ts";
-import { flat } from "../../model/networks/cni-result.ts";
 import { type NftTable, replaceTable } from "../../model/wiring/nft.ts";
 import { within } from "../linux/netns.ts";
 import { runNft } from "../linux/nftables.ts";
-import { searchPath } from "../setup/programs.ts";
-import type { BuiltinPlugin } from "./builtin.ts";
+import type { HostSide } from "./builtin.ts";
+import { ip } from "./iproute.ts";
 
 /** What the configuration of `patchbay-masquerade` says. */
 interface Masquerade {
@@ -26,7 +24,7 @@ interface Masquerade {
  * beforehand, because only then its MAC stays the same whatever ports come and go, and its IPv6 address is usable at
  * once (without duplicate address detection).
  */
-export const masqueradePlugin: BuiltinPlugin = {
+export const masqueradePlugin: HostSide = {
   async prepare(network, config, hostNetns) {
     const settings = settingsOf(network, config);
     const { bridge, gateways } = settings;
@@ -133,29 +131,4 @@ function unprepared(network: string, what: string, said: string): Fault {
 
 function inHost<T>(hostNetns: string | undefined, fn: () => T extends PromiseLike<unknown> ? never : T): T {
   return hostNetns === undefined ? fn() : within(hostNetns, fn);
-}
-
-/** Runs ip(8); its words when it failed. */
-function ip(hostNetns: string | undefined, args: readonly string[], input: string): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const child = inHost(hostNetns, () =>
-      spawn("ip", args, {
-        stdio: ["pipe", "ignore", "pipe"],
-        env: { ...process.env, PATH: searchPath(), LC_ALL: "C" },
-        timeout: 10_000,
-        killSignal: "SIGKILL",
-      }),
-    );
-    let words = "";
-    child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
-      words = (words + chunk).slice(-4096);
-    });
-    child.stdin?.on("error", () => {});
-    child.stdin?.end(input);
-    child.on("error", ({ message }) => resolve(message));
-    child.on("close", (code, signal) => {
-      if (code === 0) resolve(undefined);
-      else resolve(flat(words) || `ip ended with ${signal ?? `exit code ${code}`}`);
-    });
-  });
 }

@@ -11,7 +11,7 @@ import {
   removeRecord,
   writeRecord,
 } from "./attachment-record.ts";
-import { builtinPlugins } from "./builtin.ts";
+import { builtinPlugin, hostSides, locatePlugin } from "./builtin.ts";
 import { disableContainerInterface, refuseAddressOnDisabled } from "./container-interface.ts";
 import { withoutDetection } from "./duplicate-address-detection.ts";
 import { type CniCommand, PLUGIN_TIME_LIMIT_MS, runPlugin } from "./exec.ts";
@@ -87,7 +87,7 @@ async function attach(attachment: Attachment, host: CniHost): Promise<AddedNetwo
   const binDirs = host.binDirs ?? DEFAULT_BIN_DIRS;
   // Before anything is made: a plugin that is missing should cost nothing.
   for (const plugin of network.plugins) {
-    locate(plugin, binDirs);
+    locatePlugin(plugin.type, binDirs);
     refuseAddressOnDisabled(plugin, network.name);
   }
   await departing.get(departureKey(host, network));
@@ -108,7 +108,7 @@ async function attach(attachment: Attachment, host: CniHost): Promise<AddedNetwo
   try {
     if (isNetns(netns)) again = withoutDetection(netns);
     for (const { type, config } of network.plugins) {
-      await builtinPlugins[type]?.prepare(network.name, config, host.hostNetns);
+      await hostSides[type]?.prepare(network.name, config, host.hostNetns);
     }
     let previous: JsonObject | undefined;
     let result: CniResult | undefined;
@@ -287,11 +287,11 @@ async function forget(record: AttachmentRecord, host: CniHost): Promise<void> {
 }
 
 async function takeHostSideAway(network: CniNetwork, host: CniHost): Promise<void> {
-  const builtins = network.plugins.filter(({ type }) => builtinPlugins[type] !== undefined);
+  const builtins = network.plugins.filter(({ type }) => hostSides[type] !== undefined);
   const key = departureKey(host, network);
   if (builtins.length === 0 || departing.has(key)) return departing.get(key);
   const departure = (async () => {
-    for (const { type, config } of builtins) await builtinPlugins[type]?.unused(network.name, config, host.hostNetns);
+    for (const { type, config } of builtins) await hostSides[type]?.unused(network.name, config, host.hostNetns);
   })();
   departing.set(key, departure);
   try {
@@ -319,10 +319,6 @@ function departureKey(host: CniHost, network: CniNetwork): string {
   return `${host.cacheDir}\n${network.name}`;
 }
 
-function locate(plugin: CniPlugin, binDirs: readonly string[]): string {
-  return builtinPlugins[plugin.type] === undefined ? findPlugin(plugin.type, binDirs) : "";
-}
-
 async function invoke(
   command: CniCommand,
   plugin: CniPlugin,
@@ -330,15 +326,14 @@ async function invoke(
   host: CniHost,
   previous: JsonObject | undefined,
 ): Promise<JsonObject> {
-  if (builtinPlugins[plugin.type] !== undefined) return previous ?? {};
+  if (hostSides[plugin.type] !== undefined) return previous ?? {};
   const { network, runtimeConfig, netns } = record;
   const given = Object.fromEntries(
     plugin.capabilities.flatMap((key) => (runtimeConfig[key] === undefined ? [] : [[key, runtimeConfig[key]]])),
   );
-  const answer = await runPlugin({
+  const call = {
     command,
     type: plugin.type,
-    binary: findPlugin(plugin.type, record.binDirs),
     network: network.name,
     containerId: record.containerId,
     // A DEL is told of a namespace only where it lives.
@@ -357,7 +352,12 @@ async function invoke(
     ...(host.timeLimitMs === undefined ? {} : { timeLimitMs: host.timeLimitMs }),
     ...(host.waits === undefined ? {} : { waits: host.waits }),
     ...(host.signal === undefined ? {} : { signal: host.signal }),
-  });
+  };
+  const builtin = builtinPlugin(plugin.type, record.binDirs);
+  const answer =
+    builtin === undefined
+      ? await runPlugin({ ...call, binary: findPlugin(plugin.type, record.binDirs) })
+      : await builtin(call);
   return isJsonObject(answer) ? answer : {};
 }
 

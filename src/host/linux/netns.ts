@@ -121,6 +121,9 @@ function notANetns(path: string, cause: unknown): unknown {
   });
 }
 
+/** The namespace that this process is in. */
+export const OWN_NETNS = "/proc/self/ns/net";
+
 /** The path of the namespace called `name`. @throws Fault PB4013 for what cannot be a name. */
 export function netnsPath(name: string): string {
   if (!/^[A-Za-z0-9_.-]{1,200}$/.test(name) || name === "." || name === "..") {

@@ -33,4 +33,5 @@ export const cniCodes = {
   PB3030: "a NetworkAttachmentDefinition is missing",
   PB3031: "a pod's networks cannot be understood",
   PB3032: "flannel's subnet of this node is not known",
+  PB3033: "Open vSwitch's database does not answer",
 } as const;
