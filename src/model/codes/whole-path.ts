@@ -17,4 +17,5 @@ export const wholePathCodes = {
   PB2715: "a binding does not go with the CNI plugin",
   PB2716: "a binding does not go with a service mesh",
   PB2717: "a port is the service mesh's own",
+  PB2718: "an ipam section gives no address, or a useless one",
 } as const;

@@ -48,6 +48,32 @@ test("static, whereabouts and dhcp give what they say, nothing else gives nothin
   }
 });
 
+test("host-local begins at its first address, and leaves out the gateway wherever that is", () => {
+  const given = (more: object): unknown => lease({ type: "host-local", subnet: "10.1.1.0/24", ...more });
+  const addresses = (...list: string[]): object => ({ addresses: list, routes: [] });
+  assert.deepEqual(given({ gateway: "10.2.1.1" }), addresses("10.1.1.1/24"));
+  assert.deepEqual(given({ gateway: "10.1.1.254" }), addresses("10.1.1.1/24"));
+  assert.deepEqual(given({ rangeStart: "10.1.1.7", gateway: "10.1.1.7" }), addresses("10.1.1.8/24"));
+  assert.deepEqual(given({ rangeStart: "10.1.1.1", rangeEnd: "10.1.1.1" }), addresses());
+  assert.deepEqual(given({ rangeStart: "10.1.1.20", rangeEnd: "10.1.1.10" }), addresses());
+});
+
+test("whereabouts gives an address of each of its ranges, but for those that it excludes", () => {
+  const given = (more: object): unknown => lease({ type: "whereabouts", ...more });
+  assert.deepEqual(
+    given({ ipRanges: [{ range: "10.6.0.0/24" }, { range: "fd00:6::/64", range_start: "fd00:6::9" }] }),
+    {
+      addresses: ["10.6.0.1/24", "fd00:6::9/64"],
+      routes: [],
+    },
+  );
+  assert.deepEqual(given({ range: "10.6.0.10-10.6.0.20/24", exclude: ["10.6.0.8/30", "10.6.0.12/32"] }), {
+    addresses: ["10.6.0.13/24"],
+    routes: [],
+  });
+  assert.deepEqual(given({ range: "10.6.0.0/30", exclude: ["10.6.0.0/24"] }), { addresses: [], routes: [] });
+});
+
 test("no section makes it throw", () => {
   const word = fc.constantFrom(
     "subnet",
@@ -60,6 +86,9 @@ test("no section makes it throw", () => {
     "gw",
     "range",
     "rangeStart",
+    "ipRanges",
+    "exclude",
+    "range_end",
   );
   const section = fc.dictionary(word, fc.jsonValue());
   fc.assert(

@@ -23,6 +23,13 @@ test("the ranges of one set are one pool, each set is one of its own, and other 
   assert.deepEqual(pools({ type: "static" }), []);
 });
 
+test("a range that ends before it begins has no addresses, and nothing of it counts", () => {
+  const reversed = { subnet: "10.1.1.0/24", rangeStart: "10.1.1.20", rangeEnd: "10.1.1.10" };
+  assert.deepEqual(pools({ type: "host-local", ...reversed }, "10.1.1.15"), []);
+  assert.deepEqual(pools({ type: "host-local", ranges: [[reversed, { subnet: "10.1.2.0/30" }]] }), ["0/1"]);
+  assert.deepEqual(pools({ type: "host-local", subnet: "10.1.1.0/31" }), []);
+});
+
 test("host-local's files are addresses, but for those that are not", () => {
   assert.deepEqual(["10.1.1.2", "fd00__2", "lock", "last_reserved_ip.0"].map(addressOfFile), [
     "10.1.1.2",

@@ -1,8 +1,7 @@
-import { addressNumber, hostAddress, parseCidr, sizeOf } from "../addresses/cidr.ts";
+import { addressNumber, formatCidr } from "../addresses/cidr.ts";
 import { formatIp, parseIp } from "../addresses/ip.ts";
-import { type JsonObject, objectAt, textAt } from "../json.ts";
 import type { CniPlugin } from "./cni-config.ts";
-import { rangeSets } from "./ipam.ts";
+import { type AddressRange, readRanges } from "./ipam-ranges.ts";
 
 /** Where host-local keeps the addresses that it gave out, a file each, where a configuration names no folder. */
 export const HOST_LOCAL_DATA_DIR = "/var/lib/cni/networks";
@@ -18,34 +17,21 @@ export interface Pool {
 }
 
 /** The pools of a host-local section, with what is used of each; none for another IPAM. `taken` are addresses as text. */
-export function poolsOf({ config, ipamType }: CniPlugin, taken: readonly string[]): readonly Pool[] {
-  if (ipamType !== "host-local") return [];
-  return rangeSets(objectAt(config, "ipam")).flatMap((set) => {
-    const ranges = set.flatMap((range) => rangeOf(range, taken) ?? []);
-    if (ranges.length === 0) return [];
+export function poolsOf(plugin: CniPlugin, taken: readonly string[]): readonly Pool[] {
+  if (plugin.ipamType !== "host-local") return [];
+  return readRanges(plugin).sets.map((set) => {
+    const ranges = set.map((range) => countOf(range, taken));
     const sum = (key: "size" | "used"): bigint => ranges.reduce((total, range) => total + range[key], 0n);
-    return [{ subnets: ranges.map(({ subnet }) => subnet), size: sum("size"), used: sum("used") }];
+    return { subnets: set.map(({ subnet }) => formatCidr(subnet)), size: sum("size"), used: sum("used") };
   });
 }
 
-/** host-local leaves out the network's own address, the gateway, and of IPv4 the broadcast address. */
-function rangeOf(
-  range: JsonObject,
-  taken: readonly string[],
-): { readonly subnet: string; readonly size: bigint; readonly used: bigint } | undefined {
-  const subnet = parseCidr(textAt(range, "subnet") ?? "");
-  if (subnet === undefined) return undefined;
-  const spared = subnet.family === 4 ? 2n : 1n;
-  const first = parseIp(textAt(range, "rangeStart") ?? "") ?? hostAddress(subnet, 1);
-  const last = parseIp(textAt(range, "rangeEnd") ?? "") ?? hostAddress(subnet, sizeOf(subnet) - spared);
-  const gateway = parseIp(textAt(range, "gateway") ?? "") ?? hostAddress(subnet, 1);
-  if (first === undefined || last === undefined) return undefined;
+function countOf({ first, last, gateway }: AddressRange, taken: readonly string[]): { size: bigint; used: bigint } {
   const within = (address: Uint8Array | undefined): boolean =>
     address?.length === first.length &&
     addressNumber(first) <= addressNumber(address) &&
     addressNumber(address) <= addressNumber(last);
   return {
-    subnet: textAt(range, "subnet") ?? "",
     size: addressNumber(last) - addressNumber(first) + 1n - (within(gateway) ? 1n : 0n),
     used: BigInt(taken.filter((address) => within(parseIp(address))).length),
   };

@@ -204,3 +204,39 @@ test("Genie and Multus exclude each other on a cluster", () => {
   assert.deepEqual(told({ vmi, ...own, multus }), ["multus info PB2701 6: x", "vmi warning PB2707 6: ovs"]);
   assert.deepEqual(told({ vmi, ...own, "d/50.conf": config({ type: "multus" }) }), ["vmi warning PB2707 6: ovs"]);
 });
+
+test("an ipam section for which a plugin refuses every pod is told at its place", () => {
+  const ipam = (type: string, fields: object): string[] =>
+    told({ a: nad("x", config({ type: "bridge", bridge: "br0", ipam: { type, ...fields } })) }).map((line) =>
+      line.replace(/^a (\w+) PB2718 \d+: /, "$1 "),
+    );
+  const local = (fields: object): string[] => ipam("host-local", fields);
+  const subnet = "10.1.1.0/24";
+  for (const fine of [{ subnet }, { subnet, gateway: "10.1.1.254", routes: [{ dst: "0.0.0.0/0" }] }]) {
+    assert.deepEqual(local(fine), []);
+  }
+  assert.deepEqual(local({ subnet: "10.1.1.5/24" }), ['error "10.1.1.5/24"']);
+  assert.deepEqual(local({ subnet: "10.1.1.0" }), ['error "10.1.1.0"']);
+  assert.deepEqual(local({ subnet: "10.1.1.0/31" }), ['error "10.1.1.0/31"']);
+  assert.deepEqual(local({ subnet, rangeStart: "10.1.1.20", rangeEnd: "10.1.1.10" }), ['error "10.1.1.20"']);
+  assert.deepEqual(local({ subnet, rangeEnd: "10.2.1.20" }), ['error "10.2.1.20"']);
+  assert.deepEqual(local({ subnet, gateway: "10.2.1.1" }), ['warning "10.2.1.1"']);
+  assert.deepEqual(local({ subnet, gateway: "x" }), ['error "x"']);
+  assert.deepEqual(local({ ranges: [[{ subnet }, { subnet: "10.1.1.128/25" }]] }), ['error "10.1.1.128/25"']);
+  assert.deepEqual(local({ ranges: [[{ subnet }, { subnet: "fd00::/64" }]] }), ['error "fd00::/64"']);
+  assert.deepEqual(local({ ranges: [[{ subnet }], [{ subnet: "fd00::/64" }]] }), []);
+  assert.equal(local({}).length, 1);
+  assert.equal(local({ ranges: [] }).length, 1);
+  assert.equal(local({ ranges: [{ subnet }] }).length, 1);
+  assert.equal(local({ ranges: [[]] }).length, 1);
+  assert.deepEqual(local({ subnet, routes: [{ dst: "10.9.0.1" }] }), ['error "10.9.0.1"']);
+  assert.deepEqual(ipam("static", { addresses: [{ address: "10.1.1.5" }] }), ['error "10.1.1.5"']);
+  assert.deepEqual(ipam("static", { addresses: [{ address: "10.1.1.5/24", gateway: "10.2.1.1" }] }), [
+    'warning "10.2.1.1"',
+  ]);
+  assert.deepEqual(ipam("whereabouts", { ipRanges: [{ range: subnet, range_start: "10.1.2.1" }] }), [
+    'error "10.1.2.1"',
+  ]);
+  assert.deepEqual(ipam("whereabouts", { range: "10.1.1.5/24", gateway: "10.1.1.1" }), []);
+  assert.deepEqual(ipam("dhcp", {}), []);
+});

@@ -1,6 +1,7 @@
 import type { CniFile } from "../manifest/cni-file.ts";
 import type { Finding } from "../manifest/finding.ts";
 import type { ManifestDocument } from "../manifest/read.ts";
+import { addressFindings } from "./addresses.ts";
 import { bindingFindings } from "./bindings.ts";
 import { configurationFindings } from "./configurations.ts";
 import { defaultNetworkFindings } from "./default-network.ts";
@@ -43,6 +44,7 @@ export function wholePathFindings(
     ...defaultNetworkFindings(run),
     ...bindingFindings(run),
     ...meshFindings(run),
+    ...addressFindings(run),
     ...mtuFindings(run, links),
     ...(links === undefined ? [] : masterFindings(run, links)),
     ...macFindings(run),
