@@ -1,8 +1,9 @@
 import type { KubeObject, OwnerReference, ResourceDefinition } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
+import { timestampOf } from "../model/api/timestamp.ts";
 import { deleteObject, FOREGROUND, ORPHAN, removeEmptyNamespace } from "./deletes.ts";
 import type { Machinery, WriteOptions } from "./machinery.ts";
-import { isNamespaceResource, namespaceKey } from "./namespaces.ts";
+import { isNamespaceResource, namespaceKey, withRemaining } from "./namespaces.ts";
 import { asKubeObject, withMetadata } from "./object-meta.ts";
 import { everyStored } from "./reads.ts";
 import { parseStored, servedObject } from "./serving.ts";
@@ -147,6 +148,12 @@ export function startCollector(machinery: Machinery): Collector {
       else await store.transact((transaction) => transaction.remove(stored, () => stored.body));
     }
     await removeEmptyNamespace(machinery, definition, name);
+    const content = store.inNamespace(name);
+    if (content.length === 0) return;
+    const at = timestampOf(machinery.now());
+    const from = (current: KubeObject) => withRemaining(current, content, at);
+    const wanted = { from, pinned: false, subresource: "status" } as const;
+    await unlessGone(changeObject(machinery, definition, "", name, wanted, OPTIONS));
   }
 
   async function erase(definition: ResourceDefinition, stored: StoredObject): Promise<void> {

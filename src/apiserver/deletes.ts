@@ -2,7 +2,7 @@ import type { KubeObject, ResourceDefinition } from "../model/api/resource.ts";
 import { timestampOf } from "../model/api/timestamp.ts";
 import { admit } from "./admit.ts";
 import { sameJson } from "./json.ts";
-import { isDone, put, remove } from "./keeping.ts";
+import { holdsContent, isDone, put, remove } from "./keeping.ts";
 import type { Machinery, WriteOptions } from "./machinery.ts";
 import { isNamespaceResource, PERMANENT_NAMESPACES, withPhase } from "./namespaces.ts";
 import { asKubeObject, withMetadata } from "./object-meta.ts";
@@ -71,10 +71,6 @@ export async function deleteObject(
     if (sameJson(marked, current)) return answer(there.body, false);
     return answer(put(machinery, definition, transaction, key, marked).body, false);
   });
-}
-
-function holdsContent(definition: ResourceDefinition, transaction: Transaction, name: string): boolean {
-  return isNamespaceResource(definition) && transaction.inhabited(name);
 }
 
 function markDeleted(

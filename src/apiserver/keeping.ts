@@ -1,6 +1,7 @@
 import type { KubeObject, ResourceDefinition } from "../model/api/resource.ts";
 import { crdKey } from "./crd-admission.ts";
 import type { Machinery } from "./machinery.ts";
+import { isNamespaceResource } from "./namespaces.ts";
 import { ownerUids, withMetadata } from "./object-meta.ts";
 import { noSuchResource } from "./refusals.ts";
 import { storedBody } from "./serving.ts";
@@ -9,6 +10,11 @@ import type { ObjectKey, StoredObject, Transaction } from "./store.ts";
 /** True when the deletion of the object waits for nothing. */
 export function isDone(object: KubeObject): boolean {
   return object.metadata.deletionTimestamp !== undefined && (object.metadata.finalizers ?? []).length === 0;
+}
+
+/** True for a namespace in which something lies: it goes after that. */
+export function holdsContent(definition: ResourceDefinition, transaction: Transaction, name: string): boolean {
+  return isNamespaceResource(definition) && transaction.inhabited(name);
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { KubeObject, ResourceDefinition } from "../model/api/resource.ts";
-import { objectAt, textAt } from "../model/json.ts";
+import { isJsonObject, type JsonObject, objectAt, textAt } from "../model/json.ts";
+import { type Condition, type ConditionClaim, withCondition } from "../model/status/conditions.ts";
 import type { Catalog } from "./catalog.ts";
 import { forbidden, notFound } from "./refusals.ts";
 import { parseStored } from "./serving.ts";
@@ -57,6 +58,53 @@ export function asNewNamespace(namespace: KubeObject): KubeObject {
   const { name, labels } = namespace.metadata;
   const labelled = { ...namespace, metadata: { ...namespace.metadata, labels: { ...labels, [NAME_LABEL]: name } } };
   return withPhase(labelled, "Active");
+}
+
+/**
+ * A namespace that waits for its content to go, with the conditions by which Kubernetes says what it waits for; `at` is
+ * RFC 3339.
+ */
+export function withRemaining(namespace: KubeObject, content: readonly StoredObject[], at: string): KubeObject {
+  const status = objectAt(namespace, "status");
+  const given = status["conditions"];
+  const earlier = Array.isArray(given) ? given.filter(isCondition) : [];
+  const kinds = counted(content.map(({ group, plural }) => (group === "" ? plural : `${plural}.${group}`)));
+  const held = counted(content.flatMap(({ body }) => finalizersOf(parseStored(body))));
+  const claims: readonly ConditionClaim[] = [
+    {
+      type: "NamespaceContentRemaining",
+      status: kinds === "" ? "False" : "True",
+      reason: kinds === "" ? "ContentRemoved" : "SomeResourcesRemain",
+      message: kinds === "" ? "All content successfully removed" : `Some resources are remaining: ${kinds}`,
+    },
+    {
+      type: "NamespaceFinalizersRemaining",
+      status: held === "" ? "False" : "True",
+      reason: held === "" ? "ContentHasNoFinalizers" : "SomeFinalizersRemain",
+      message:
+        held === ""
+          ? "All content-preserving finalizers finished"
+          : `Some content in the namespace has finalizers remaining: ${held}`,
+    },
+  ];
+  const conditions = claims.reduce<readonly Condition[]>((list, claim) => withCondition(list, claim, at), earlier);
+  return { ...namespace, status: { ...status, conditions } };
+}
+
+function counted(names: readonly string[]): string {
+  return [...Map.groupBy(names, (name) => name)]
+    .map(([name, each]) => `${name} in ${each.length} resource instances`)
+    .toSorted()
+    .join(", ");
+}
+
+function finalizersOf(object: JsonObject): readonly string[] {
+  const finalizers = objectAt(object, "metadata")["finalizers"];
+  return Array.isArray(finalizers) ? finalizers.filter((each) => typeof each === "string") : [];
+}
+
+function isCondition(value: unknown): value is Condition {
+  return isJsonObject(value) && typeof value["type"] === "string" && typeof value["status"] === "string";
 }
 
 /** What Kubernetes keeps in a namespace's status. */

@@ -136,21 +136,30 @@ function metadataCauses(definition: ResourceDefinition, metadata: JsonObject, na
     });
   }
   const finalizers = metadata["finalizers"];
-  if (
-    finalizers !== undefined &&
-    !(Array.isArray(finalizers) && finalizers.every((each) => typeof each === "string"))
-  ) {
-    wrong("finalizers", finalizers, "must be a list of names");
+  if (finalizers !== undefined && !(Array.isArray(finalizers) && finalizers.every(isFinalizer))) {
+    wrong("finalizers", finalizers, "must be a list of names such as example.io/name");
   }
   const owners = metadata["ownerReferences"];
   if (owners !== undefined && !(Array.isArray(owners) && owners.every(isOwnerReference))) {
     wrong("ownerReferences", owners, "each needs apiVersion, kind, name and uid");
+  } else if (owners !== undefined) {
+    const controllers = owners
+      .filter(({ controller }) => controller === true)
+      .map(({ kind, name: of }) => `${kind} ${of}`);
+    if (controllers.length > 1) {
+      const why = `Only one reference can have Controller set to true. Found "true" in references for ${controllers.join(" and ")}`;
+      wrong("ownerReferences", owners, why);
+    }
   }
   for (const field of ["uid", "resourceVersion", "generateName"]) {
     const value = metadata[field];
     if (value !== undefined && typeof value !== "string") wrong(field, value, "must be a string");
   }
   return causes;
+}
+
+function isFinalizer(value: unknown): boolean {
+  return typeof value === "string" && isLabelKey(value);
 }
 
 function isOwnerReference(value: unknown): value is OwnerReference {

@@ -7,7 +7,7 @@ import { admit } from "./admit.ts";
 import { apiVersionOf } from "./catalog.ts";
 import { validateConfig, validateFields } from "./field-validation.ts";
 import { sameJson, withFields } from "./json.ts";
-import { isDone, put, remove } from "./keeping.ts";
+import { holdsContent, isDone, put, remove } from "./keeping.ts";
 import type { Machinery, WriteOptions, Written } from "./machinery.ts";
 import { type Ownership, ownershipsOf, timeless, type Writer } from "./managed-fields.ts";
 import { asNewNamespace, isNamespaceResource, requireNamespace } from "./namespaces.ts";
@@ -148,7 +148,7 @@ export async function changeObject(
       const there = transaction.get(key);
       if (there === undefined) throw notFound(definition, name);
       if (there.revision !== stored.revision) return undefined;
-      return isDone(object)
+      return isDone(object) && !holdsContent(definition, transaction, name)
         ? remove(machinery, definition, transaction, key, object)
         : requireSize(put(machinery, definition, transaction, key, object));
     });

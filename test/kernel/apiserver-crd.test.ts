@@ -137,7 +137,7 @@ describe("a kind of a user's own", () => {
     assert.deepEqual(made["spec"], { customer: "Ann", parcels: 3, extra });
     const wrong = { customer: "A", parcels: 0 };
     assert.deepEqual(await causesOf(sample.client.create(orders, order("b", wrong))), [
-      "spec.parcels: Invalid value: expected a whole number, found the number 0",
+      "spec.parcels: Invalid value: expected a whole number from 1, found the number 0",
     ]);
     assert.deepEqual(await causesOf(sample.client.create(orders, order("b", { customer: "A" }))), [
       "spec.customer: Invalid value: expected at least 2 characters, found 1",

@@ -307,6 +307,13 @@ describe("objects", () => {
     assert.deepEqual([forbidden.code, forbidden.reason], [403, "Forbidden"]);
     assert.equal(forbidden.message, 'widgets.example.io "forbidden" is forbidden: not this one');
 
+    const owner = { apiVersion: "v1", kind: "Pod", name: "p", controller: true };
+    const owners = ["a", "b"].map((uid) => ({ ...owner, uid }));
+    const owned = await refusal(create(widget("owned", "large", { ownerReferences: owners })));
+    assert.match(owned.message ?? "", /Only one reference can have Controller set to true\. .* Pod p and Pod p/);
+    const finalized = await refusal(create(widget("finalized", "large", { finalizers: ["no name!"] })));
+    assert.match(finalized.message ?? "", /metadata\.finalizers: Invalid value: \["no name!"\]/);
+
     const invalid = await refusal(create(widget("invalid")));
     assert.equal(invalid.message, 'Widget.example.io "invalid" is invalid: spec.size: Invalid value: too odd');
   });
@@ -500,7 +507,20 @@ describe("deletion", () => {
       const inside = await sample.client.get(widgets, { namespace: "brief", name: "held" });
       return inside.metadata.deletionTimestamp !== undefined;
     });
-    assert.deepEqual((await sample.client.get(namespaces, { name: "brief" }))["status"], { phase: "Terminating" });
+    type Going = { phase: string; conditions?: { type: string; status: string; message: string }[] };
+    const status = async () => (await sample.client.get(namespaces, { name: "brief" }))["status"] as Going;
+    await until("what the namespace waits for", async () => (await status()).conditions?.length === 2);
+    const labels = { metadata: { labels: { changed: "meanwhile" } } };
+    await sample.client.patch(namespaces, { name: "brief" }, "merge", labels);
+    const { phase, conditions } = await status();
+    assert.equal(phase, "Terminating");
+    assert.deepEqual(
+      conditions?.map((condition) => `${condition.type}=${condition.status}: ${condition.message}`),
+      [
+        "NamespaceContentRemaining=True: Some resources are remaining: widgets.example.io in 1 resource instances",
+        "NamespaceFinalizersRemaining=True: Some content in the namespace has finalizers remaining: example.io/a in 1 resource instances",
+      ],
+    );
     await assert.rejects(sample.client.create(widgets, widget("new", "large", { namespace: "brief" })), (thrown) =>
       isApiError(thrown, "Forbidden"),
     );
