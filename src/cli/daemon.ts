@@ -6,6 +6,7 @@ import { makeKubeClient } from "../client/client.ts";
 import { makeEventRecorder } from "../client/events.ts";
 import { makeAdmission } from "../control/admission.ts";
 import { makeConfiguration } from "../control/configuration.ts";
+import { startKubeVirtController } from "../control/kubevirt-controller.ts";
 import { withMigrations } from "../control/migration-admission.ts";
 import { makeSurroundings } from "../control/surroundings.ts";
 import { startVmController } from "../control/vm-controller.ts";
@@ -170,7 +171,8 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     const control = { client, events, log: log.child({ part: "control" }) };
     const vmis = startVmiController({ ...control, meter: metrics.queue("virtualmachineinstance") });
     metrics.guests(vmis.phases);
-    const controllers = [vmis, startVmController({ ...control, meter: metrics.queue("virtualmachine") })];
+    const vms = startVmController({ ...control, meter: metrics.queue("virtualmachine") });
+    const controllers = [vmis, vms, startKubeVirtController(control)];
     running.push(async () => void (await Promise.all(controllers.map((controller) => controller.close()))));
     log.info({ url, nodeName }, "ready");
     return url;

@@ -4,6 +4,7 @@ import pino from "pino";
 import type { KubeClient } from "../../src/client/client.ts";
 import { makeAdmission } from "../../src/control/admission.ts";
 import { type Configuration, makeConfiguration } from "../../src/control/configuration.ts";
+import { startKubeVirtController } from "../../src/control/kubevirt-controller.ts";
 import { instanceFrom, makeSurroundings } from "../../src/control/surroundings.ts";
 import { withWholePath } from "../../src/control/whole-path-admission.ts";
 import { definitions } from "../../src/model/api/kinds.ts";
@@ -142,6 +143,21 @@ test("a kind of another group that is called KubeVirt or ConfigMap gives no sett
   const request = { group: "example.io", version: "v1", kind: "KubeVirt", plural: "kubevirts", object } as const;
   const answer = await judge({ ...request, operation: "CREATE", user: "me", dryRun: false });
   assert.deepEqual(answer, { allowed: true, object, warnings: ["asked"] });
+});
+
+test("a KubeVirt resource says that it is deployed, as scripts wait for", async (t) => {
+  const controller = startKubeVirtController({ client: sample.client, log: pino({ level: "silent" }) });
+  t.after(() => controller.close());
+  const at = { namespace: "default", name: "kubevirt" };
+  await sample.client.create(kubeVirtResource, kubeVirt({}));
+  type Installation = KubeObject & { status?: { phase?: string; conditions?: { type: string; status: string }[] } };
+  const status = async () => (await sample.client.get<Installation>(kubeVirtResource, at)).status;
+  await until("the phase", async () => (await status())?.phase === "Deployed");
+  await sample.client.patchStatus(kubeVirtResource, at, "merge", { status: { conditions: [] } });
+  await until("the conditions again", async () => (await status())?.conditions?.length === 4);
+  const available = (await status())?.conditions?.find(({ type }) => type === "Available");
+  assert.equal(available?.status, "True");
+  await sample.client.delete(kubeVirtResource, at);
 });
 
 test("settings that would count as empty are refused, and those in force stay", async () => {
