@@ -1,5 +1,5 @@
 import { valueAt } from "../api/field-path.ts";
-import { isJsonObject } from "../json.ts";
+import { isJsonObject, textAt } from "../json.ts";
 import { asksForMemory } from "../rules/machine.ts";
 import type { Completed } from "./completion.ts";
 import { type Finding, findingAt, type Statement } from "./finding.ts";
@@ -71,8 +71,8 @@ function completeNetworks(document: ManifestDocument, names: Set<string>): Compl
     findingAt(document, at, {
       code: "PB1011",
       severity: "warning",
-      message: `The network "${String(item["name"])}" gets an interface of its name with ${bindingFor(item)} binding.`,
-      hint: `Add {name: ${String(item["name"])}, ${bindingFor(item)}: {}} to spec.domain.devices.interfaces.`,
+      message: `The network "${textAt(item, "name") ?? ""}" gets an interface of its name with ${bindingFor(item)} binding.`,
+      hint: `Add {name: ${textAt(item, "name") ?? ""}, ${bindingFor(item)}: {}} to spec.domain.devices.interfaces.`,
     }),
   );
   return withMemory(rewritten(document, named.value, origins), [whole, ...added]);

@@ -138,3 +138,19 @@ test("never throws, and gives a network exactly when nothing is an error", () =>
     }),
   );
 });
+
+test("no bytes make it throw", () => {
+  const text = '{"cniVersion": "1.0.0", "name": "n", "plugins": [{"type": "bridge", "ipam": {"type": "x"}}]}';
+  const whole = new TextEncoder().encode(text);
+  const damaged = fc
+    .tuple(fc.nat(whole.length), fc.nat(8), fc.uint8Array({ maxLength: 8 }))
+    .map(([at, gone, noise]) => {
+      return Uint8Array.from([...whole.slice(0, at), ...noise, ...whole.slice(at + gone)]);
+    });
+  fc.assert(
+    fc.property(fc.oneof(fc.uint8Array({ maxLength: 80 }), damaged), (bytes) => {
+      const { network, problems } = parseCniConfig(bytes);
+      assert.ok(network !== undefined || problems.length > 0);
+    }),
+  );
+});

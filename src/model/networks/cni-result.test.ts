@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { CNI_VERSIONS } from "./cni-config.ts";
+import { readJson } from "./cni-json.ts";
 import { type CniResult, parseCniError, parseCniResult, renderCniResult } from "./cni-result.ts";
 
 const dns = { nameservers: ["10.1.0.1"], domain: "x.example", search: ["a.example"], options: ["ndots:2"] };
@@ -130,5 +131,31 @@ test("never throws on foreign values", () => {
       parseCniResult(foreign, asked);
       parseCniError(foreign);
     }),
+  );
+});
+
+test("no bytes make it throw, and what is read can be said again in every version", () => {
+  const text = JSON.stringify({
+    cniVersion: "1.1.0",
+    interfaces: [{ name: "eth0", mac: "02:00:00:00:00:01", mtu: 1500, sandbox: "/x", pciID: "0000:00:01.0" }],
+    ips: [{ address: "10.1.0.2/16", gateway: "10.1.0.1", interface: 0 }, { address: "fd00::2/64" }],
+    routes: [{ dst: "0.0.0.0/0", gw: "10.1.0.1" }],
+    dns: { nameservers: ["1.1.1.1"], domain: "a", search: ["b"], options: ["ndots:1"] },
+  });
+  const noise = fc.oneof(fc.string({ maxLength: 4 }), fc.json());
+  const damaged = fc.tuple(fc.nat(text.length), fc.nat(12), noise).map(([at, gone, added]) => {
+    return `${text.slice(0, at)}${added}${text.slice(at + gone)}`;
+  });
+  fc.assert(
+    fc.property(fc.oneof(fc.constant(text), damaged, fc.json()), fc.constantFrom(...CNI_VERSIONS), (said, version) => {
+      const json = readJson(said);
+      if (!("value" in json)) return;
+      parseCniError(json.value);
+      const reading = parseCniResult(json.value, version);
+      if (!("result" in reading)) return;
+      const again = parseCniResult(JSON.parse(JSON.stringify(renderCniResult(reading.result, version))), version);
+      assert.ok("result" in again, said);
+    }),
+    { numRuns: 500 },
   );
 });

@@ -176,7 +176,9 @@ function rangeOf(
     return wrong(dialect.first, message, `an address up to ${formatIp(last)}`);
   }
   const { exclude } = given;
-  const excluded = (Array.isArray(exclude) ? exclude : []).flatMap((one: unknown) => parseCidr(String(one)) ?? []);
+  const excluded = (Array.isArray(exclude) ? exclude : []).flatMap((one: unknown) =>
+    typeof one === "string" ? (parseCidr(one) ?? []) : [],
+  );
   return { at, subnet, first, last, ...(gateway === undefined ? {} : { gateway }), excluded };
 }
 

@@ -31,10 +31,14 @@ export function asksForMemory(domain: unknown): boolean {
     valueAt(domain, ["resources", "limits", "memory"]),
   ];
   return (
-    amounts.some((amount) => amount !== undefined && (parseQuantity(String(amount)) ?? 0n) !== 0n) ||
+    amounts.some((amount) => isAmount(amount) && (parseQuantity(String(amount)) ?? 0n) !== 0n) ||
     valueAt(domain, ["memory", "guest"]) !== undefined ||
     valueAt(domain, ["memory", "hugepages"]) !== undefined
   );
+}
+
+function isAmount(value: unknown): value is string | number {
+  return typeof value === "string" || typeof value === "number";
 }
 
 function evictionStrategy(subject: Subject): Problem[] {

@@ -90,7 +90,7 @@ export function sourceOf({ definitionSources }: Run, network: InstanceNetwork | 
 /** The SR-IOV operator makes a definition of each of its networks. */
 function madeOf(value: ManifestDocument["value"]): string | undefined {
   const name = textAt(objectAt(value, "metadata"), "name");
-  if (!/^(?:Sriov|SriovIB|OVS)Network$/.test(String(value["kind"])) || name === undefined) return undefined;
+  if (!/^(?:Sriov|SriovIB|OVS)Network$/.test(textAt(value, "kind") ?? "") || name === undefined) return undefined;
   const namespace =
     textAt(objectAt(value, "spec"), "networkNamespace") ?? textAt(objectAt(value, "metadata"), "namespace");
   return `${namespace ?? "default"}/${name}`;
