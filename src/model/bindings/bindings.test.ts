@@ -120,6 +120,10 @@ test("a plugin is plugged as its registration says: by itself, into its tap, or 
     [of("alone", pod), of("managed", pod), of("alone", lan)].map((nic) => migration(nic).migratable),
     [false, true, true],
   );
+  assert.throws(
+    () => wired(of("tap", lan), ofKind("veth")),
+    (thrown) => isFault(thrown, "PB4007") && (thrown.cure ?? "").includes('"tapb1f51a511f1"'),
+  );
 });
 
 test("runs of ports are let in as ports are", () => {

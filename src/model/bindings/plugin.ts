@@ -1,5 +1,6 @@
 import { object, text } from "../api/schema.ts";
 import type { BindingSays } from "../explain/claim.ts";
+import { Fault } from "../fault.ts";
 import { nearMiss } from "../near-miss.ts";
 import { tapName } from "../networks/pod-interface.ts";
 import type { Problem } from "../rules/problem.ts";
@@ -102,6 +103,18 @@ function wireTap(nic: NicContext, facts: PodFacts): NicWiring {
   const link = podLink(nic, facts);
   const tap = facts.links.find(({ name }) => name === tapName(nic.podInterface)) ?? link;
   if (tap.kind === "macvtap") return wireMacvtap(nic, tap);
+  if (tap.kind !== "tun") {
+    const name = nic.plugin?.name ?? "";
+    throw new Fault(
+      "PB4007",
+      `The pod's link "${tap.name}" is of kind "${tap.kind}" where the binding plugin "${name}" needs a tap or macvtap.`,
+      {
+        place: tap.name,
+        cure: `Let the plugin's networkAttachmentDefinition make the tap "${tapName(nic.podInterface)}", or register the plugin with domainAttachmentType: managedTap.`,
+        data: { link: tap.name, kind: tap.kind },
+      },
+    );
+  }
   const attachment = { kind: "tap", device: tap.name, queues: nic.queues } as const;
   return { kernel: untouched, nic: guestNic(nic, { attachment, mac: nic.mac ?? link.mac, mtu: tap.mtu }) };
 }

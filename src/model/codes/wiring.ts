@@ -7,7 +7,7 @@ export const wiringCodes = {
   PB4004: "what was built differs from what was asked",
   PB4005: "the pod's link has no address",
   PB4006: "the pod's link has an address and no route",
-  PB4007: "the pod's link is no macvtap",
+  PB4007: "the pod's link is of another kind than the binding needs",
   PB4008: "no device was claimed for a network",
   PB4009: "a guest cannot take the place of the pod's link",
   PB4010: "a system call failed",

@@ -3,7 +3,8 @@ import type { NicContext } from "../bindings/binding.ts";
 import type { CniNetwork, CniPlugin } from "../networks/cni-config.ts";
 import { type FirstLease, firstLease } from "../networks/ipam.ts";
 import { isPrimary, type NicNetwork } from "../networks/network.ts";
-import { PRIMARY_INTERFACE } from "../networks/pod-interface.ts";
+import { PRIMARY_INTERFACE, tapName } from "../networks/pod-interface.ts";
+import { podResolver, type ResolverRequest } from "../networks/resolver.ts";
 import type { AddressFacts, ClaimedDevice, LinkFacts, PodFacts, RouteFacts } from "./facts.ts";
 
 /** A dual-stack pod with one link, as a cluster network usually makes it. */
@@ -37,6 +38,12 @@ export const typicalFacts: PodFacts = {
   networkStatus: [],
 };
 
+/** What a VMI says of its pod's name servers. */
+export type TypicalDns = Pick<ResolverRequest, "dnsPolicy" | "dnsConfig" | "namespace">;
+
+/** What a pod of the policy Default has. */
+const TYPICAL_HOST_RESOLV_CONF = "nameserver 192.0.2.53\n";
+
 /** The CNI configuration by which a network is made, where it is known. */
 export type ConfigOf = (network: NicNetwork) => CniNetwork | undefined;
 
@@ -50,6 +57,7 @@ const LINK_KINDS: Readonly<Record<string, string>> = {
   ipvlan: "ipvlan",
   macvtap: "macvtap",
   vlan: "vlan",
+  tap: "tun",
   "host-device": "",
 };
 
@@ -59,31 +67,53 @@ const LINK_KINDS: Readonly<Record<string, string>> = {
  * The primary network is dual stack; a further one has what its CNI configuration says, where it is known, and else a
  * veth without addresses.
  */
-export function factsFor(nics: readonly NicContext[], configOf: ConfigOf): PodFacts {
-  const made = nics.map((nic, index) => madeFor(nic, index, configOf));
-  const links = made.flatMap(({ link }) => link ?? []);
+export function factsFor(nics: readonly NicContext[], configOf: ConfigOf, dns: TypicalDns = {}): PodFacts {
+  const macs = standInMacs(nics);
+  const made = nics.map((nic, index) => madeFor(nic, index, macs[index] ?? "", configOf));
+  const links = made.flatMap(({ link, tap }) => [...(link === undefined ? [] : [link]), ...(tap ?? [])]);
   // The primary link comes first, whatever the manifest's order.
   links.sort((one, other) => Number(other.name === PRIMARY_INTERFACE) - Number(one.name === PRIMARY_INTERFACE));
   return {
     ...typicalFacts,
     links,
     routes: made.flatMap(({ routes }) => routes),
+    resolver: podResolver({
+      ...dns,
+      namespace: dns.namespace ?? "default",
+      hostResolvConf: TYPICAL_HOST_RESOLV_CONF,
+      clusterDns: typicalFacts.resolver.nameservers,
+    }),
     devices: made.flatMap(({ device }) => device ?? []),
   };
 }
 
 interface Made {
   readonly link?: LinkFacts;
+  /** What a binding plugin makes beside it. */
+  readonly tap?: readonly LinkFacts[];
   readonly routes: readonly RouteFacts[];
   readonly device?: ClaimedDevice;
 }
 
-function madeFor(nic: NicContext, index: number, configOf: ConfigOf): Made {
+/** A MAC for the link of each NIC, none of them one that a NIC of the manifest has. */
+function standInMacs(nics: readonly NicContext[]): readonly string[] {
+  const taken = new Set(nics.flatMap(({ mac }) => mac ?? []));
+  let number = 0;
+  return nics.map(() => {
+    let mac: string;
+    do {
+      number += 1;
+      mac = `02:00:00:00:${hex(number >> 8)}:${hex(number & 0xff)}`;
+    } while (taken.has(mac));
+    return mac;
+  });
+}
+
+function madeFor(nic: NicContext, index: number, mac: string, configOf: ConfigOf): Made {
   const { network, podInterface } = nic;
   if (nic.binding === "sriov") {
     return { routes: [], device: { network: nic.name, pci: `0000:81:${hex(2 + (index >> 3))}.${index & 7}` } };
   }
-  const mac = `02:00:00:00:${hex((index + 1) >> 8)}:${hex((index + 1) & 0xff)}`;
   const config = configOf(network);
   const [primaryLink] = typicalFacts.links;
   if (config === undefined && isPrimary(network, podInterface) && primaryLink !== undefined) {
@@ -95,16 +125,19 @@ function madeFor(nic: NicContext, index: number, configOf: ConfigOf): Made {
     ...lease.addresses.map((cidr): AddressFacts => ({ cidr, scope: "global" })),
     { cidr: `fe80::${(index + 1).toString(16)}/64`, scope: "link" } as const,
   ];
+  const link: LinkFacts = {
+    name: podInterface,
+    kind: kindOf(nic, main),
+    // CNI is told the manifest's MAC for secondary networks (reference 4.2).
+    mac: isPrimary(network, podInterface) ? mac : (nic.mac ?? mac),
+    mtu: mtuOf(config),
+    up: true,
+    addresses,
+  };
+  const makesTap = nic.plugin?.domainAttachmentType === "tap" && link.kind !== "tun" && link.kind !== "macvtap";
   return {
-    link: {
-      name: podInterface,
-      kind: kindOf(nic, main),
-      // CNI is told the manifest's MAC for secondary networks (reference 4.2).
-      mac: isPrimary(network, podInterface) ? mac : (nic.mac ?? mac),
-      mtu: mtuOf(config),
-      up: true,
-      addresses,
-    },
+    link,
+    ...(makesTap ? { tap: [{ ...link, name: tapName(podInterface), kind: "tun", addresses: [] }] } : {}),
     routes: routesOf(lease, podInterface),
   };
 }
