@@ -9,7 +9,7 @@ import { isApiError } from "../model/api/status.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { type Fault, isFault, toFault } from "../model/fault.ts";
-import { LAUNCHER_LABEL, LAUNCHER_LABEL_VALUE } from "../model/pods/launcher-pod.ts";
+import { LAUNCHER_LABEL, LAUNCHER_LABEL_VALUE, NODE_FINALIZER } from "../model/pods/launcher-pod.ts";
 import { isToBePaused } from "../model/pods/pause.ts";
 import { adopt, bringUp, endOf, type LivePod, mend, type NodeParts, takeDown } from "./pod-lifecycle.ts";
 import type { PodRecord } from "./records.ts";
@@ -89,6 +89,11 @@ export function startAgent({ client, nodeName, parts, report, log, meter }: Agen
         log.warn({ podUid: pod.metadata.uid, error: describe(error) }, "it cannot be hurried"),
       );
   };
+  const isOurs = ({ metadata: { uid, labels, finalizers } }: LauncherPod): boolean =>
+    labels?.[LAUNCHER_LABEL] === LAUNCHER_LABEL_VALUE ||
+    finalizers?.includes(NODE_FINALIZER) === true ||
+    byUid.has(uid) ||
+    parts.records.get(uid) !== undefined;
   const podOfVmi = (vmi: Vmi): void => {
     for (const pod of byUid.values()) if (ownerVmi(pod)?.uid === vmi.metadata.uid) queue.add(pod.metadata.uid);
   };
@@ -132,16 +137,19 @@ export function startAgent({ client, nodeName, parts, report, log, meter }: Agen
     pods = inform<LauncherPod>(
       client,
       podResource,
-      { fieldSelector: `spec.nodeName=${nodeName}`, labelSelector: `${LAUNCHER_LABEL}=${LAUNCHER_LABEL_VALUE}` },
+      // Not by the label: somebody who takes it off a pod would keep its end from this node.
+      { fieldSelector: `spec.nodeName=${nodeName}` },
       {
-        add: seen,
+        add: (pod) => {
+          if (isOurs(pod)) seen(pod);
+        },
         update: (pod, before) => {
+          if (!isOurs(pod)) return;
           hurry(pod, before);
           seen(pod);
         },
         delete: (pod) => {
-          byUid.delete(pod.metadata.uid);
-          queue.add(pod.metadata.uid);
+          if (byUid.delete(pod.metadata.uid)) queue.add(pod.metadata.uid);
         },
         synced: everyPod,
         failed: failed("pods"),

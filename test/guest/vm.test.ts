@@ -29,6 +29,7 @@ test("a VirtualMachine's life", { timeout: 590_000 }, async (t) => {
   const steps: Readonly<Record<string, (host: TestHost) => Promise<void>>> = {
     "Always: boots, and is back with its MAC and addresses after the guest shut down": comesBack,
     "restarts when asked, by each kubectl, and refuses what makes no sense": restarts,
+    "goes although somebody took the label off its pod, and the node is back when it is deleted": losesItsLabel,
     "pauses and goes on, over a restart of the daemon; its console is a websocket": pauses,
     "says that a change needs a restart, and has it after one": changes,
     "halts, and starts with its addresses; where they are taken, with others": halts,
@@ -279,6 +280,16 @@ async function leavesNothing(host: TestHost): Promise<void> {
   await eventually("no failure", async () => (await condition(host, "vm", "Failure")) === "");
   await host.kubectlOk(["delete", "vm", "web"]);
   assert.equal(await host.kubectlOk(["get", "vm,vmi,pods", "-o", "name"]), "");
+}
+
+async function losesItsLabel(host: TestHost): Promise<void> {
+  const first = await identity(host);
+  await host.kubectlOk(["label", "pods", "-l", "kubevirt.io=virt-launcher", "kubevirt.io-"]);
+  await host.kubectlOk(["delete", "node", "--all"]);
+  const back = ["wait", "--for=condition=Ready", "node", "--all", "--timeout=5s"];
+  await eventually("the node", async () => (await host.kubectl(back)).code === 0);
+  await host.kubectlOk(["delete", "vmi", "web", "--timeout=30s"]);
+  await identity(host, first);
 }
 
 /** PUT on a subresource, by `kubectl replace --raw`. */
