@@ -246,3 +246,11 @@ test("in a mesh a list of ports lets in by itself what it has of port 22", () =>
     ["counter dnat to 10.0.2.2"],
   );
 });
+
+test("on another network than the pod's it is refused as the rules refuse it", () => {
+  const network = { kind: "multus", networkName: "lan", default: false } as const;
+  assert.throws(
+    () => masquerade.wire({ ...nic, network }, typicalFacts),
+    (thrown) => isFault(thrown, "PB2020"),
+  );
+});

@@ -126,7 +126,7 @@ function wireMasquerade(nic: NicContext, facts: PodFacts): NicWiring {
 
 function sides(nic: NicContext, link: LinkFacts): { readonly v4: Side | undefined; readonly v6: Side | undefined } {
   if (nic.network.kind !== "pod") {
-    throw new Fault("PB4001", `The interface "${nic.name}" uses masquerade on a ${nic.network.kind} network.`, {
+    throw new Fault("PB2020", `The interface "${nic.name}" uses masquerade on a ${nic.network.kind} network.`, {
       place: nic.name,
       cure: "masquerade connects to the pod network only.",
     });
