@@ -1,4 +1,4 @@
-import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
+import { closeSync, constants, existsSync, fstatSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import type { Logger } from "pino";
 
 /** One write that was asked for, done or refused. No part of what was written is in it. */
@@ -18,13 +18,13 @@ export interface AuditEntry {
   readonly dryRun: boolean;
 }
 
-/** Appends entries to a file as lines of JSON, in the background: who writes never waits for it. */
+/** Appends entries to a file as lines of JSON, once their requests are answered. */
 export interface AuditLog {
   write(entry: () => AuditEntry): void;
-  /** Entries that could not be kept: the disk refused them, or could not follow. */
+  /** Entries that could not be kept: the disk refused them. */
   readonly lost: number;
-  /** Settles when everything is written. */
-  close(): Promise<void>;
+  /** Writes what is left. */
+  close(): void;
 }
 
 export interface AuditOptions {
@@ -32,94 +32,96 @@ export interface AuditOptions {
   readonly largest?: number;
   /** Former files that are kept, as FILE.1 (the newest) to FILE.N; 3. */
   readonly kept?: number;
-  /** Entries that may wait; 10,000. */
-  readonly waiting?: number;
 }
 
-const TOGETHER = 500;
 /** A path's part may be as long as the headers; no name is longer than this. */
 const LONGEST_NAME = 253;
 
 export function openAuditLog(file: string, log: Logger, options: AuditOptions = {}): AuditLog {
-  const { largest = 10 * 1024 * 1024, kept = 3, waiting = 10_000 } = options;
+  const { largest = 10 * 1024 * 1024, kept = 3 } = options;
   let queue: (() => AuditEntry)[] = [];
+  let scheduled = false;
   let lost = 0;
   /** Lost entries that the file does not tell of yet. */
   let untold = 0;
-  let writing: Promise<void> | undefined;
-  let handle: FileHandle | undefined;
+  let descriptor: number | undefined;
   let size = 0;
   let failing = false;
 
-  async function drain(): Promise<void> {
-    // Not within the request that asked for it.
-    await new Promise<void>((resolve) => setImmediate(resolve));
-    while (queue.length > 0) {
-      const batch = queue.slice(0, TOGETHER);
-      queue = queue.slice(TOGETHER);
-      const lines = batch.map((entry) => lineOf(entry()));
-      if (untold > 0) lines.push(`${JSON.stringify({ time: new Date().toISOString(), lost: untold })}\n`);
-      try {
-        await append(Buffer.from(lines.join(""), "utf8"));
-        untold = 0;
-        failing = false;
-      } catch (thrown) {
-        lost += batch.length;
-        untold += batch.length;
-        if (!failing) log.error({ err: thrown, file }, "the audit log cannot be written; entries are lost");
-        failing = true;
-        await handle?.close().catch(() => undefined);
-        handle = undefined;
-      }
+  function drain(): void {
+    scheduled = false;
+    const batch = queue;
+    queue = [];
+    if (batch.length === 0) return;
+    const lines = batch.map((entry) => lineOf(entry()));
+    if (untold > 0) lines.push(`${JSON.stringify({ time: new Date().toISOString(), lost: untold })}\n`);
+    try {
+      append(Buffer.from(lines.join(""), "utf8"));
+      untold = 0;
+      failing = false;
+    } catch (thrown) {
+      lost += batch.length;
+      untold += batch.length;
+      if (!failing) log.error({ err: thrown, file }, "the audit log cannot be written; entries are lost");
+      failing = true;
+      end();
     }
   }
 
-  async function append(bytes: Buffer): Promise<void> {
-    if (handle === undefined) {
-      handle = await open(file, "a", 0o600);
-      ({ size } = await handle.stat());
+  /** Into the page cache, in one call: handing it to another thread costs the daemon ten times as much. */
+  function append(bytes: Buffer): void {
+    const opened = begin();
+    const fits = size === 0 || size + bytes.length <= largest;
+    const target = fits ? opened : rotate();
+    for (let done = 0; done < bytes.length; ) {
+      const written = writeSync(target, bytes, done);
+      done += written;
+      size += written;
     }
-    if (size > 0 && size + bytes.length > largest) await rotate();
-    await handle.appendFile(bytes);
-    size += bytes.length;
   }
 
-  async function rotate(): Promise<void> {
-    await handle?.close();
-    handle = undefined;
-    if (kept === 0) await rm(file, { force: true });
+  function begin(): number {
+    if (descriptor !== undefined) return descriptor;
+    descriptor = openSync(
+      file,
+      constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW,
+      0o600,
+    );
+    ({ size } = fstatSync(descriptor));
+    return descriptor;
+  }
+
+  function rotate(): number {
+    end();
+    if (kept === 0) rmSync(file, { force: true });
     for (let age = kept; age > 0; age -= 1) {
       const from = age === 1 ? file : `${file}.${age - 1}`;
-      if (await exists(from)) await rename(from, `${file}.${age}`);
+      if (existsSync(from)) renameSync(from, `${file}.${age}`);
     }
-    handle = await open(file, "a", 0o600);
-    ({ size } = await handle.stat());
+    return begin();
   }
 
-  function start(): void {
-    writing = drain().finally(() => {
-      writing = undefined;
-      if (queue.length > 0) start();
-    });
+  function end(): void {
+    if (descriptor === undefined) return;
+    const open = descriptor;
+    descriptor = undefined;
+    closeSync(open);
   }
 
   return {
     write(entry) {
-      if (queue.length >= waiting) {
-        lost += 1;
-        untold += 1;
-        return;
-      }
       queue.push(entry);
-      if (writing === undefined) start();
+      if (scheduled) return;
+      scheduled = true;
+      // Not within the request that asked for it, and together with those that end with it.
+      setImmediate(drain);
     },
     get lost() {
       return lost;
     },
-    async close() {
-      while (writing !== undefined) await writing;
-      await handle?.close();
-      handle = undefined;
+    close() {
+      drain();
+      end();
     },
   };
 }
@@ -130,11 +132,4 @@ function lineOf(entry: AuditEntry): string {
     typeof value === "string" ? value.slice(0, LONGEST_NAME) : value,
   ]);
   return `${JSON.stringify(Object.fromEntries(short))}\n`;
-}
-
-async function exists(file: string): Promise<boolean> {
-  return stat(file).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Principal } from "./roles.ts";
 import { protocolToken } from "./websocket.ts";
@@ -21,5 +21,5 @@ export function makeAuthenticator(holders: readonly (readonly [token: string, ho
 }
 
 function digest(token: string): string {
-  return createHash("sha256").update(token).digest("base64");
+  return hash("sha256", token, "base64");
 }

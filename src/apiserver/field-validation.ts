@@ -1,10 +1,12 @@
 import type { StatusCause } from "../model/api/admission.ts";
 import { conform, prune } from "../model/api/conform.ts";
 import { checkConstraints } from "../model/api/constraints.ts";
-import type { KubeObject, ResourceDefinition } from "../model/api/resource.ts";
+import type { JsonSchema, KubeObject, ResourceDefinition } from "../model/api/resource.ts";
 import { checkShape, type ShapeProblem } from "../model/api/shape.ts";
 import { ApiError, failure } from "../model/api/status.ts";
+import { objectAt } from "../model/json.ts";
 import { apiVersionOf } from "./catalog.ts";
+import { withFields } from "./json.ts";
 import type { FieldValidation } from "./machinery.ts";
 import { asKubeObject } from "./object-meta.ts";
 import { invalid } from "./refusals.ts";
@@ -41,6 +43,47 @@ export function validateFields(
   ).map(causeOf);
   if (causes.length > 0) throw invalid(definition, object.metadata.name, causes);
   return { object: conformed, warnings: mode === "Warn" ? unknown : [] };
+}
+
+/**
+ * Judges a write of an object's status: the rest of the object is the one that is stored.
+ *
+ * @throws ApiError as {@link validateFields}.
+ */
+export function validateStatus(
+  definition: ResourceDefinition,
+  object: KubeObject,
+  mode: FieldValidation,
+): ValidatedFields {
+  const schema = statusSchema(definition.schema);
+  if (schema === undefined) return validateFields(definition, object, mode);
+  const { apiVersion, kind, metadata, status } = object;
+  const part = asKubeObject({ apiVersion, kind, metadata, ...(status === undefined ? {} : { status }) });
+  const judged = validateFields({ ...definition, schema }, part, mode);
+  return { object: asKubeObject(withFields(object, { status: judged.object["status"] })), warnings: judged.warnings };
+}
+
+const statusSchemas = new WeakMap<JsonSchema, JsonSchema>();
+/** A schema that says more of the whole object is asked about the whole. */
+const SEPARABLE: readonly string[] = [
+  "type",
+  "description",
+  "properties",
+  "required",
+  "x-kubernetes-group-version-kind",
+];
+
+/** What a schema says of an object's status and of its frame; undefined where that cannot be told apart. */
+function statusSchema(schema: JsonSchema | undefined): JsonSchema | undefined {
+  if (schema === undefined || !Object.keys(schema).every((key) => SEPARABLE.includes(key))) return undefined;
+  const known = statusSchemas.get(schema);
+  if (known !== undefined) return known;
+  const { apiVersion, kind, metadata, status } = objectAt(schema, "properties");
+  if (apiVersion === undefined || kind === undefined || metadata === undefined || status === undefined)
+    return undefined;
+  const part: JsonSchema = { type: "object", properties: { apiVersion, kind, metadata, status } };
+  statusSchemas.set(schema, part);
+  return part;
 }
 
 /**

@@ -214,7 +214,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
         const impatience = setTimeout(() => server.closeAllConnections(), 2_000);
         await closed;
         clearTimeout(impatience);
-        await audit.close();
+        audit.close();
         await store.close();
       },
     };

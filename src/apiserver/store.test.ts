@@ -43,6 +43,58 @@ describe("the store", () => {
     assert.equal((await put("b", "1")).revision, 3);
   });
 
+  test("shows each work what the works before it left, and nothing of those that failed", async () => {
+    const step = fc.record({
+      name: fc.constantFrom("a", "b", "c"),
+      removes: fc.boolean(),
+      fails: fc.boolean(),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(step, { maxLength: 6 }), { maxLength: 6 }), async (ticks) => {
+        for (const name of ["a", "b", "c"]) await remove(name);
+        const model = new Map<string, string>();
+        let value = 0;
+        for (const tick of ticks) {
+          const works = tick.map(({ name, removes, fails }) =>
+            store.transact((transaction) => {
+              const at = key(name);
+              assert.equal(valueIn(transaction.get(at)?.body), model.get(name));
+              value += 1;
+              const is = String(value);
+              if (!removes) transaction.put(at, transaction.get(at)?.uid ?? randomUUID(), [], bodyOf(is));
+              else if (model.has(name)) transaction.remove(at, bodyOf("gone"));
+              assert.equal(valueIn(transaction.get(at)?.body), removes ? undefined : is);
+              if (fails) throw new RangeError("no");
+              if (removes) model.delete(name);
+              else model.set(name, is);
+            }),
+          );
+          for (const done of await Promise.allSettled(works)) {
+            if (done.status === "rejected") assert.ok(done.reason instanceof RangeError, String(done.reason));
+          }
+          for (const name of ["a", "b", "c"]) assert.equal(valueIn(store.get(key(name))?.body), model.get(name));
+          const listed = store.list({ group: "", plural: "things", limit: 10 });
+          assert.deepEqual(
+            new Map(listed.map(({ name, body }) => [name, valueIn(body)])),
+            new Map([...model].toSorted()),
+          );
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  function valueIn(body: string | undefined): string | undefined {
+    if (body === undefined) return undefined;
+    const { value } = JSON.parse(body) as { value: string };
+    return value;
+  }
+
+  const remove = (name: string) =>
+    store.transact((transaction) => {
+      if (transaction.get(key(name)) !== undefined) transaction.remove(key(name), bodyOf("gone"));
+    });
+
   test("lets one of two works of the same tick fail alone", async () => {
     const good = put("a", "1");
     const bad = store.transact((transaction) => {

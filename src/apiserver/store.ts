@@ -118,7 +118,9 @@ export interface Store {
 /** Behind every name that can be. */
 const END: Place = { namespace: "\u{10ffff}", name: "\u{10ffff}" };
 const KEPT_REVISIONS = 10_000;
-const COMPACT_EVERY = 1_000;
+const COMPACT_EVERY = 250;
+/** Characters of JSON that are kept in memory. */
+const LARGEST_RECENT = 24 * 1024 * 1024;
 
 /**
  * Opens or makes the store in `folder`. SQLite in WAL mode with synchronous=FULL; a second connection reads, so that
@@ -170,13 +172,25 @@ function makeStore(
   let closed = false;
 
   let changes: Change[] = [];
+  /** What the works of this transaction left at each place; null: nothing. */
+  let left = new Map<string, StoredObject | null>();
+  /** The same, each step. */
+  let steps: { readonly at: string; readonly now: StoredObject | null }[] = [];
+  const recent = makeRecentObjects(LARGEST_RECENT);
   const transaction: Transaction = {
-    get: (key) => asStored(write.get.get(key.group, key.plural, key.namespace, key.name)),
+    get(key) {
+      const at = placeOf(key);
+      const own = left.get(at);
+      if (own !== undefined) return own ?? undefined;
+      return recent.get(at) ?? asStored(write.get.get(key.group, key.plural, key.namespace, key.name));
+    },
     put(key, uid, owners, body) {
       const before = transaction.get(key);
       next += 1;
       const stored: StoredObject = { ...keyOf(key), uid, revision: next, body: body(next) };
-      write.put.run(key.group, key.plural, key.namespace, key.name, uid, next, stored.body);
+      // The index of UIDs is left alone where it can be: its pages lie all over the file.
+      if (before?.uid === uid) write.change.run(next, stored.body, key.group, key.plural, key.namespace, key.name);
+      else write.put.run(key.group, key.plural, key.namespace, key.name, uid, next, stored.body);
       write.disown.run(uid);
       for (const owner of owners) write.own.run(owner, uid);
       note(before === undefined ? "ADDED" : "MODIFIED", stored, before?.body ?? null);
@@ -202,6 +216,9 @@ function makeStore(
     const { group, plural, namespace, name } = change;
     write.note.run(change.revision, type, group, plural, namespace, name, change.body, previous);
     changes.push(change);
+    const step = { at: placeOf(change), now: type === "DELETED" ? null : stored };
+    steps.push(step);
+    left.set(step.at, step.now);
   }
 
   function flush(): void {
@@ -210,11 +227,13 @@ function makeStore(
     queue = [];
     const settle: (() => void)[] = [];
     changes = [];
+    steps = [];
+    left = new Map();
     const begun = performance.now();
     try {
-      writer.exec("BEGIN IMMEDIATE");
+      write.begin.run();
       for (const pending of batch) settle.push(attempt(pending));
-      writer.exec("COMMIT");
+      write.commit.run();
     } catch (thrown) {
       if (writer.isTransaction) writer.exec("ROLLBACK");
       const error = storageError(thrown, folder);
@@ -224,6 +243,7 @@ function makeStore(
     timed((performance.now() - begun) / 1_000, batch.length);
     if (changes.length > 0) {
       committed = next;
+      for (const [at, now] of left) recent.put(at, now);
       const published = changes;
       for (const listener of listeners) listener(published);
     }
@@ -233,16 +253,18 @@ function makeStore(
 
   /** Runs one work in a savepoint of its own; what SQLite itself throws fails the whole batch. */
   function attempt(pending: Pending): () => void {
-    writer.exec("SAVEPOINT work");
+    write.savepoint.run();
     const noted = changes.length;
     try {
       const answer = pending.run(transaction);
-      writer.exec("RELEASE work");
+      write.release.run();
       return answer;
     } catch (thrown) {
       if (sqliteCode(thrown) !== undefined) throw thrown;
       writer.exec("ROLLBACK TO work; RELEASE work");
       changes.length = noted;
+      steps.length = noted;
+      left = new Map(steps.map(({ at, now }) => [at, now]));
       return () => pending.reject(thrown);
     }
   }
@@ -277,7 +299,14 @@ function makeStore(
   return {
     transact,
     prove: () => transact(() => proveWritable(writer)),
-    get: (key) => asStored(read.get.get(key.group, key.plural, key.namespace, key.name)),
+    get(key) {
+      const at = placeOf(key);
+      const held = recent.get(at);
+      if (held !== undefined) return held;
+      const found = asStored(read.get.get(key.group, key.plural, key.namespace, key.name));
+      if (found !== undefined) recent.put(at, found);
+      return found;
+    },
     getByUid: (uid) => asStored(read.byUid.get(uid)),
     list({ group, plural, namespace, limit, after }) {
       const rows =
@@ -325,6 +354,47 @@ function makeStore(
       lock.close();
     },
   };
+}
+
+/** Committed objects that were read or written last, so that the next write of them needs no reading. */
+interface RecentObjects {
+  get(place: string): StoredObject | undefined;
+  /** null: it is gone. */
+  put(place: string, object: StoredObject | null): void;
+}
+
+/** Keeps about `largest` characters of JSON, and forgets first what nobody asked for longest. */
+function makeRecentObjects(largest: number): RecentObjects {
+  const held = new Map<string, StoredObject>();
+  let size = 0;
+  function forget(place: string): void {
+    size -= held.get(place)?.body.length ?? 0;
+    held.delete(place);
+  }
+  return {
+    get(place) {
+      const object = held.get(place);
+      if (object === undefined) return undefined;
+      // A Map has its keys in the order in which they came.
+      held.delete(place);
+      held.set(place, object);
+      return object;
+    },
+    put(place, object) {
+      forget(place);
+      if (object === null || object.body.length > largest / 8) return;
+      held.set(place, object);
+      size += object.body.length;
+      for (const oldest of held.keys()) {
+        if (size <= largest) return;
+        forget(oldest);
+      }
+    },
+  };
+}
+
+function placeOf({ group, plural, namespace, name }: ObjectKey): string {
+  return `${group}\n${plural}\n${namespace}\n${name}`;
 }
 
 type Row = Readonly<Record<string, unknown>>;

@@ -5,7 +5,7 @@ import { timestampOf } from "../model/api/timestamp.ts";
 import { isJsonObject } from "../model/json.ts";
 import { admit } from "./admit.ts";
 import { apiVersionOf } from "./catalog.ts";
-import { validateConfig, validateFields } from "./field-validation.ts";
+import { validateConfig, validateFields, validateStatus } from "./field-validation.ts";
 import { sameJson, withFields } from "./json.ts";
 import { holdsContent, isDone, put, remove } from "./keeping.ts";
 import type { Machinery, WriteOptions, Written } from "./machinery.ts";
@@ -113,7 +113,8 @@ export async function changeObject(
     const given = readObject(definition, taken.body, namespace, name);
     requireSame(definition, current, given);
     const prepared = prepare(definition, current, given, wanted.subresource);
-    const judged = validateFields(definition, prepared, options.fieldValidation);
+    const validate = wanted.subresource === "status" ? validateStatus : validateFields;
+    const judged = validate(definition, prepared, options.fieldValidation);
     const admitted =
       wanted.subresource === undefined
         ? await admit(machinery, definition, options, {

@@ -13,7 +13,7 @@ import { needs } from "../needs.ts";
 import { configMap, configMaps, makeFolder, startSample } from "./apiserver-sample.ts";
 
 const WRITERS = 32;
-const ROUNDS = 5;
+const ROUNDS = 20;
 
 describe("a store that is killed with -9 under many writers", () => {
   test("has every write that was acknowledged, and is whole", async () => {
@@ -27,7 +27,7 @@ describe("a store that is killed with -9 under many writers", () => {
       await once(victim.stdout, "data");
       const client = makeKubeClient(loadKubeconfig(join(folder, "kubeconfig")));
       let writes = 0;
-      const enough = 100 + 150 * round;
+      const enough = 100 + 60 * round;
       const write = async (writer: number) => {
         const name = `writer-${writer}`;
         for (let value = (acknowledged.get(name) ?? 0) + 1; ; value += 1) {
