@@ -83,7 +83,7 @@ test("a guest with one NIC and a kernel, whole", () => {
     "-device pcie-root-port,id=port.5,bus=pcie.0,addr=0x2.0x4,chassis=5,slot=5",
     "-device virtio-serial-pci,id=channels,disable-legacy=on,bus=pcie.0,addr=0x1e.0x0,multifunction=on",
     "-chardev socket,id=agent0,path=./agent.sock,server=on,wait=off",
-    "-device virtserialport,bus=channels.0,chardev=agent0,name=org.qemu.guest_agent.0",
+    "-device virtserialport,bus=channels.0,id=agent-port,chardev=agent0,name=org.qemu.guest_agent.0",
     "-netdev tap,id=host-default,fds=3",
     "-device virtio-net-pci,id=ua-default,netdev=host-default,mac=02:00:00:00:00:01,bus=port.1,addr=0x0.0x0,disable-legacy=on,host_mtu=1450,romfile=",
   ]);

@@ -51,6 +51,9 @@ export interface GuestFiles {
   readonly consoleLog: string;
 }
 
+/** The character device that the guest's agent is reached by, in QEMU. */
+export const agentChannel = "agent0";
+
 /** Longest path of a unix socket: sun_path without its terminating zero, unix(7). */
 const MAX_SOCKET_PATH = 107;
 /** Translated code of a TCG guest is kept up to this size; QEMU's own choice is up to 1 GiB a guest. */
@@ -155,8 +158,17 @@ function controllers(spec: GuestSpec): string[][] {
       case channelId:
         return [
           ["-device", option("virtio-serial-pci", { id, "disable-legacy": true, ...at(place) })],
-          ["-chardev", socket("agent0", guestFiles(".").agent)],
-          ["-device", option("virtserialport", { bus: `${id}.0`, chardev: "agent0", name: "org.qemu.guest_agent.0" })],
+          ["-chardev", socket(agentChannel, guestFiles(".").agent)],
+          // Without an id QEMU does not say when the guest opens it.
+          [
+            "-device",
+            option("virtserialport", {
+              bus: `${id}.0`,
+              id: "agent-port",
+              chardev: agentChannel,
+              name: "org.qemu.guest_agent.0",
+            }),
+          ],
         ];
       case rngId:
         return [

@@ -27,6 +27,8 @@ export const guestCodes = {
   PB5060: "a path is too long for a unix socket",
   PB5061: "the console cannot be reached",
   PB5062: "the connection to QEMU is closed",
+  PB5063: "the guest's agent gives no answer",
+  PB5064: "the guest lacks an address that leads to it",
   PB5070: "this version cannot make the volume",
   PB5071: "a disk has no volume of its name",
 } as const;

@@ -1,0 +1,182 @@
+import { connect, type Socket } from "node:net";
+import { Fault } from "../../model/fault.ts";
+import { type AgentAnswers, readAgentInterfaces, readGuestOs } from "../../model/guest/agent.ts";
+import {
+  type AgentMessage,
+  agentDecoder,
+  encodeAgentCommand,
+  encodeAgentSync,
+  MAX_AGENT_LINE,
+} from "./guest-agent-codec.ts";
+
+/** The agent in a guest (qemu-ga), spoken to over its channel. QEMU serves one client at a time. */
+export interface GuestAgent {
+  /**
+   * Asks for the guest's interfaces and its system; one call at a time.
+   *
+   * @throws Fault PB5063 (no answer in time, or none that can be understood)
+   */
+  ask(): Promise<AgentAnswers>;
+  close(): void;
+}
+
+/** What a guest may take of the daemon's time and memory at each call. */
+export interface AgentLimits {
+  readonly timeoutMs: number;
+  readonly bytes: number;
+}
+
+const LIMITS: AgentLimits = { timeoutMs: 10_000, bytes: 2 * MAX_AGENT_LINE };
+/** Below 2^31, which every agent takes for a number. */
+const LAST_ID = 0x7fff_fff0;
+
+/**
+ * An agent behind QEMU's socket at `path`. Nothing is connected before the first call.
+ *
+ * The connection stays open between the calls, for an agent whose host is away wakes up ten times a second; nothing is
+ * read meanwhile, so that a guest that talks without being asked is stopped by QEMU.
+ */
+export function guestAgent(path: string, limits: AgentLimits = LIMITS): GuestAgent {
+  let line: AgentLine | undefined;
+  let lastId = 0;
+  let closed = false;
+  const close = (): void => {
+    line?.destroy();
+    line = undefined;
+  };
+  return {
+    async ask() {
+      const deadline = performance.now() + limits.timeoutMs;
+      try {
+        line ??= await agentLine(path, limits.timeoutMs);
+        // Closed while it was connecting.
+        if (closed) throw silent(path, "its channel was closed");
+        const open = line;
+        lastId = (lastId % LAST_ID) + 1;
+        open.begin(limits.bytes, deadline);
+        try {
+          return await questions(open, lastId, path);
+        } finally {
+          open.rest();
+        }
+      } catch (thrown) {
+        close();
+        throw thrown;
+      }
+    },
+    close() {
+      closed = true;
+      close();
+    },
+  };
+}
+
+async function questions(line: AgentLine, id: number, path: string): Promise<AgentAnswers> {
+  // Everything before this answer is of an earlier call, or nobody asked for it.
+  await line.call(
+    encodeAgentSync(id),
+    (message) => message.kind === "return" && message.delimited && message.value === id,
+  );
+  const interfaces = readAgentInterfaces(await answered(line, "guest-network-get-interfaces", path));
+  if (interfaces === undefined) throw silent(path, "its answer to guest-network-get-interfaces is no list");
+  const os = readGuestOs(await answered(line, "guest-get-osinfo", path).catch(ignoreRefusal));
+  return { interfaces, ...(os === undefined ? {} : { os }) };
+}
+
+/** What a command returned. The agent's errors have the word `refused` in the fault's data. */
+async function answered(line: AgentLine, command: string, path: string): Promise<unknown> {
+  const message = await line.call(encodeAgentCommand(command), () => true);
+  if (message.kind === "return") return message.value;
+  if (message.kind === "foreign") throw silent(path, `its answer to ${command} is not of its protocol`);
+  throw silent(path, `it refuses ${command}: ${message.text}`, { refused: message.class });
+}
+
+/** An agent that is too old for a question, or may not answer it, is asked the others all the same. */
+function ignoreRefusal(thrown: unknown): undefined {
+  if (thrown instanceof Fault && "refused" in thrown.data) return undefined;
+  throw thrown;
+}
+
+/** An open connection. */
+interface AgentLine {
+  /** Reads on, at most that much and so long. */
+  begin(bytes: number, deadline: number): void;
+  /** Reads no more. */
+  rest(): void;
+  /** Sends, and waits for the first message that is wanted; others are nobody's. */
+  call(bytes: Uint8Array, wanted: (message: AgentMessage) => boolean): Promise<AgentMessage>;
+  destroy(): void;
+}
+
+async function agentLine(path: string, timeoutMs: number): Promise<AgentLine> {
+  const socket = await connected(path, timeoutMs);
+  const decoder = agentDecoder();
+  let waiting: (PromiseWithResolvers<AgentMessage> & { wanted: (message: AgentMessage) => boolean }) | undefined;
+  let left = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let over: Fault | undefined;
+  const end = (why: string): void => {
+    clearTimeout(timer);
+    over ??= silent(path, why);
+    waiting?.reject(over);
+    waiting = undefined;
+    socket.destroy();
+  };
+  socket.on("error", (error) => end(error.message));
+  socket.on("close", () => end("its channel was closed"));
+  socket.on("data", (chunk) => {
+    const bytes = typeof chunk === "string" ? Buffer.from(chunk) : chunk;
+    left -= bytes.length;
+    if (left < 0) return end("it talks without end");
+    for (const message of decoder.push(bytes)) {
+      if (waiting?.wanted(message) !== true) continue;
+      waiting.resolve(message);
+      waiting = undefined;
+    }
+  });
+  socket.pause();
+  return {
+    begin(bytes, deadline) {
+      left = bytes;
+      timer = setTimeout(() => end("nothing came in time"), Math.max(deadline - performance.now(), 0));
+      socket.resume();
+    },
+    rest() {
+      clearTimeout(timer);
+      socket.pause();
+    },
+    call(bytes, wanted) {
+      if (over !== undefined) return Promise.reject(over);
+      waiting = { ...Promise.withResolvers<AgentMessage>(), wanted };
+      socket.write(bytes);
+      return waiting.promise;
+    },
+    destroy: () => end("its channel was closed"),
+  };
+}
+
+function connected(path: string, timeoutMs: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    const fail = (why: string): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      reject(silent(path, why));
+    };
+    const timer = setTimeout(() => fail("QEMU does not take a connection"), timeoutMs);
+    socket.once("error", (error) => fail(error.message));
+    socket.once("connect", () => {
+      clearTimeout(timer);
+      socket.removeAllListeners("error");
+      resolve(socket);
+    });
+  });
+}
+
+function silent(path: string, why: string, data: Readonly<Record<string, unknown>> = {}): Fault {
+  return new Fault("PB5063", `The agent in the guest gives no answer: ${why}.`, {
+    cure: "See in the guest whether qemu-guest-agent runs, and restart it.",
+    place: path,
+    data,
+  });
+}
