@@ -28,7 +28,7 @@ export const plugin: Binding = {
   wire: wirePlugin,
   migration,
   explain,
-  rules: (nic) => [...gateOpen(nic), ...standsAlone(nic), ...registered(nic)],
+  rules: (nic) => [...gateOpen(nic), ...registered(nic)],
 };
 
 /** The gate went with KubeVirt 1.5. */
@@ -41,21 +41,6 @@ function gateOpen(nic: Nic): Problem[] {
       type: "FieldValueInvalid",
       message: `The interface "${nic.nic.name}" uses a binding plugin, and the feature gate NetworkBindingPlugins is not open.`,
       cure: "Add NetworkBindingPlugins to spec.configuration.developerConfiguration.featureGates of the KubeVirt resource.",
-    }),
-  ];
-}
-
-function standsAlone(nic: Nic): Problem[] {
-  const { bridge, masquerade, sriov, slirp, macvtap, passt, passtBinding } = nic.nic;
-  const others = { bridge, masquerade, sriov, slirp, macvtap, passt, passtBinding };
-  const used = Object.entries(others).flatMap(([name, value]) => (value === undefined ? [] : [name]));
-  if (used.length === 0) return [];
-  return [
-    nicProblem(nic, ["binding"], {
-      code: "PB2055",
-      type: "FieldValueInvalid",
-      message: `The interface "${nic.nic.name}" has both a binding plugin and ${used.join(", ")}.`,
-      cure: "Keep one of them.",
     }),
   ];
 }

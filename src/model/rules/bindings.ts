@@ -16,12 +16,21 @@ export function judgeBindings(nics: readonly Nic[]): Problem[] {
   ]);
 }
 
-/** KubeVirt 1.9 refuses what came to nothing, or to a matter of luck, before. */
+/** A plugin beside another binding was refused ever since; KubeVirt 1.9 refuses what came to nothing, or to luck, before. */
 function exactlyOne(nic: Nic): Problem[] {
   const used = bindingsOf(nic);
   if (used.length === 1) return [];
-  // A plugin beside another binding has a rule of its own.
-  if (nic.nic.binding !== undefined && used.length > 1) return [];
+  if (nic.nic.binding !== undefined) {
+    const others = used.filter((field) => field !== "binding");
+    return [
+      nicProblem(nic, ["binding"], {
+        code: "PB2055",
+        type: "FieldValueInvalid",
+        message: `The interface "${nic.nic.name}" has both a binding plugin and ${others.join(", ")}.`,
+        cure: "Keep one of them.",
+      }),
+    ];
+  }
   return [
     nicProblem(nic, [], {
       code: "PB2070",

@@ -2,6 +2,7 @@ import type { Interface } from "../api/interfaces.ts";
 import type { Network } from "../api/networks.ts";
 import type { VmiSpec } from "../api/vmi.ts";
 import { type JudgedKind, judge } from "./judge.ts";
+import type { Profile } from "./subject.ts";
 
 /** What `--cases` answers for one case. */
 export interface CaseAnswer {
@@ -25,12 +26,10 @@ const UNKNOWN_TO_KUBEVIRT = {
   networks: ["genie", "resourceClaim"],
   interfaces: ["portRanges"],
 } as const;
-/** Fields that 1.8.4 knows and 1.1.1 does not. */
-const OLD_BINDINGS = ["slirp", "passt", "macvtap"] as const;
 
 /** Judges one case as KubeVirt's release would, fields that it does not know included. */
 export function answerCase(id: string, kind: JudgedKind, object: unknown, configuration: unknown): CaseAnswer {
-  const { problems, defaulted } = judge(kind, object, configuration);
+  const { problems, defaulted, profile } = judge(kind, object, configuration);
   const spec = defaulted === undefined ? undefined : specOf(defaulted.spec);
   const causes = [
     ...problems.map(({ type, field, code, stricter }) => ({
@@ -39,7 +38,7 @@ export function answerCase(id: string, kind: JudgedKind, object: unknown, config
       code,
       ...(stricter === true ? { stricter } : {}),
     })),
-    ...(spec === undefined ? [] : unknownFields(spec)),
+    ...(spec === undefined ? [] : unknownFields(spec, profile)),
   ];
   const seen = new Set<string>();
   return {
@@ -62,13 +61,13 @@ function specOf(spec: VmiSpec | { readonly template: { readonly spec: VmiSpec } 
   return "template" in spec ? spec.template.spec : spec;
 }
 
-function unknownFields(spec: VmiSpec): CaseAnswer["causes"] {
+function unknownFields(spec: VmiSpec, profile: Profile | undefined): CaseAnswer["causes"] {
   const networks = spec.networks ?? [];
   const interfaces = spec.domain.devices.interfaces ?? [];
-  const old = interfaces.some((nic) => OLD_BINDINGS.some((binding) => nic[binding] !== undefined));
   const found =
     UNKNOWN_TO_KUBEVIRT.networks.some((field) => networks.some((network) => network[field] !== undefined)) ||
     UNKNOWN_TO_KUBEVIRT.interfaces.some((field) => interfaces.some((nic) => nic[field] !== undefined)) ||
-    (old && interfaces.some((nic) => nic.passtBinding !== undefined));
+    // 1.8.4 knows it, 1.1.1 does not.
+    (profile === "v1.1" && interfaces.some((nic) => nic.passtBinding !== undefined));
   return found ? [{ type: "", field: "", code: "PB1002" }] : [];
 }

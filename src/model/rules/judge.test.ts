@@ -430,3 +430,13 @@ test("MACs, indexes and names that come to nothing are advice with a cure", () =
     ],
   );
 });
+
+test("what 1.1.1 does not know is not known wherever its rules hold", () => {
+  const object = vmi({ networks: POD, interfaces: [{ name: "default", passtBinding: {} }] });
+  const answer = (network: object): unknown => {
+    const configuration = { network, ...gates("PasstBinding") };
+    return answerCase("x", "VirtualMachineInstance", object, configuration).causes;
+  };
+  assert.deepEqual(answer({}), []);
+  assert.deepEqual(answer({ defaultNetworkInterface: "slirp" }), [{ type: "", field: "", code: "PB1002" }]);
+});

@@ -2,6 +2,7 @@ import { checkShape, type ShapeProblem } from "../api/shape.ts";
 import { type VirtualMachine, virtualMachine } from "../api/vm.ts";
 import { type VirtualMachineInstance, type VmiSpec, virtualMachineInstance, vmiSpec } from "../api/vmi.ts";
 import { withZeroes } from "../api/zeroes.ts";
+import type { BindingField } from "../bindings/binding.ts";
 import { advise } from "./advice.ts";
 import { judgeBindings, judgeStates } from "./bindings.ts";
 import { judgeBootOrder } from "./boot-order.ts";
@@ -33,6 +34,8 @@ export interface Verdict {
   readonly problems: readonly Problem[];
   /** What is allowed and unwise. */
   readonly advice: readonly Problem[];
+  /** Whose rules held; absent where none came to be asked. */
+  readonly profile?: Profile;
   /**
    * The object with its defaults, as it would be stored; absent where its shape does not allow to say or where the
    * default NIC is not permitted. A VirtualMachine keeps its template as it is.
@@ -68,6 +71,7 @@ function judgeVmi(object: VirtualMachineInstance, settings: Settings): Verdict {
       ...judgeMetadata(object.metadata ?? {}, ["metadata"], settings),
     ],
     advice: advise(subject, nicsOf(subject)),
+    profile: subject.profile,
     defaulted: { ...object, spec: filled.spec },
   };
 }
@@ -87,6 +91,7 @@ function judgeVm(object: VirtualMachine, settings: Settings): Verdict {
       ...judgeSpec(subject),
     ],
     advice: advise(subject, nicsOf(subject)),
+    profile: subject.profile,
     defaulted,
   };
 }
@@ -116,6 +121,9 @@ function subjectOf(spec: VmiSpec, root: Subject["root"], settings: Settings): Su
   return { spec, root, settings, profile: profileOf(spec, settings) };
 }
 
+/** Bindings that KubeVirt 1.3 dropped. */
+const RETIRED_BINDINGS = ["slirp", "passt", "macvtap"] as const satisfies readonly BindingField[];
+
 /** Bindings that KubeVirt dropped, and lists longer than newer webhooks look at, are judged as KubeVirt 1.1 did. */
 function profileOf(spec: VmiSpec, settings: Settings): Profile {
   const { interfaces = [], disks = [] } = spec.domain.devices;
@@ -123,7 +131,7 @@ function profileOf(spec: VmiSpec, settings: Settings): Profile {
   const old =
     settings.defaultBinding === "slirp" ||
     [interfaces, disks, networks, volumes].some((list) => list.length > LONGEST_LIST) ||
-    interfaces.some(({ slirp, passt, macvtap }) => (slirp ?? passt ?? macvtap) !== undefined);
+    interfaces.some((nic) => RETIRED_BINDINGS.some((field) => nic[field] !== undefined));
   return old ? "v1.1" : "v1.8";
 }
 

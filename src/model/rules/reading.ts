@@ -2,6 +2,7 @@ import { formatIp, parseIp, parseIp6 } from "../addresses/ip.ts";
 import type { Interface, Port, PortRange } from "../api/interfaces.ts";
 import type { Network } from "../api/networks.ts";
 import type { VmiSpec } from "../api/vmi.ts";
+import { bindings } from "../bindings/registry.ts";
 
 /**
  * A spec as KubeVirt has it after decoding: absent words and numbers that it keeps are empty or 0, empty ones that it
@@ -44,13 +45,7 @@ function readInterface(nic: Interface): Interface {
   return {
     name: nic.name ?? "",
     ...filled("model", nic.model),
-    ...given("bridge", nic.bridge),
-    ...given("masquerade", nic.masquerade),
-    ...given("slirp", nic.slirp),
-    ...given("sriov", nic.sriov),
-    ...given("macvtap", nic.macvtap),
-    ...given("passt", nic.passt),
-    ...given("passtBinding", nic.passtBinding),
+    ...markers(nic),
     ...(binding === undefined ? {} : { binding: { name: binding.name ?? "" } }),
     ...filled("ports", nic.ports?.map(readPort)),
     ...filled("portRanges", nic.portRanges?.map(readPortRange)),
@@ -74,6 +69,12 @@ function readInterface(nic: Interface): Interface {
     ...filled("acpiIndex", nic.acpiIndex),
     ...filled("state", nic.state),
   };
+}
+
+/** The bindings that are empty objects, as they are given. */
+function markers(nic: Interface): Partial<Omit<Interface, "name">> {
+  const fields = bindings.map(({ field }) => field).filter((field) => field !== "binding" && nic[field] !== undefined);
+  return Object.fromEntries(fields.map((field) => [field, nic[field]]));
 }
 
 function readPort(port: Port): Port {

@@ -1,6 +1,7 @@
 import { formatMac, parseMac } from "../addresses/mac.ts";
 import { type FieldPath, valueAt } from "../api/field-path.ts";
 import type { PluginConfiguration } from "../api/kubevirt.ts";
+import { bindings } from "../bindings/registry.ts";
 import { isJsonObject, objectAt, textAt } from "../json.ts";
 import type { CniFile } from "../manifest/cni-file.ts";
 import type { ManifestDocument } from "../manifest/read.ts";
@@ -141,15 +142,13 @@ function networkOf(item: Readonly<Record<string, unknown>>, at: FieldPath, names
   };
 }
 
-const BINDINGS = ["bridge", "masquerade", "slirp", "passt", "passtBinding", "macvtap", "sriov", "binding"] as const;
-
 function nicOf(
   item: Readonly<Record<string, unknown>>,
   at: FieldPath,
   networks: readonly InstanceNetwork[],
 ): InstanceNic {
   const name = textAt(item, "name") ?? "";
-  const binding = BINDINGS.find((field) => isJsonObject(item[field]));
+  const binding = bindings.find(({ field }) => isJsonObject(item[field]))?.field;
   const plugin = binding === "binding" ? textAt(objectAt(item, "binding"), "name") : undefined;
   const mac = parseMac(textAt(item, "macAddress") ?? "");
   const network = networks.find((one) => one.name === name);
