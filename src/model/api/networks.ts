@@ -1,7 +1,7 @@
-import { claimSchema } from "../networks/claim.ts";
 import { genieSchema } from "../networks/genie.ts";
 import { multusSchema } from "../networks/multus.ts";
 import { podNetworkSchema } from "../networks/pod.ts";
+import { claimSchema } from "../networks/resource-claim.ts";
 import { object, type Static, text } from "./schema.ts";
 
 /** An element of `spec.networks`. */

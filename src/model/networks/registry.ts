@@ -1,10 +1,10 @@
 import type { Network } from "../api/networks.ts";
 import type { Need } from "../explain/claim.ts";
-import { resourceClaim } from "./claim.ts";
 import { genie } from "./genie.ts";
 import { multus } from "./multus.ts";
 import type { Connected, NetworkKind, NicNetwork } from "./network.ts";
 import { pod } from "./pod.ts";
+import { resourceClaim } from "./resource-claim.ts";
 
 /** Every kind of network, in the order in which their rules are told. */
 export const networkKinds: readonly NetworkKind[] = [pod, multus, genie, resourceClaim];
