@@ -2,7 +2,6 @@ import { conditionsByType } from "./conditions.ts";
 import { metadata } from "./metadata.ts";
 import {
   anyObject,
-  anything,
   asSet,
   atomic,
   flag,
@@ -11,6 +10,7 @@ import {
   map,
   object,
   openObject,
+  quantity,
   type Static,
   text,
   timestamp,
@@ -57,8 +57,8 @@ export const node = object("A machine that runs guests.", typeMeta("Node"), {
       ),
       "type",
     ),
-    capacity: map("What it has.", anything("A quantity.")),
-    allocatable: map("What guests can have of it.", anything("A quantity.")),
+    capacity: map("What it has.", quantity("Amount.")),
+    allocatable: map("What guests can have of it.", quantity("Amount.")),
     nodeInfo: anyObject("Kernel, system, architecture, versions."),
   }),
 });

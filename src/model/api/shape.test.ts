@@ -159,3 +159,15 @@ test("what a number may be is told with its bounds", () => {
   assert.equal(expected({ type: "number", minimum: 0.5 }, 0), "a number from 0.5");
   assert.equal(expected({ type: "integer" }, 0.5), "a whole number");
 });
+
+test("what a node has is told in quantities, or clients could not read it", () => {
+  const schema = schemaOf("Node", "v1");
+  const node = (capacity: unknown) => ({
+    apiVersion: "v1",
+    kind: "Node",
+    metadata: { name: "n" },
+    status: { capacity },
+  });
+  assert.deepEqual(checkShape(schema, node({ cpu: 2, memory: "4Gi" })), []);
+  assert.equal(checkShape(schema, node({ cpu: "many" }))[0]?.path, "status.capacity.cpu");
+});
