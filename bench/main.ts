@@ -1,11 +1,12 @@
 /** `npm run bench -- [NAME…] [--json F]`: runs the benches named, or all of them. Exit code 2 for a name that is none. */
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import { api } from "./api.ts";
 import { failures } from "./failures.ts";
 import type { Bench, Row } from "./row.ts";
 import { wiring } from "./wiring.ts";
 
-const benches: readonly Bench[] = [wiring, failures];
+const benches: readonly Bench[] = [wiring, failures, api];
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: "string" } } });
 const unknown = positionals.filter((name) => !benches.some((bench) => bench.name === name));
@@ -29,7 +30,8 @@ function inWords(row: Row): string {
     row.peer === undefined
       ? ""
       : `; ${row.peer.name}: p50 ${row.peer.p50} ${row.unit}, p95 ${row.peer.p95} ${row.unit}`;
-  const ratio = row.ratio === undefined ? "" : `; ${row.ratio} times faster`;
+  const p99 = row.p99 === undefined ? "" : `, p99 ${row.p99} ${row.unit}`;
+  const ratio = row.ratio === undefined ? "" : `; ${row.ratio} times as fast`;
   const goal = row.goal === undefined ? "" : `; goal ${row.goal}: ${row.met === true ? "met" : "missed"}`;
-  return `${row.name}: p50 ${row.p50} ${row.unit}, p95 ${row.p95} ${row.unit} (n=${row.n})${peer}${ratio}${goal}`;
+  return `${row.name}: p50 ${row.p50} ${row.unit}, p95 ${row.p95} ${row.unit}${p99} (n=${row.n})${peer}${ratio}${goal}`;
 }

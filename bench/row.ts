@@ -4,11 +4,13 @@ export interface Row {
   /** How many times it was measured. */
   readonly n: number;
   readonly p50: number;
+  /** Of what is measured per second, what 95 in 100 slices of the time reach. */
   readonly p95: number;
+  readonly p99?: number;
   readonly unit: string;
   /** What it is compared with, and that one's p50. */
   readonly peer?: { readonly name: string; readonly p50: number; readonly p95: number };
-  /** The peer's p50 over ours: how many times faster we are. */
+  /** How many times faster than the peer: its p50 over ours, or of what is measured per second ours over its. */
   readonly ratio?: number;
   readonly goal?: string;
   readonly met?: boolean;
