@@ -1,16 +1,14 @@
 import type { KubeClient } from "../client/client.ts";
 import type { Pod } from "../model/api/pod.ts";
-import { kubeVirtResource, podResource } from "../model/api/references.ts";
-import type { KubeObject } from "../model/api/resource.ts";
+import { podResource } from "../model/api/references.ts";
 import type { Stored } from "../model/api/stored.ts";
 import { type Explanation, explainVmi } from "../model/explain/explain.ts";
-import { objectAt } from "../model/json.ts";
-import { withKeptMacs } from "../model/pods/kept-interfaces.ts";
 import { CREATED_BY_LABEL, FACTS_ANNOTATION, hostNameOf } from "../model/pods/launcher-pod.ts";
 import { settingsOf } from "../model/rules/settings.ts";
 import { type PodFacts, parsePodFacts } from "../model/wiring/facts.ts";
 import { getVmi, type Vmi, vmiReference, withApi } from "./api-access.ts";
 import { dataPaths } from "./paths.ts";
+import { storedConfiguration } from "./stored-configuration.ts";
 
 /** Explains a VMI that the daemon knows, by the facts of its pod where it has one. PB6115 where there is no such VMI. */
 export async function explainRunning(
@@ -19,11 +17,10 @@ export async function explainRunning(
 ): Promise<Explanation> {
   return await withApi(dataPaths(options.dataDir), async (client) => {
     const vmi = await getVmi(client, vmiReference(name, options.namespace));
-    const [facts, configuration] = await Promise.all([factsOf(client, vmi), configurationOf(client)]);
+    const [facts, configuration] = await Promise.all([factsOf(client, vmi), storedConfiguration(client)]);
     const { namespace, name: vmiName, annotations = {} } = vmi.metadata;
-    const spec = withKeptMacs(vmi.spec, annotations);
     const { plugins } = settingsOf(configuration);
-    const request = { namespace, name: vmiName, hostName: hostNameOf(vmi), spec, annotations, plugins };
+    const request = { namespace, name: vmiName, hostName: hostNameOf(vmi), spec: vmi.spec, annotations, plugins };
     return explainVmi(request, facts);
   });
 }
@@ -34,9 +31,4 @@ async function factsOf(client: KubeClient, { metadata, status }: Vmi): Promise<P
   const { items } = await client.list<Stored<Pod>>(podResource, { namespace: metadata.namespace, labelSelector });
   const pod = items.find(({ metadata: { uid } }) => Object.hasOwn(status?.activePods ?? {}, uid));
   return parsePodFacts(pod?.metadata.annotations?.[FACTS_ANNOTATION] ?? "");
-}
-
-async function configurationOf(client: KubeClient): Promise<unknown> {
-  const { items } = await client.list<KubeObject>(kubeVirtResource);
-  return objectAt(objectAt({ ...items[0] }, "spec"), "configuration");
 }

@@ -12,8 +12,10 @@ import { hostNameOf } from "../model/pods/launcher-pod.ts";
 import { judge } from "../model/rules/judge.ts";
 import { asksForMemory } from "../model/rules/machine.ts";
 import { settingsOf } from "../model/rules/settings.ts";
+import { nicContexts } from "../model/wiring/nics.ts";
 import type { PlanRequest } from "../model/wiring/plan.ts";
 import type { ConfigOf } from "../model/wiring/typical-facts.ts";
+import { unbuiltOf } from "../model/wiring/unbuilt.ts";
 import type { JudgedManifests } from "./judged-manifests.ts";
 
 /** What was made of the VMIs and VMs among manifests. */
@@ -21,20 +23,30 @@ export interface OfInstances<T> {
   readonly results: readonly T[];
   /** Why VMIs and VMs are missing above. */
   readonly refusals: readonly Finding[];
+  /** What of those that are there this version cannot build yet. */
+  readonly notices: readonly Finding[];
 }
 
-/** Does something with every VMI and VM among sound manifests; a Fault becomes a finding at its place. */
+/**
+ * Does something with every VMI and VM whose manifest is sound, whatever the others are; a Fault becomes a finding at its
+ * place.
+ */
 export function ofInstances<T>(
-  { documents, cniFiles, stored, configuration }: JudgedManifests,
+  { documents, unsound, cniFiles, stored, configuration }: JudgedManifests,
   make: (request: PlanRequest, document: ManifestDocument) => T,
 ): OfInstances<T> {
   const definitions = definitionsAmong([...stored, ...documents]);
   const results: T[] = [];
   const refusals: Finding[] = [];
-  for (const document of documents) {
+  const notices: Finding[] = [];
+  for (const document of documents.filter((one) => !unsound.has(one))) {
     try {
-      const request = requestOf(instanceOf(document.value), configuration);
+      const request = requestOf(document.value, configuration);
       if (request === undefined) continue;
+      if ("problems" in request) {
+        refusals.push(...request.problems.map((problem) => refusal(document, problem)));
+        continue;
+      }
       const configOf: ConfigOf = (network) =>
         network.kind === "multus"
           ? definitions.get(qualifiedName(network.networkName, request.namespace))?.network
@@ -44,12 +56,18 @@ export function ofInstances<T>(
                 .find(({ plugins }) => plugins[0]?.type === network.networkName)
             : undefined;
       results.push(make({ ...request, configOf }, document));
+      notices.push(...unbuiltOf(nicContexts(request)).map((fault) => notice(document, fault)));
     } catch (thrown) {
       if (!isFault(thrown)) throw thrown;
       refusals.push(refusal(document, thrown));
     }
   }
-  return { results, refusals };
+  return { results, refusals, notices };
+}
+
+/** Right as it is, and for another version, or for KubeVirt. */
+function notice(document: ManifestDocument, fault: Fault): Finding {
+  return { ...refusal(document, fault), severity: "info" };
 }
 
 /** A finding of a fault at the place in the manifest that it names; at its `spec` where it names another. */
@@ -65,7 +83,7 @@ const SIZE_UNKNOWN = "512Mi";
 const EMPTY_SPEC = { domain: { devices: {} } };
 
 /** The instance that a document is, or that its VirtualMachine's template makes. */
-function instanceOf(value: ManifestDocument["value"]): KubeObject | undefined {
+function instanceFor(value: ManifestDocument["value"]): KubeObject | undefined {
   const object = value as KubeObject;
   if (object.kind === "VirtualMachineInstance") return object;
   if (object.kind !== "VirtualMachine") return undefined;
@@ -83,19 +101,31 @@ function instanceOf(value: ManifestDocument["value"]): KubeObject | undefined {
   };
 }
 
-/** All that a plan needs to know of an instance, its defaults filled in. Throws what its rules refuse. */
-export function requestOf(instance: KubeObject | undefined, configuration: unknown): PlanRequest | undefined {
+/**
+ * All that a plan needs to know of the instance that a document is of, its defaults filled in; or what its rules refuse:
+ * a template may lack what its instance needs.
+ */
+function requestOf(
+  value: ManifestDocument["value"],
+  configuration: unknown,
+): PlanRequest | { readonly problems: readonly Fault[] } | undefined {
+  const instance = instanceFor(value);
   if (instance === undefined) return undefined;
   const { problems, defaulted } = judge("VirtualMachineInstance", named(instance), configuration);
-  // A template may lack what its instance needs.
-  for (const { code, message, at, cure } of problems) {
-    throw new Fault(code, message, { place: fieldPath(at), ...(cure === undefined ? {} : { cure }) });
+  if (problems.length > 0) {
+    return {
+      problems: problems.map(
+        ({ code, message, at, cure }) =>
+          new Fault(code, message, { place: fieldPath(at), ...(cure === undefined ? {} : { cure }) }),
+      ),
+    };
   }
   if (defaulted === undefined) return undefined;
   const vmi = defaulted as Stored<VirtualMachineInstance>;
   const { namespace = "default", name, annotations = {} } = vmi.metadata;
   const { plugins } = settingsOf(configuration);
-  return { namespace, name, hostName: hostNameOf(vmi), spec: vmi.spec, annotations, plugins };
+  const ofVm = value["kind"] === "VirtualMachine";
+  return { namespace, name, hostName: hostNameOf(vmi), spec: vmi.spec, annotations, plugins, ofVm };
 }
 
 /** With a name in place of the one that the API would make of `generateName`. */

@@ -6,6 +6,7 @@ import { configurationAmong } from "../model/manifest/configuration.ts";
 import { byPlace, type Finding } from "../model/manifest/finding.ts";
 import type { ManifestDocument } from "../model/manifest/read.ts";
 import { renderFinding, renderSummary } from "../model/manifest/render.ts";
+import { CONFIG_MAP, givenConfiguration } from "../model/rules/configuration.ts";
 import { wholePathFindings } from "../model/whole-path/whole-path.ts";
 import { type ManifestText, manifestTexts, readAll } from "./manifest-files.ts";
 
@@ -13,12 +14,16 @@ import { type ManifestText, manifestTexts, readAll } from "./manifest-files.ts";
 export interface JudgedManifests {
   /** As they were meant: completed where they left something out. */
   readonly documents: readonly ManifestDocument[];
+  /** Those of them that are refused as they stand. */
+  readonly unsound: ReadonlySet<ManifestDocument>;
   /** CNI configurations that stand in files of their own. */
   readonly cniFiles: readonly CniFile[];
   /** What is stored already where they are to go. */
   readonly stored: readonly ManifestDocument[];
   /** `spec.configuration` that they were judged by; the one among the documents where none was named. */
   readonly configuration: unknown;
+  /** True where the texts that were named for it hold a configuration. */
+  readonly configures: boolean;
   /** In the order of files, lines and columns. */
   readonly findings: readonly Finding[];
   readonly texts: readonly ManifestText[];
@@ -29,7 +34,19 @@ export interface JudgedManifests {
  */
 export function judgeManifests(files: readonly string[], config: string | undefined, living?: Living): JudgedManifests {
   const texts = manifestTexts(files);
-  const judged = judgeTexts(texts, config === undefined ? undefined : manifestTexts([config]), living);
+  const configTexts = config === undefined ? undefined : manifestTexts([config]);
+  const judged = judgeTexts(texts, configTexts, living);
+  const isRead = !judged.findings.some((one) => isError(one) && configTexts?.some(({ file }) => file === one.file));
+  if (configTexts !== undefined && !judged.configures && isRead) {
+    throw new Fault(
+      "PB1000",
+      `There is no configuration in ${config}: neither a KubeVirt resource nor the ConfigMap ${CONFIG_MAP}.`,
+      {
+        place: config ?? "",
+        cure: "Name a file with one of them, or leave --config out.",
+      },
+    );
+  }
   const names = new Set(texts.map(({ file }) => file));
   if (
     judged.documents.length === 0 &&
@@ -70,20 +87,26 @@ export function judgeTexts(
   const { configuration = living?.configuration, findings } = configurationAmong(
     (configTexts === undefined ? given : configGiven).documents,
   );
+  const checked = [...given.documents, ...configGiven.documents].map((document) => ({
+    document,
+    found: checkManifest(document, configuration),
+  }));
   const names = new Set(texts.map(({ file }) => file));
   const around = { cniFiles, ...(living === undefined ? {} : { links: living.links, complete: true }) };
   return {
     documents: given.documents,
+    unsound: new Set(checked.filter(({ found }) => found.some(isError)).map(({ document }) => document)),
     cniFiles,
     stored: living?.documents ?? [],
     configuration,
+    configures: configGiven.documents.some(({ value }) => givenConfiguration(value) !== undefined),
     texts: [...texts, ...(configTexts ?? [])],
     findings: [
       ...[...read, ...configRead].flatMap((manifests) => manifests.findings),
       ...given.findings,
       ...configGiven.findings,
       ...findings,
-      ...[...given.documents, ...configGiven.documents].flatMap((document) => checkManifest(document, configuration)),
+      ...checked.flatMap(({ found }) => found),
       ...wholePathFindings([...(living?.documents ?? []), ...given.documents], configuration, around).filter(
         ({ file }) => names.has(file),
       ),
@@ -93,7 +116,16 @@ export function judgeTexts(
 
 /** True when nothing that was found forbids to go on. */
 export function isSound({ findings }: JudgedManifests): boolean {
-  return !findings.some(({ severity }) => severity === "error");
+  return !findings.some(isError);
+}
+
+function isError({ severity }: Finding): boolean {
+  return severity === "error";
+}
+
+/** The same with more findings. */
+export function withFindings(judged: JudgedManifests, more: readonly Finding[]): JudgedManifests {
+  return { ...judged, findings: [...judged.findings, ...more].toSorted(byPlace) };
 }
 
 /** Colours are for terminals, unless NO_COLOR says otherwise or the terminal has none. */

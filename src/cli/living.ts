@@ -21,7 +21,6 @@ import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { Fault, isFault } from "../model/fault.ts";
 import { objectAt, textAt } from "../model/json.ts";
-import { configurationAmong } from "../model/manifest/configuration.ts";
 import type { Finding } from "../model/manifest/finding.ts";
 import { readManifests } from "../model/manifest/read.ts";
 import type { CniNetwork } from "../model/networks/cni-config.ts";
@@ -34,17 +33,20 @@ import { lastSettings } from "./daemon-settings.ts";
 import { ofInstances, refusal } from "./instances.ts";
 import type { JudgedManifests, Living } from "./judged-manifests.ts";
 import { dataPaths } from "./paths.ts";
+import { storedConfiguration } from "./stored-configuration.ts";
 
 /** What the daemon of a data folder has stored, and what this host has. PB6112 where no daemon runs. */
 export async function readLiving(dataDir: string): Promise<Living> {
   const paths = dataPaths(dataDir);
-  const objects = await withApi(paths, storedObjects);
+  const [objects, configuration] = await withApi(paths, (client) =>
+    Promise.all([storedObjects(client), storedConfiguration(client)]),
+  );
   const documents = objects.flatMap((object) => {
     const { namespace = "", name } = object.metadata;
     return readManifests(JSON.stringify(object), `cluster: ${object.kind} ${namespace}/${name}`).documents;
   });
   return {
-    configuration: configurationAmong(documents).configuration,
+    configuration,
     documents,
     links: new Map(readLinks(OWN_NETNS).links.map(({ name, mtu }) => [name, mtu])),
   };

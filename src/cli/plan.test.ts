@@ -380,3 +380,81 @@ spec: {config: '${JSON.stringify({ cniVersion: "1.0.0", name: "lan", ...config }
   );
   assert.match(results[0]?.pod.nft.join("") ?? "", /fwd to/);
 });
+
+const VMI = `apiVersion: kubevirt.io/v1
+kind: VirtualMachineInstance
+metadata: {name: one, namespace: ours}
+spec:
+  domain:
+    memory: {guest: 64Mi}
+    devices: {interfaces: [{name: a, masquerade: {}}]}
+  networks: [{name: a, pod: {}}]
+`;
+const VM = `apiVersion: kubevirt.io/v1
+kind: VirtualMachine
+metadata: {name: two}
+spec:
+  runStrategy: Always
+  template:
+    spec:
+      domain:
+        memory: {guest: 64Mi}
+        devices: {interfaces: [{name: a, masquerade: {}}]}
+      networks: [{name: a, pod: {}}]
+`;
+const judgedAs = (text: string, config?: string) =>
+  judgeTexts([{ file: "a.yaml", text }], config === undefined ? undefined : [{ file: "config.json", text: config }]);
+
+test("a manifest that is refused keeps no other from being planned", () => {
+  const judged = judgedAs(`${VMI.replace("masquerade", "masqerade")}---\n${VM}`);
+  assert.equal(isSound(judged), false);
+  const { results, refusals } = planAll(judged);
+  assert.deepEqual([results.map(({ vmi: { name } }) => name), refusals], [["two"], []]);
+});
+
+test("what this version cannot build is told, and is no error", () => {
+  const { results, refusals, notices } = planAll(judgedAs(VMI.replace("masquerade", "slirp"), permitted));
+  assert.deepEqual([results.length, refusals], [1, []]);
+  assert.deepEqual(
+    notices.map(({ severity, code, path }) => `${severity} ${code} ${path}`),
+    ["info PB4020 spec.domain.devices.interfaces[0]"],
+  );
+  assert.equal(results[0]?.nics[0]?.guest.model, "e1000", "slirp's model (reference 5.4)");
+});
+
+test("a machine type that no architecture has is refused, one that a node may have is not", () => {
+  const typed = (type: string) => planAll(judgedAs(VMI.replace("memory:", `machine: {type: ${type}}\n    memory:`)));
+  assert.deepEqual(
+    typed("foo").refusals.map(({ code, path }) => `${code} ${path}`),
+    ["PB5050 spec.domain.machine.type"],
+  );
+  for (const type of ["q35", "pc-q35-9.2", "pc-q35-rhel9.4.0", "virt"])
+    assert.deepEqual(typed(type).refusals, [], type);
+});
+
+test("the name servers of a plan are those that the VMI asks for", () => {
+  const dhcp = (more: string) =>
+    planAll(judgedAs(VMI.replace("  networks:", `${more}  networks:`))).results[0]?.nics[0]?.serve.dhcp4;
+  assert.deepEqual(dhcp("")?.searchDomains.slice(0, 1), ["ours.svc.cluster.local"]);
+  const own = dhcp("  dnsPolicy: None\n  dnsConfig: {nameservers: [192.0.2.7], searches: [example.org]}\n");
+  assert.deepEqual([own?.dnsServers, own?.searchDomains], [["192.0.2.7"], ["example.org"]]);
+  assert.deepEqual(dhcp("  dnsPolicy: Default\n")?.dnsServers, ["192.0.2.53"]);
+});
+
+test("a VM's NIC keeps its MAC, a VMI's goes with its pod; an address that the guest's own network hides is told", () => {
+  const said = (text: string) =>
+    ofInstances(judgedAs(text), (request) => explainVmi(request)).results[0]?.nics[0]?.claims.map(
+      ({ statement }) => statement,
+    ) ?? [];
+  assert.ok(
+    said(VM).some((statement) => /that of the pod's link eth0; the VM keeps it over its restarts/.test(statement)),
+  );
+  assert.ok(!said(VMI).some((statement) => /restarts/.test(statement)));
+  const hiding = said(VMI.replace("pod: {}", 'pod: {vmNetworkCIDR: "10.96.0.0/16"}')).join("\n");
+  assert.match(hiding, /Out of its reach is the name server 10\.96\.0\.10/);
+  assert.match(
+    said(VMI.replace("pod: {}", 'pod: {vmNetworkCIDR: "10.244.0.0/24"}')).join("\n"),
+    /the router 10\.244\.0\.1 and what else is in the pod's 10\.244\.0\.0\/24/,
+  );
+  assert.doesNotMatch(said(VMI).join("\n"), /Out of its reach/);
+});

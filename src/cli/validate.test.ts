@@ -195,3 +195,26 @@ test("colours are for terminals that have them", () => {
   assert.equal(isColoured({ isTTY: true }, { TERM: "dumb" }), false);
   assert.equal(isColoured({}, { TERM: "xterm" }), false);
 });
+
+test("a file that is named for the configuration and holds none is refused", () => {
+  const vmi = written("sound.yaml", VMI);
+  const other = written("other.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kubevirt-confg}\n");
+  assert.throws(
+    () => judgeManifests([vmi], other),
+    (thrown) => isFault(thrown, "PB1000") && /no configuration in \S+other\.yaml/.test(thrown.message),
+  );
+  const bare = written("bare.yaml", "apiVersion: kubevirt.io/v1\nkind: KubeVirt\nmetadata: {name: kubevirt}\n");
+  assert.equal(judgeManifests([vmi], bare).configures, true);
+});
+
+test("plan says where there is nothing to plan, and is JSON all the same", () => {
+  const definition = written("definition.yaml", DEFINITION);
+  const launcher = join(import.meta.dirname, "../../patchbay");
+  for (const command of ["plan", "explain"]) {
+    const { status, stdout, stderr } = spawnSync(launcher, [command, "-f", definition, "-o", "json"], {
+      encoding: "utf8",
+    });
+    assert.deepEqual([status, stdout], [0, "[]\n"]);
+    assert.match(stderr, new RegExp(`no VirtualMachineInstance to ${command} in \\S+definition\\.yaml`));
+  }
+});

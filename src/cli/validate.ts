@@ -1,5 +1,5 @@
 import type { Code } from "../model/codes/codes.ts";
-import { byPlace, type Finding } from "../model/manifest/finding.ts";
+import type { Finding } from "../model/manifest/finding.ts";
 import type { JudgedManifests } from "./judged-manifests.ts";
 import { packageVersion, pageOf } from "./package-files.ts";
 
@@ -41,28 +41,26 @@ export async function validate(options: ValidateOptions): Promise<number> {
 }
 
 /**
- * With what stands in the way of a plan, where nothing else does: rules alone do not know the machine. Where `--live` asks
- * for it, the daemon's objects and this host are looked at as well.
+ * With what stands in the way of a plan: rules alone do not know the machine. Where `--live` asks for it, the daemon's
+ * objects and this host are looked at as well.
  */
 async function judgeAll(
   judgeManifests: typeof import("./judged-manifests.ts").judgeManifests,
   files: readonly string[],
   { config, live, dataDir }: ValidateOptions,
 ): Promise<JudgedManifests> {
-  const { isSound } = await import("./judged-manifests.ts");
-  const { planAll } = await import("./plan.ts");
+  const [{ withFindings }, { planAll }] = await Promise.all([import("./judged-manifests.ts"), import("./plan.ts")]);
+  const ofPlans = (judged: JudgedManifests): Finding[] => {
+    const { refusals, notices } = planAll(judged);
+    return [...refusals, ...notices];
+  };
   if (live !== true) {
     const judged = judgeManifests(files, config);
-    return isSound(judged) ? withMore(judged, planAll(judged).refusals) : judged;
+    return withFindings(judged, ofPlans(judged));
   }
   const { hostFindings, readLiving } = await import("./living.ts");
   const judged = judgeManifests(files, config, await readLiving(dataDir));
-  if (!isSound(judged)) return judged;
-  return withMore(judged, [...planAll(judged).refusals, ...(await hostFindings(judged, dataDir))]);
-}
-
-function withMore(judged: JudgedManifests, findings: readonly Finding[]): JudgedManifests {
-  return { ...judged, findings: [...judged.findings, ...findings].toSorted(byPlace) };
+  return withFindings(judged, [...ofPlans(judged), ...(await hostFindings(judged, dataDir))]);
 }
 
 /** Answers every case of a file, one JSON line each; a line that is none is refused (PB1001). PB1000 where the file cannot be read. */

@@ -8,6 +8,7 @@ import type { Stored } from "../model/api/stored.ts";
 import {
   CONFIG_MAP,
   givenConfiguration,
+  governingConfiguration,
   misspeltGates,
   problemText,
   voidConfiguration,
@@ -43,18 +44,17 @@ export function makeConfiguration(log: Logger): Configuration {
   let api: KubeClient | undefined;
   let unsettledUntil = 0;
 
-  const settings = (...lists: readonly (readonly Giving[])[]): unknown => {
-    const oldest = lists.flatMap((list) => [...list].sort((a, b) => age(a).localeCompare(age(b)))).at(0);
-    return (oldest === undefined ? undefined : givenConfiguration({ ...oldest })?.configuration) ?? {};
-  };
-
   async function current(): Promise<unknown> {
     // Nothing is judged by settings that nobody knows yet.
     await following.promise;
     const client = performance.now() < unsettledUntil ? api : undefined;
-    if (client === undefined) return settings(...caches.map((cache) => cache.list()));
-    const lists = await Promise.all(SOURCES.map(({ resource, query }) => client.list<Giving>(resource, query)));
-    return settings(...lists.map(({ items }) => items));
+    const [configMaps, kubeVirts] =
+      client === undefined
+        ? caches.map((cache) => cache.list())
+        : await Promise.all(
+            SOURCES.map(async ({ resource, query }) => (await client.list<Giving>(resource, query)).items),
+          );
+    return governingConfiguration(configMaps ?? [], kubeVirts ?? []);
   }
 
   return {
@@ -108,8 +108,4 @@ function judged({ object, operation }: AdmissionRequest): {
   const message = problemText(isVoid);
   const causes = [{ reason: "FieldValueInvalid", message, field: isVoid.at.join(".") }];
   return { refusal: { allowed: false, status: 422, reason: "Invalid", message, causes, warnings: [] }, warnings };
-}
-
-function age({ metadata }: Giving): string {
-  return `${metadata.creationTimestamp ?? ""}/${metadata.uid}`;
 }

@@ -15,7 +15,7 @@ import { readPodNetworks } from "../model/networks/network-selection.ts";
 import { keptInterfaces } from "../model/pods/kept-interfaces.ts";
 import { nicsOf } from "../model/pods/launcher-pod.ts";
 import { wire } from "../model/wiring/nics.ts";
-import { refuseUnbuilt } from "../model/wiring/unbuilt.ts";
+import { unbuiltOf } from "../model/wiring/unbuilt.ts";
 import type { KernelState, Wiring } from "../model/wiring/wiring.ts";
 import { type GuestParts, guestSpec, hardwareOf } from "./guest-spec.ts";
 import { findVolumes, prepareVolumes, type VolumeParts } from "./guest-volumes.ts";
@@ -62,7 +62,7 @@ export async function bringUp(
   // What needs no pod is looked at first: a missing image costs nobody an address.
   const volumes = await findVolumes(parts, vmi);
   const nics = nicsOf(vmi);
-  refuseUnbuilt(nics);
+  for (const unbuilt of unbuiltOf(nics)) throw unbuilt;
   const begun: PodRecord = {
     version: 1,
     podUid,

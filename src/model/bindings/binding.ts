@@ -28,8 +28,10 @@ export interface NicContext {
   /** Name of the pod's link, such as `eth0`. */
   readonly podInterface: string;
   readonly model: NicModel;
-  /** As the manifest has it, in canonical text. */
+  /** As the manifest has it, else as its VM keeps it, in canonical text. */
   readonly mac?: string;
+  /** True where the MAC is not the manifest's, and the VM's earlier guests had it. */
+  readonly keepsMac?: true;
   readonly ports: readonly Forward[];
   /** Queue pairs: 1 unless multiqueue is on and the model is virtio. */
   readonly queues: number;

@@ -1,5 +1,5 @@
-import { formatCidr, hostAddress, networkOf, parseCidr } from "../addresses/cidr.ts";
-import { formatIp } from "../addresses/ip.ts";
+import { contains, formatCidr, hostAddress, networkOf, overlaps, parseCidr } from "../addresses/cidr.ts";
+import { familyOf, formatIp, parseIp } from "../addresses/ip.ts";
 import { canonicalMac } from "../addresses/mac.ts";
 import { marker } from "../api/schema.ts";
 import { type BindingSays, listed } from "../explain/claim.ts";
@@ -13,7 +13,7 @@ import type { Sysctl, WiredAddress } from "../wiring/wiring.ts";
 import type { Binding, NicContext, NicWiring } from "./binding.ts";
 import { guestDns } from "./guest-dns.ts";
 import { LEASE_SECONDS } from "./in-pod-bridge.ts";
-import { natTable, type Side } from "./masquerade-nat.ts";
+import { isMeshed, natTable, type Side } from "./masquerade-nat.ts";
 import { guestNic, podLink } from "./pod-link.ts";
 
 /** `masquerade: {}` of an interface. */
@@ -171,16 +171,20 @@ function explain(nic: NicContext, facts: PodFacts, { services }: NicWiring): Bin
   const addresses = both.flatMap(({ podAddresses }) => podAddresses);
   const loopbacks = both.map(({ family }) => (family === 4 ? "127.0.0.1" : "::1"));
   const all = nic.ports.length === 0;
-  const by = all ? "every port of every protocol" : portsText(nic.ports);
+  const meshed = isMeshed(nic);
+  const by = all ? (meshed ? "every TCP port" : "every port of every protocol") : portsText(nic.ports);
+  const proxied = meshed ? " The service mesh's proxy in the pod takes these calls first, but for tcp 22." : "";
+  const pings = all && !meshed;
+  const hidden = both.flatMap((side) => hiddenBy(side, nic, facts));
   return {
     in: {
-      statement: `Whoever reaches the pod reaches the guest at ${listed(addresses)} on ${by}.${all ? "" : " Whatever else comes to these addresses is the pod's, where nobody listens."}`,
+      statement: `Whoever reaches the pod reaches the guest at ${listed(addresses)} on ${by}.${all ? "" : " Whatever else comes to these addresses is the pod's, where nobody listens."}${proxied}`,
       addresses,
       ports: all ? "all" : nic.ports,
     },
     "in-icmp": {
-      statement: `Echo requests to ${listed(addresses)} are answered by the ${all ? "guest" : "pod: only the ports that are listed are translated"}.`,
-      answeredBy: all ? "guest" : "pod",
+      statement: `Echo requests to ${listed(addresses)} are answered by the ${pings ? "guest" : `pod: only ${meshed ? "tcp 22 is" : "the ports that are listed are"} translated`}.`,
+      answeredBy: pings ? "guest" : "pod",
     },
     "in-local": {
       statement: `Inside the pod ${listed(loopbacks)} ${loopbacks.length === 1 ? "leads" : "lead"} to the guest on ${by}, as calls from ${listed(both.map(({ gateway }) => gateway))}; the guest reaches itself by ${listed(addresses)} as well.`,
@@ -188,11 +192,27 @@ function explain(nic: NicContext, facts: PodFacts, { services }: NicWiring): Bin
       seenAs: both.map(({ gateway }) => gateway),
     },
     out: {
-      statement: `The guest reaches whatever the pod reaches, and is seen there as ${listed(addresses)}; its own ${listed(both.map(({ guest }) => guest))} ${both.length === 1 ? "stays" : "stay"} inside. Its gateway is ${listed(gateways(services))}.`,
+      statement: `The guest reaches whatever the pod reaches, and is seen there as ${listed(addresses)}; its own ${listed(both.map(({ guest }) => guest))} ${both.length === 1 ? "stays" : "stay"} inside. Its gateway is ${listed(gateways(services))}.${hidden.length === 0 ? "" : ` Out of its reach ${hidden.length === 1 ? "is" : "are"} ${listed(hidden)}, which the guest's own network hides: choose another with vmNetworkCIDR or vmIPv6NetworkCIDR.`}`,
       seenAs: addresses,
+      ...(hidden.length === 0 ? {} : { hidden }),
     },
     needs: [],
   };
+}
+
+/** What the guest would look for in its own network: the pod's name servers, gateways and neighbours there. */
+function hiddenBy({ family, network }: Side, nic: NicContext, facts: PodFacts): readonly string[] {
+  const inside = (text: string): boolean => {
+    const bytes = familyOf(text) === family ? parseIp(text) : undefined;
+    return bytes !== undefined && contains(network, bytes);
+  };
+  const neighbours = globalAddresses(podLink(nic, facts), family).filter((cidr) => overlaps(network, cidr));
+  const routers = facts.routes.flatMap(({ device, gateway = "" }) => (device === nic.podInterface ? gateway : []));
+  return [
+    ...facts.resolver.nameservers.filter(inside).map((server) => `the name server ${server}`),
+    ...routers.filter(inside).map((router) => `the router ${router}`),
+    ...neighbours.map((cidr) => `what else is in the pod's ${formatCidr(networkOf(cidr))}`),
+  ];
 }
 
 function gateways(services: NicWiring["services"]): readonly string[] {

@@ -62,11 +62,16 @@ function wireSlirp(nic: NicContext, facts: PodFacts): NicWiring {
   });
   return {
     kernel: untouched,
-    nic: guestNic(nic, {
-      attachment: { kind: "user", cidr, forwards, search },
-      mac: nic.mac ?? derivedMac(facts.podUid, nic.name),
-      mtu: MTU,
-    }),
+    nic: {
+      ...guestNic(nic, {
+        attachment: { kind: "user", cidr, forwards, search },
+        mac: nic.mac ?? derivedMac(facts.podUid, nic.name),
+        mtu: MTU,
+      }),
+      // Whatever else is asked for (reference 5.4).
+      model: nic.model === "rtl8139" ? nic.model : "e1000",
+      queues: 1,
+    },
   };
 }
 

@@ -4,13 +4,14 @@ import type { Interface } from "../api/interfaces.ts";
 import type { Network } from "../api/networks.ts";
 import { parseCniObject } from "../networks/cni-config.ts";
 import type { NicNetwork } from "../networks/network.ts";
+import type { PlanRequest } from "../wiring/plan.ts";
 import type { Claim, Topic } from "./claim.ts";
-import { type ExplainedNic, type ExplainRequest, type Explanation, explainVmi } from "./explain.ts";
+import { type ExplainedNic, type Explanation, explainVmi } from "./explain.ts";
 import { renderExplanation } from "./render.ts";
 
 function explained(
   nics: readonly (Partial<Interface> & Partial<Network>)[],
-  more: Partial<ExplainRequest> = {},
+  more: Partial<PlanRequest> = {},
 ): Explanation {
   const names = nics.map((_, index) => `nic${index}`);
   const spec = {

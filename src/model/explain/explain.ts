@@ -3,8 +3,8 @@ import { bindingOf } from "../bindings/registry.ts";
 import { qualifiedName } from "../networks/multus.ts";
 import { networkNeeds } from "../networks/registry.ts";
 import type { PodFacts } from "../wiring/facts.ts";
-import { type NicsRequest, nicContexts, wire } from "../wiring/nics.ts";
-import { type ConfigOf, factsFor } from "../wiring/typical-facts.ts";
+import { nicContexts, wire } from "../wiring/nics.ts";
+import { type PlanRequest, typicalFactsOf } from "../wiring/plan.ts";
 import { type Claim, TOPICS, type Told, type Topic } from "./claim.ts";
 import { fromWiring, migrationOf, needsOf } from "./from-wiring.ts";
 import { type Note, notesOf } from "./notes.ts";
@@ -26,23 +26,18 @@ export interface ExplainedNic {
   /** The network as a phrase: `the pod network`, `multus ns/name`. */
   readonly network: string;
   readonly podInterface: string;
+  /** False where the manifest sets the link down: the claims hold once it is up. */
+  readonly linkUp: boolean;
   readonly claims: readonly Claim[];
   /** Warnings of KubeVirt's documentation that apply. */
   readonly notes: readonly Note[];
 }
 
-export interface ExplainRequest extends NicsRequest {
-  readonly namespace: string;
-  readonly name: string;
-  /** CNI configurations that are known. */
-  readonly configOf?: ConfigOf;
-}
-
 /** Explains a VMI on a pod of these facts, or on a typical one. Throws the Fault that would stop it. */
-export function explainVmi(request: ExplainRequest, given?: PodFacts): Explanation {
+export function explainVmi(request: PlanRequest, given?: PodFacts): Explanation {
   const { namespace, name, spec } = request;
   const nics = nicContexts(request);
-  const facts = given ?? factsFor(nics, request.configOf ?? (() => undefined));
+  const facts = given ?? typicalFactsOf(request, nics);
   // What cannot be built together is not explained one by one.
   wire(nics, facts);
   const dedicatedCpus = spec.domain.cpu?.dedicatedCpuPlacement === true;
@@ -53,7 +48,8 @@ export function explainVmi(request: ExplainRequest, given?: PodFacts): Explanati
       binding: nic.plugin?.name ?? nic.binding,
       network: networkPhrase(nic, namespace),
       podInterface: nic.podInterface,
-      claims: claimsOf(nic, facts, wired, namespace),
+      linkUp: nic.linkUp,
+      claims: claimsOf(nic, facts, wired, request),
       notes: notesOf({ nic, wired, facts, dedicatedCpus }),
     };
   });
@@ -65,12 +61,17 @@ export function explainVmi(request: ExplainRequest, given?: PodFacts): Explanati
   };
 }
 
-function claimsOf(nic: NicContext, facts: PodFacts, wired: NicWiring, namespace: string): readonly Claim[] {
+function claimsOf(
+  nic: NicContext,
+  facts: PodFacts,
+  wired: NicWiring,
+  { namespace, ofVm }: PlanRequest,
+): readonly Claim[] {
   const binding = bindingOf(nic.binding);
   const { needs, ...says } = binding.explain(nic, facts, wired);
   const told: Readonly<Partial<Record<Topic, Told>>> = {
     ...says,
-    ...fromWiring(nic, facts, wired),
+    ...fromWiring(nic, facts, wired, ofVm === true),
     migration: migrationOf(binding.migration(nic), nic, wired.nic.attachment),
     needs: needsOf([...networkNeeds(nic.network, namespace), ...needs]),
   };

@@ -1,4 +1,5 @@
 import type { MigrationVerdict, NicContext, NicWiring } from "../bindings/binding.ts";
+import { isPrimary } from "../networks/network.ts";
 import { movedName } from "../networks/pod-interface.ts";
 import type { PodFacts } from "../wiring/facts.ts";
 import type { GuestNic } from "../wiring/wiring.ts";
@@ -9,41 +10,52 @@ export function fromWiring(
   nic: NicContext,
   facts: PodFacts,
   wired: NicWiring,
+  ofVm: boolean,
 ): Readonly<Record<Exclude<Topic, "in" | "in-icmp" | "in-local" | "out" | "memory" | "needs" | "migration">, Told>> {
   return {
-    mac: macOf(nic, facts, wired),
+    mac: macOf(nic, facts, wired, ofVm),
     mtu: mtuOf(nic, facts, wired),
     dhcp4: dhcp4Of(wired),
     dhcp6: dhcp6Of(wired),
     ra: raOf(wired),
-    queues: queuesOf(wired.nic),
+    queues: queuesOf(wired.nic, nic.queues),
   };
 }
 
-function macOf(nic: NicContext, facts: PodFacts, { nic: { mac, attachment } }: NicWiring): Told {
+function macOf(nic: NicContext, facts: PodFacts, { nic: { mac, attachment } }: NicWiring, ofVm: boolean): Told {
   const link = facts.links.find(({ name }) => name === nic.podInterface);
+  const lasts = ofVm ? "; the VM keeps it over its restarts" : "";
+  if (nic.keepsMac === true) {
+    return { statement: `The guest's NIC has ${mac}, which its VM keeps over its restarts.`, mac, keptBy: "vm" };
+  }
   const whose =
     nic.mac !== undefined
       ? "the manifest's"
       : link?.mac === mac
-        ? `that of the pod's link ${link.name}`
+        ? `that of the pod's link ${link.name}${lasts}`
         : attachment.kind === "vfio"
-          ? "the device's own"
-          : "made for it, the same as long as the pod lives";
+          ? `the device's own${lasts}`
+          : `made for it, the same as long as ${ofVm ? "the VM" : "the pod"} lives`;
   return { statement: `The guest's NIC has ${mac}, ${whose}.`, mac };
 }
 
 /** How a guest learns the MTU (reference 9.1). */
 function mtuOf(nic: NicContext, facts: PodFacts, wired: NicWiring): Told {
   const { mtu, attachment } = wired.nic;
+  if (attachment.kind === "plugin")
+    return { statement: "That is for the binding plugin to say.", hops: [], toldBy: [] };
   const link = facts.links.find(({ name }) => name === nic.podInterface);
+  const device = attachment.kind === "tap" || attachment.kind === "macvtap" ? attachment.device : undefined;
+  const made = wired.kernel.links.filter(({ kind }) => kind === "bridge" || kind === "tap");
+  const found = facts.links.find(({ name }) => name === device && name !== link?.name);
   const hops = [
     ...(link === undefined
       ? []
       : [{ device: wired.kernel.links.some(isMoved) ? movedName(link.name) : link.name, mtu: link.mtu }]),
-    ...wired.kernel.links
-      .filter(({ kind }) => kind === "bridge" || kind === "tap")
-      .map((made) => ({ device: made.name, mtu: made.mtu })),
+    ...made.map((one) => ({ device: one.name, mtu: one.mtu })),
+    ...(found === undefined || made.some(({ name }) => name === device)
+      ? []
+      : [{ device: found.name, mtu: found.mtu }]),
     { device: "the guest's NIC", mtu },
   ];
   const how = [
@@ -140,15 +152,23 @@ function nobody(what: string, attachment: GuestNic["attachment"]): string {
 const MSI_VECTORS_OF_A_GUEST = 200;
 const KIB_A_QUEUE = 64;
 
-function queuesOf({ queues, model }: GuestNic): Told {
+function queuesOf({ queues, model, attachment }: GuestNic, wanted: number): Told {
+  if (attachment.kind === "plugin") return { statement: "How many is for the binding plugin to say.", wanted };
+  if (attachment.kind === "vfio") {
+    return { statement: "As many as the card's function has: the guest's driver takes them from the device." };
+  }
   if (model !== "virtio") return { statement: `One queue, as a NIC of model ${model} has.`, queues: 1 };
   // One each for the receive and the send queue of a pair, and one for changes of the configuration.
   const vectors = 2 * queues + 1;
-  const kib = queues * KIB_A_QUEUE;
+  const inKernel = attachment.kind === "tap" || attachment.kind === "macvtap";
+  const kib = inKernel ? queues * KIB_A_QUEUE : 0;
+  const costs = inKernel
+    ? `, and about ${kib} KiB of kernel memory where vhost carries ${queues === 1 ? "it" : "them"}`
+    : "";
   const statement =
     queues === 1
-      ? `One queue pair: a Linux guest takes ${vectors} MSI vectors for it, of the about ${MSI_VECTORS_OF_A_GUEST} that a guest has, and about ${kib} KiB of kernel memory where vhost carries it.`
-      : `${queues} queue pairs, one a vCPU: a Linux guest takes ${vectors} MSI vectors for them, used or not, of the about ${MSI_VECTORS_OF_A_GUEST} that it has, and about ${kib} KiB of kernel memory where vhost carries them. The guest has to switch them on: ethtool -L NIC combined ${queues}.`;
+      ? `One queue pair: a Linux guest takes ${vectors} MSI vectors for it, of the about ${MSI_VECTORS_OF_A_GUEST} that a guest has${costs}.`
+      : `${queues} queue pairs, one a vCPU: a Linux guest takes ${vectors} MSI vectors for them, used or not, of the about ${MSI_VECTORS_OF_A_GUEST} that it has${costs}. The guest has to switch them on: ethtool -L NIC combined ${queues}.`;
   return { statement, queues, msiVectors: vectors, kernelKib: kib };
 }
 
@@ -162,7 +182,9 @@ export function migrationOf(verdict: MigrationVerdict, nic: NicContext, { kind }
         ? " The device is taken out before and another put in after."
         : kind === "macvtap" && nic.mac === undefined
           ? " Only with a macAddress in the manifest, though: another macvtap has another MAC."
-          : "";
+          : nic.binding === "bridge" && isPrimary(nic.network, nic.podInterface)
+            ? " The guest keeps its address until it renews its lease: whether anybody reaches it meanwhile is the network's affair."
+            : "";
   return { statement: `Yes, nothing of this NIC forbids it.${address}`, migratable: true };
 }
 

@@ -49,10 +49,21 @@ const WARNINGS: readonly Warning[] = [
     applies: ({ nic }) => nic.mac !== undefined && !isPrimary(nic.network, nic.podInterface),
   },
   {
+    id: "S3.19",
+    statement: "Where the plugin tuning sets it: not on every network, OKD's own (SDN) for one.",
+    applies: ({ nic }) =>
+      nic.mac !== undefined && nic.binding === "bridge" && !isPrimary(nic.network, nic.podInterface),
+  },
+  {
     id: "S3.100",
     statement: "Against forged MACs there is the check of the CNI plugin: macspoofchk of bridge, spoofchk of sriov.",
     applies: ({ nic }) =>
       nic.network.kind === "multus" && !nic.network.default && ["bridge", "sriov"].includes(nic.binding),
+  },
+  {
+    id: "S3.104",
+    statement: "macspoofchk of the plugin bridge needs nftables and its program nft on the node.",
+    applies: ({ nic }) => nic.binding === "bridge" && nic.network.kind === "multus" && !nic.network.default,
   },
   {
     id: "S3.11",
@@ -69,12 +80,23 @@ const WARNINGS: readonly Warning[] = [
   {
     id: "S3.42",
     statement:
-      "A bridge on the pod network forbids live migration, and some networks drop packets from a MAC that they did not give: masquerade is the better default.",
+      "A bridge on the pod network forbids live migration, and some networks drop packets from a MAC that they did not give: masquerade is the better default. The annotation kubevirt.io/allow-pod-bridge-network-live-migration lifts the first.",
     applies: ({ nic }) => nic.binding === "bridge" && nic.network.kind === "pod",
   },
   {
     id: "S3.43",
     statement: "slirp carries TCP and UDP, not ICMP: ping does not work.",
+    applies: bound("slirp"),
+  },
+  {
+    id: "S3.45",
+    statement:
+      "Where no plugin of the name slirp is registered, KubeVirt 1.1 takes the sidecar image quay.io/kubevirt/network-slirp-binding:20230830_638c60fc8.",
+    applies: bound("slirp"),
+  },
+  {
+    id: "S3.47",
+    statement: "A cluster without a way out needs a copy of that image in a registry of its own.",
     applies: bound("slirp"),
   },
   {
@@ -85,7 +107,8 @@ const WARNINGS: readonly Warning[] = [
   },
   {
     id: "S3.50",
-    statement: "Live migration and a restart of the VM change the pod's address: give away a Service instead.",
+    statement:
+      "Live migration changes the pod's address, and on KubeVirt a restart of the VM does too: give away a Service instead. Here a VM asks for the address that it had.",
     applies: bound("masquerade"),
   },
   {
@@ -93,6 +116,13 @@ const WARNINGS: readonly Warning[] = [
     statement:
       "On KubeVirt the guest's IPv6 address and route have to be set by hand, by cloud-init for example; Patchbay advertises them.",
     applies: ({ nic, wired }) => nic.binding === "masquerade" && wired.services?.ra !== undefined,
+  },
+  {
+    id: "S3.57",
+    statement:
+      "On KubeVirt a guest with IPv6 alone is told no search domains (its issue 7184); Patchbay's DHCPv6 and router advertisements tell them.",
+    applies: ({ nic, wired }) =>
+      nic.binding === "masquerade" && wired.services?.ra !== undefined && wired.services.dhcp4 === undefined,
   },
   {
     id: "S3.58",
@@ -126,6 +156,16 @@ const WARNINGS: readonly Warning[] = [
     applies: bound("macvtap"),
   },
   {
+    id: "S3.92",
+    statement: "On KinD, nodes need the host's /dev mounted.",
+    applies: bound("macvtap"),
+  },
+  {
+    id: "S3.93",
+    statement: "Live migration breaks its connections (KubeVirt's issue 5912).",
+    applies: bound("macvtap"),
+  },
+  {
     id: "S3.99",
     statement: "A guest on a macvtap migrates only with a macAddress in the manifest.",
     applies: ({ nic }) => nic.binding === "macvtap" && nic.mac === undefined,
@@ -153,6 +193,11 @@ const WARNINGS: readonly Warning[] = [
   {
     id: "S3.77",
     statement: "More queues help what comes in; small TCP packets that go out may get slower.",
+    applies: multiqueue,
+  },
+  {
+    id: "S3.80",
+    statement: "Where the guest has as many NICs as vCPUs, more queues a NIC are of little use.",
     applies: multiqueue,
   },
   { id: "S3.78", statement: "More queues cost more CPU.", applies: multiqueue },

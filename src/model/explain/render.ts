@@ -13,7 +13,8 @@ export function renderExplanation(explanation: Explanation, width = 100): string
 }
 
 function renderNic(nic: ExplainedNic, width: number): string {
-  const title = `NIC ${nic.name}: ${nic.binding} on ${nic.network} (${nic.podInterface})`;
+  const down = nic.linkUp ? "" : ", its link down: nothing of what follows holds until its state is up";
+  const title = `NIC ${nic.name}: ${nic.binding} on ${nic.network} (${nic.podInterface})${down}`;
   const claims = nic.claims.map(({ id, statement }) =>
     entry(TOPICS[id.slice(id.indexOf(".") + 1) as Topic], statement, width),
   );

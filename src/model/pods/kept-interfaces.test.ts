@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { VmiSpec } from "../api/vmi.ts";
-import { KEPT_INTERFACES_ANNOTATION, keptInterfaces, readKeptInterfaces, withKeptMacs } from "./kept-interfaces.ts";
+import { nicContexts } from "../wiring/nics.ts";
+import { KEPT_INTERFACES_ANNOTATION, keptInterfaces, readKeptInterfaces } from "./kept-interfaces.ts";
 
 const kept = [{ name: "default", mac: "02:00:00:00:00:01", ips: ["10.0.0.2", "fd00::2"] }, { name: "blue" }];
 
@@ -30,12 +31,16 @@ test("whatever else stands there is told from it, without a throw", () => {
 
 test("a kept MAC stands in for one that the manifest does not name", () => {
   const spec = (first?: string): VmiSpec => ({
-    domain: { devices: { interfaces: [{ name: "default", ...(first === undefined ? {} : { macAddress: first }) }] } },
+    domain: {
+      devices: { interfaces: [{ name: "default", bridge: {}, ...(first === undefined ? {} : { macAddress: first }) }] },
+    },
+    networks: [{ name: "default", pod: {} }],
   });
   const annotations = { [KEPT_INTERFACES_ANNOTATION]: JSON.stringify(kept) };
-  const macOf = (given: VmiSpec) => withKeptMacs(given, annotations).domain.devices.interfaces?.[0]?.macAddress;
-  assert.equal(macOf(spec()), "02:00:00:00:00:01");
-  assert.equal(macOf(spec("")), "02:00:00:00:00:01");
-  assert.equal(macOf(spec("02:00:00:00:00:02")), "02:00:00:00:00:02");
-  assert.deepEqual(withKeptMacs(spec(), {}), spec());
+  const macOf = (given: VmiSpec, said: Readonly<Record<string, string>> = annotations) =>
+    nicContexts({ spec: given, hostName: "h", annotations: said }).map(({ mac, keepsMac }) => [mac, keepsMac])[0];
+  assert.deepEqual(macOf(spec()), ["02:00:00:00:00:01", true]);
+  assert.deepEqual(macOf(spec("")), ["02:00:00:00:00:01", true]);
+  assert.deepEqual(macOf(spec("02:00:00:00:00:02")), ["02:00:00:00:00:02", undefined]);
+  assert.deepEqual(macOf(spec(), {}), [undefined, undefined]);
 });

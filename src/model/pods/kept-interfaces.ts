@@ -1,6 +1,5 @@
 import { parseIp } from "../addresses/ip.ts";
 import { canonicalMac } from "../addresses/mac.ts";
-import type { VmiSpec } from "../api/vmi.ts";
 import { isJsonObject } from "../json.ts";
 import { readJson } from "../networks/cni-json.ts";
 
@@ -43,16 +42,4 @@ function isAddresses(value: unknown): value is readonly string[] {
 export function keptInterfaces(annotations: Readonly<Record<string, string>>): readonly KeptInterface[] {
   const text = annotations[KEPT_INTERFACES_ANNOTATION];
   return text === undefined ? [] : (readKeptInterfaces(text) ?? []);
-}
-
-/** The spec with the kept MACs where its interfaces name none. */
-export function withKeptMacs(spec: VmiSpec, annotations: Readonly<Record<string, string>>): VmiSpec {
-  const macs = new Map(keptInterfaces(annotations).map(({ name, mac }) => [name, mac]));
-  const { devices } = spec.domain;
-  if (macs.size === 0 || devices.interfaces === undefined) return spec;
-  const interfaces = devices.interfaces.map((nic) => {
-    const mac = nic.macAddress ? undefined : macs.get(nic.name);
-    return mac === undefined ? nic : { ...nic, macAddress: mac };
-  });
-  return { ...spec, domain: { ...spec.domain, devices: { ...devices, interfaces } } };
 }

@@ -6,7 +6,6 @@ import type { NicContext } from "../bindings/binding.ts";
 import { attachmentAnnotations } from "../networks/network-selection.ts";
 import { tapName } from "../networks/pod-interface.ts";
 import { nicContexts } from "../wiring/nics.ts";
-import { withKeptMacs } from "./kept-interfaces.ts";
 
 /** Held until the node has given everything of the pod back. */
 export const NODE_FINALIZER = "patchbay.io/node";
@@ -64,7 +63,7 @@ function meshAnnotations(nics: readonly NicContext[]): Readonly<Record<string, s
 /** The NICs of a VMI; with the MACs that its VM keeps for them. */
 export function nicsOf(vmi: Stored<VirtualMachineInstance>): readonly NicContext[] {
   const { annotations = {} } = vmi.metadata;
-  return nicContexts({ spec: withKeptMacs(vmi.spec, annotations), hostName: hostNameOf(vmi), annotations });
+  return nicContexts({ spec: vmi.spec, hostName: hostNameOf(vmi), annotations });
 }
 
 /** The pod that runs a VMI on that node; `suffix` tells it from the other pods of the VMI. */

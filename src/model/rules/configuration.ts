@@ -1,4 +1,6 @@
 import { type FieldPath, fieldPath, valueAt } from "../api/field-path.ts";
+import type { KubeObject } from "../api/resource.ts";
+import type { Stored } from "../api/stored.ts";
 import { isJsonObject } from "../json.ts";
 import { nearMiss } from "../near-miss.ts";
 import { CONFIG_MAP_KEYS, configurationOfConfigMap, isConfigMapKey, OTHER_CONFIG_MAP_KEYS } from "./config-map.ts";
@@ -33,6 +35,24 @@ export interface ConfigurationProblem {
 }
 
 const GATES_AT = ["developerConfiguration", "featureGates"];
+
+/**
+ * `spec.configuration` that a cluster with these objects goes by: of the older ConfigMaps, else of the KubeVirt resources,
+ * the oldest; `{}` where there is none.
+ */
+export function governingConfiguration(
+  configMaps: readonly Stored<KubeObject>[],
+  kubeVirts: readonly Stored<KubeObject>[],
+): unknown {
+  const byAge = (list: readonly Stored<KubeObject>[]): readonly Stored<KubeObject>[] =>
+    list.toSorted((one, other) => age(one).localeCompare(age(other)));
+  const [governing] = [...byAge(configMaps), ...byAge(kubeVirts)];
+  return (governing === undefined ? undefined : givenConfiguration({ ...governing })?.configuration) ?? {};
+}
+
+function age({ metadata }: Stored<KubeObject>): string {
+  return `${metadata.creationTimestamp ?? ""}/${metadata.uid}`;
+}
 
 /** The configuration that an object gives; undefined for one that gives none. */
 export function givenConfiguration(object: Readonly<Record<string, unknown>>): GivenConfiguration | undefined {

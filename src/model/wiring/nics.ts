@@ -8,6 +8,7 @@ import { withSpoofGuard } from "../bindings/spoof-guard.ts";
 import { Fault } from "../fault.ts";
 import { topologyOf, vcpusOf } from "../guest/topology.ts";
 import { connected } from "../networks/registry.ts";
+import { keptInterfaces } from "../pods/kept-interfaces.ts";
 import type { PodFacts } from "./facts.ts";
 import { mergeWirings } from "./merge.ts";
 import type { Forward, NicModel, Wiring } from "./wiring.ts";
@@ -26,11 +27,12 @@ export interface NicsRequest {
   readonly plugins?: ReadonlyMap<string, PluginConfiguration>;
 }
 
-/** The interfaces of a manifest that are not absent, each with the network of its name. */
+/** The interfaces of a manifest that are not absent, each with the network of its name, and the MAC that its VM keeps. */
 export function nicContexts({ spec, hostName, annotations = {}, plugins }: NicsRequest): readonly NicContext[] {
   const { devices } = spec.domain;
   const networks = spec.networks ?? [];
   const vcpus = vcpusOf(topologyOf(spec.domain));
+  const kept = new Map(keptInterfaces(annotations).map(({ name, mac }) => [name, mac]));
   return (devices.interfaces ?? []).flatMap((iface, index): NicContext[] => {
     if (iface.state === "absent") return [];
     const place = `spec.domain.devices.interfaces[${index}]`;
@@ -44,7 +46,9 @@ export function nicContexts({ spec, hostName, annotations = {}, plugins }: NicsR
       });
     }
     const model = (iface.model ?? "virtio") as NicModel;
-    const mac = iface.macAddress === undefined ? undefined : parseMac(iface.macAddress);
+    const given = iface.macAddress === undefined ? undefined : parseMac(iface.macAddress);
+    const keptMac = iface.macAddress ? undefined : kept.get(iface.name);
+    const mac = given === undefined ? keptMac : formatMac(given);
     const { name: plugin } = iface.binding ?? {};
     return [
       {
@@ -55,7 +59,8 @@ export function nicContexts({ spec, hostName, annotations = {}, plugins }: NicsR
         ...found,
         networkIndex,
         model,
-        ...(mac === undefined ? {} : { mac: formatMac(mac) }),
+        ...(mac === undefined ? {} : { mac }),
+        ...(keptMac === undefined ? {} : { keepsMac: true }),
         ports: forwards(iface),
         queues: devices.networkInterfaceMultiqueue === true && model === "virtio" ? Math.min(vcpus, MAX_QUEUES) : 1,
         linkUp: iface.state !== "down",

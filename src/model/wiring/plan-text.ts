@@ -48,15 +48,19 @@ function nicText(nic: PlannedNic): string[] {
     ...(serve.dhcp4 === undefined
       ? []
       : [
-          `    DHCPv4: ${serve.dhcp4.clientAddress}/${serve.dhcp4.prefixLength} router ${serve.dhcp4.routers.join(", ")} DNS ${serve.dhcp4.dnsServers.join(", ")}`,
+          `    DHCPv4: ${[`${serve.dhcp4.clientAddress}/${serve.dhcp4.prefixLength}`, ...some("router", serve.dhcp4.routers), ...some("DNS", serve.dhcp4.dnsServers)].join(" ")}`,
         ]),
     ...(serve.dhcp6 === undefined
       ? []
-      : [`    DHCPv6: ${serve.dhcp6.clientAddress} DNS ${serve.dhcp6.dnsServers.join(", ")}`]),
+      : [`    DHCPv6: ${[serve.dhcp6.clientAddress, ...some("DNS", serve.dhcp6.dnsServers)].join(" ")}`]),
     ...(serve.ra === undefined
       ? []
       : [`    router advertisements: from ${serve.ra.linkLocal}, prefix ${serve.ra.prefix}`]),
   ];
+}
+
+function some(what: string, values: readonly string[]): string[] {
+  return values.length === 0 ? [] : [`${what} ${values.join(", ")}`];
 }
 
 function attachmentText(attachment: PlannedNic["attachment"]): string {

@@ -1,4 +1,5 @@
 import { formatCidr } from "../addresses/cidr.ts";
+import type { NicContext } from "../bindings/binding.ts";
 import { decideHardware, guestPciAddress } from "../guest/hardware.ts";
 import { memoryOf, topologyOf } from "../guest/topology.ts";
 import type { NicNetwork } from "../networks/network.ts";
@@ -56,12 +57,20 @@ export interface PlannedNic {
   readonly serve: Pick<NicServices, "dhcp4" | "dhcp6" | "ra">;
 }
 
-/** What a plan needs to know of a defaulted VMI. */
+/** What a plan or an explanation needs to know of a defaulted VMI. */
 export interface PlanRequest extends NicsRequest {
   readonly namespace: string;
   readonly name: string;
+  /** True for the template of a VirtualMachine, which keeps what its first guest had. */
+  readonly ofVm?: boolean;
   /** CNI configurations that are known. */
   readonly configOf?: ConfigOf;
+}
+
+/** The facts of a pod for the VMI as a cluster usually makes it. */
+export function typicalFactsOf({ spec, namespace, configOf }: PlanRequest, nics: readonly NicContext[]): PodFacts {
+  const { dnsPolicy, dnsConfig } = spec;
+  return factsFor(nics, configOf ?? (() => undefined), { dnsPolicy, dnsConfig, namespace });
 }
 
 /** Every device that some QEMU has: a plan asks no machine. */
@@ -81,11 +90,11 @@ const DEVICES = [
 export function planVmi(request: PlanRequest, given?: PodFacts): Plan {
   const { namespace, name, spec } = request;
   const nics = nicContexts(request);
-  const facts = given ?? factsFor(nics, request.configOf ?? (() => undefined));
+  const facts = given ?? typicalFactsOf(request, nics);
   const wiring = wire(nics, facts);
   const hardware = decideHardware({
     accel: "tcg",
-    machines: ["pc-q35-7.2"],
+    ...typicalMachines(spec.domain.machine?.type),
     devices: DEVICES,
     cpu: {
       ...topologyOf(spec.domain),
@@ -123,6 +132,13 @@ export function planVmi(request: PlanRequest, given?: PodFacts): Plan {
       ];
     }),
   };
+}
+
+/** Every q35 that a node may have; which it has, only the node knows. Other architectures' are their nodes' business. */
+function typicalMachines(wanted = ""): { readonly machines: readonly string[]; readonly machine?: string } {
+  const machines = ["pc-q35-7.2"];
+  if (/^(?:pc-)?q35-/.test(wanted) || /^(?:virt|s390-ccw-virtio)/.test(wanted)) return { machines };
+  return { machines, machine: wanted };
 }
 
 function plannedPod(facts: PodFacts, { kernel }: Wiring): Plan["pod"] {

@@ -13,27 +13,17 @@ export const UNBUILT_BINDINGS: ReadonlySet<BindingField> = new Set<BindingField>
 ]);
 export const UNBUILT_NETWORKS: ReadonlySet<NicNetwork["kind"]> = new Set<NicNetwork["kind"]>(["resourceClaim"]);
 
-/** Throws PB4021 for a NIC on a network, PB4020 for one with a binding, that cannot be built yet. */
-export function refuseUnbuilt(nics: readonly NicContext[]): void {
-  for (const { name, index, binding, plugin, network } of nics) {
+/** PB4021 for each NIC on a network, PB4020 for each with a binding, that this version cannot build yet. */
+export function unbuiltOf(nics: readonly NicContext[]): readonly Fault[] {
+  return nics.flatMap(({ name, index, binding, plugin, network }): Fault[] => {
     const place = `spec.domain.devices.interfaces[${index}]`;
     if (UNBUILT_NETWORKS.has(network.kind)) {
-      throw new Fault(
-        "PB4021",
-        `${place}: this version of Patchbay cannot connect the ${network.kind} network "${name}".`,
-        {
-          place,
-          cure: "Use a pod, multus or genie network.",
-        },
-      );
+      const message = `${place}: this version of Patchbay cannot connect the ${network.kind} network "${name}".`;
+      return [new Fault("PB4021", message, { place, cure: "Use a pod, multus or genie network." })];
     }
-    if (UNBUILT_BINDINGS.has(binding)) {
-      const used = plugin === undefined ? binding : `binding: ${plugin.name}`;
-      throw new Fault("PB4020", `${place}: this version of Patchbay cannot build the binding "${used}".`, {
-        place,
-        cure: "Use masquerade or bridge.",
-        data: { binding: used },
-      });
-    }
-  }
+    if (!UNBUILT_BINDINGS.has(binding)) return [];
+    const used = plugin === undefined ? binding : `binding: ${plugin.name}`;
+    const message = `${place}: this version of Patchbay cannot build the binding "${used}".`;
+    return [new Fault("PB4020", message, { place, cure: "Use masquerade or bridge.", data: { binding: used } })];
+  });
 }
