@@ -1,19 +1,9 @@
 import type { JsonObject } from "../../model/json.ts";
 import type { PluginCall } from "./exec.ts";
+import type { HostSide } from "./host-side.ts";
 import { masqueradePlugin } from "./masquerade-plugin.ts";
 import { ovsPlugin } from "./ovs-plugin.ts";
 import { findPlugin, hasPlugin } from "./plugins.ts";
-
-/**
- * A chained plugin that runs inside of Patchbay: what it makes belongs to the network, not to one pod, so its ADD hands
- * the previous result on and its DEL and CHECK do nothing.
- */
-export interface HostSide {
-  /** Makes the host's side before the first plugin of an ADD runs; cheap where it is there. */
-  prepare(network: string, config: JsonObject, hostNetns: string | undefined): Promise<void>;
-  /** Takes the host's side away once no attachment to the network is left. */
-  unused(network: string, config: JsonObject, hostNetns: string | undefined): Promise<void>;
-}
 
 /** By `type`: plugins that nobody else has. */
 export const hostSides: Readonly<Record<string, HostSide>> = {

@@ -5,7 +5,7 @@ import type { JsonObject } from "../../model/json.ts";
 import { type NftTable, replaceTable } from "../../model/wiring/nft.ts";
 import { within } from "../linux/netns.ts";
 import { runNft } from "../linux/nftables.ts";
-import type { HostSide } from "./builtin.ts";
+import type { HostSide } from "./host-side.ts";
 import { ip } from "./iproute.ts";
 
 /** What the configuration of `patchbay-masquerade` says. */
