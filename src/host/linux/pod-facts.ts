@@ -20,13 +20,14 @@ export function readLinks(netns: string): { readonly links: LinkFacts[]; readonl
 }
 
 function linkFacts(link: Link, addresses: readonly Address[]): LinkFacts {
-  const { name, kind, mac, mtu, up } = link;
+  const { name, kind, mac, mtu, up, noArp } = link;
   return {
     name,
     kind,
     mac,
     mtu,
     up,
+    ...(noArp ? { noArp } : {}),
     addresses: addresses
       .filter((address) => address.link === link.index)
       .map(({ cidr, scope }) => ({ cidr, scope: scopeName(scope) })),

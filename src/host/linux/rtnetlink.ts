@@ -17,6 +17,7 @@ export interface Link {
   readonly mtu: number;
   readonly up: boolean;
   readonly loopback: boolean;
+  readonly noArp: boolean;
   /** Index of the bridge, bond or team that it is a port of. */
   readonly master?: number;
   /** Of a port: whether its bridge learns addresses from it. */
@@ -80,6 +81,7 @@ const IFLA_BRPORT_LEARNING = 8;
 const RTEXT_FILTER_SKIP_STATS = 8;
 const IFF_UP = 1;
 const IFF_LOOPBACK = 8;
+const IFF_NOARP = 0x80;
 const IFA = { address: 1, local: 2, flags: 8 };
 /** RTA_… numbers of route attributes. */
 export const RTA = { destination: 1, link: 4, gateway: 5, priority: 6, source: 7, multipath: 9, table: 15, via: 18 };
@@ -130,6 +132,7 @@ function linkOf(payload: Uint8Array): Link {
     mtu: asU32(attributes.get(IFLA.mtu)) ?? 0,
     up: (flags & IFF_UP) !== 0,
     loopback: (flags & IFF_LOOPBACK) !== 0,
+    noArp: (flags & IFF_NOARP) !== 0,
     ...(master === undefined ? {} : { master }),
     ...(learning === undefined ? {} : { learning: learning[0] === 1 }),
     ...(lower === undefined ? {} : { lower }),

@@ -201,19 +201,47 @@ test("a macvlan link and the tap are joined by rules, with the one MAC on both e
   );
 });
 
+test("an ipvlan link keeps the addresses that it hears by, and has the guest's MAC", () => {
+  const { kernel, nic: guest } = bridge.wire({ ...nic, mac: "02:00:00:00:00:01" }, podWith({ kind: "ipvlan" }));
+  const [moved] = kernel.links;
+  assert.deepEqual([moved?.name, moved?.mac], ["eth0-nic", guest.mac]);
+  assert.deepEqual(
+    kernel.addresses.map(({ link, cidr }) => `${link} ${cidr}`),
+    [
+      "tap0 169.254.75.10/32",
+      "eth0 10.244.0.5/24",
+      "eth0 fd10:244::5/64",
+      "eth0-nic 10.244.0.5/24",
+      "eth0-nic fd10:244::5/64",
+    ],
+  );
+  const six = ({ sysctls }: KernelState): unknown =>
+    sysctls.filter(({ key }) => key.includes("ipv6/conf/eth0-nic")).map(({ key, value }) => [key.slice(23), value]);
+  assert.deepEqual(six(kernel), [
+    ["disable_ipv6", "0"],
+    ["addr_gen_mode", "1"],
+  ]);
+  const four = podWith({ kind: "ipvlan", addresses: [{ cidr: "10.244.0.5/24", scope: "global" }] });
+  assert.deepEqual(six(bridge.wire(nic, four).kernel), [["disable_ipv6", "1"]]);
+});
+
 test("a link whose place no guest can take is refused, with another way", () => {
-  for (const [kind, cure] of [
-    ["ipvlan", /CNI plugin bridge, ptp or macvlan makes, or masquerade/],
-    ["macvtap", /the macvtap binding/],
-  ] as const) {
+  const other = { ...nic, mac: "02:aa:00:00:00:07" };
+  const rows: readonly (readonly [at: string, link: Partial<LinkFacts>, cure: RegExp, iface?: NicContext])[] = [
+    ["bridge", { kind: "macvtap" }, /the macvtap binding/],
+    ["bridge", { kind: "ipvtap" }, /CNI plugin bridge, ptp or macvlan makes/],
+    ["bridge", { kind: "ipvlan", noArp: true }, /the mode l2.*masquerade/],
+    ["macAddress", { kind: "ipvlan" }, /Leave macAddress out/, other],
+  ];
+  for (const [at, link, cure, iface = nic] of rows) {
     for (const serve of [true, false]) {
       assert.throws(
-        () => inPodBridge(nic, podWith({ kind }), serve),
+        () => inPodBridge(iface, podWith(link), serve),
         (thrown) =>
           isFault(thrown, "PB4009") &&
-          thrown.place === "spec.domain.devices.interfaces[0].bridge" &&
+          thrown.place === `spec.domain.devices.interfaces[0].${at}` &&
           cure.test(thrown.cure ?? ""),
-        kind,
+        JSON.stringify(link),
       );
     }
   }

@@ -12,21 +12,20 @@ import { guestNic, podLink } from "./pod-link.ts";
 
 /** 999 days, as KubeVirt's lease (reference 6.1). */
 export const LEASE_SECONDS = 86_313_600;
-/** Takes frames for one MAC only: a bridge port is of no use there. */
-const ONE_MAC_KIND = "macvlan";
-/** Links whose place no guest can take. */
-const UNMOVABLE = new Map([
-  ["ipvlan", "has the MAC of the link below it and hears what is for its own addresses only"],
-  ["ipvtap", "has the MAC of the link below it and hears what is for its own addresses only"],
-  ["macvtap", "gives what it hears to whoever holds its device, and to no bridge"],
-]);
+/** Links that take frames for one MAC only: a bridge port is of no use there. */
+const ONE_MAC_KINDS = new Set(["macvlan", "ipvlan"]);
+/** Has the MAC of the link below it, and hears what is for the addresses that it holds. */
+const BY_ADDRESS_KIND = "ipvlan";
+/** Links whose place no guest can take: what they hear goes to whoever holds their device. */
+const DEVICE_KINDS = new Set(["macvtap", "ipvtap"]);
 
 /**
  * Puts the guest in the place of the pod on the pod's link: the link gets another name and loses its addresses, a
  * stand-in keeps the old name with them, and a bridge joins the link with a tap (reference 5.1).
  *
- * A macvlan link and the tap are joined by two nftables rules instead of a bridge: both ends keep the one MAC, which is the
- * only one that such a link takes frames for.
+ * A macvlan or ipvlan link and the tap are joined by two nftables rules instead of a bridge: both ends keep the one MAC,
+ * which is the only one that such a link takes frames for. An ipvlan link keeps its addresses as well, by which the kernel
+ * tells what is for it (ipvlan.rst of the kernel); the rules take it all away before the pod's own stack hears it.
  *
  * @param serve the guest gets the pod's IPv4 address by DHCP, where the pod has one
  * @throws Fault PB4002 where the pod has no such link, PB4006 where its address has no route, PB4009 where it is of a kind
@@ -34,11 +33,11 @@ const UNMOVABLE = new Map([
  */
 export function inPodBridge(nic: NicContext, facts: PodFacts, serve: boolean): NicWiring {
   const link = podLink(nic, facts);
-  refuseUnmovable(nic, link);
+  refuseUnfit(nic, link);
   const mac = nic.mac ?? link.mac;
   const tap = tapName(nic.podInterface);
   const lease = serve ? leaseOf(nic, link, facts) : undefined;
-  const joined = link.kind === ONE_MAC_KIND ? joinedByRules : joinedByBridge;
+  const joined = ONE_MAC_KINDS.has(link.kind) ? joinedByRules : joinedByBridge;
   const joint = { nic, link, facts, mac, tap, serverAddress: lease?.serverAddress };
   const { served, kernel } = joined(joint);
   return {
@@ -54,18 +53,36 @@ export function inPodBridge(nic: NicContext, facts: PodFacts, serve: boolean): N
   };
 }
 
-function refuseUnmovable(nic: NicContext, { name, kind }: LinkFacts): void {
-  const reason = UNMOVABLE.get(kind);
-  if (reason === undefined) return;
-  throw new Fault(
-    "PB4009",
-    `A guest cannot take the place of the pod's link "${name}": a link of kind "${kind}" ${reason}.`,
-    {
-      place: `spec.domain.devices.interfaces[${nic.index}].${nic.binding}`,
-      cure: `Use ${kind === "macvtap" ? "the macvtap binding, or " : ""}a network that the CNI plugin bridge, ptp or macvlan makes${kind === "macvtap" ? "" : ", or masquerade on the pod network"}.`,
+function refuseUnfit({ index, binding, mac = "" }: NicContext, link: LinkFacts): void {
+  const { name, kind } = link;
+  const place = `spec.domain.devices.interfaces[${index}].${binding}`;
+  const unfit = (reason: string, cure: string, where = place): Fault =>
+    new Fault("PB4009", `A guest cannot take the place of the pod's link "${name}": ${reason}.`, {
+      place: where,
+      cure,
       data: { link: name, kind },
-    },
-  );
+    });
+  if (DEVICE_KINDS.has(kind)) {
+    const fitting = kind === "macvtap" ? "the macvtap binding, or " : "";
+    throw unfit(
+      `a link of kind "${kind}" gives what it hears to whoever holds its device, and to no bridge`,
+      `Use ${fitting}a network that the CNI plugin bridge, ptp or macvlan makes.`,
+    );
+  }
+  if (kind !== BY_ADDRESS_KIND) return;
+  if (link.noArp === true) {
+    throw unfit(
+      "an ipvlan link in one of the modes l3 and l3s has no ARP, and no frames for a guest",
+      "Give the CNI plugin ipvlan the mode l2, or use bridge or macvlan, or masquerade on the pod network.",
+    );
+  }
+  if (mac !== "" && mac !== link.mac) {
+    throw unfit(
+      `the guest is to have the MAC ${mac}, and all ipvlan links of a network have that of the link below them, ${link.mac}`,
+      "Leave macAddress out, or use the CNI plugin bridge or macvlan.",
+      `spec.domain.devices.interfaces[${index}].macAddress`,
+    );
+  }
 }
 
 interface Joint {
@@ -134,10 +151,11 @@ function kernelOf(
   links: readonly WiredLink[],
   serving: string,
 ): Omit<KernelState, "tables"> {
-  const kept = [...globalAddresses(link, 4), ...globalAddresses(link, 6)];
+  const kept = [...globalAddresses(link, 4), ...globalAddresses(link, 6)].map(formatCidr);
+  const holders = [nic.podInterface, ...(link.kind === BY_ADDRESS_KIND ? [movedName(nic.podInterface)] : [])];
   const addresses: WiredAddress[] = [
     ...(serverAddress === undefined ? [] : [{ link: serving, cidr: `${serverAddress}/32` }]),
-    ...kept.map((cidr) => ({ link: nic.podInterface, cidr: formatCidr(cidr) })),
+    ...holders.flatMap((holder) => kept.map((cidr) => ({ link: holder, cidr }))),
   ];
   // A guest that renews its lease sends from its address, which the stand-in has as well: without these it is not heard.
   const heard: Sysctl[] =
@@ -161,9 +179,15 @@ function sysctls(link: LinkFacts, links: readonly WiredLink[]): Sysctl[] {
     // The stand-in's address is not to be answered for: the guest has it.
     ...(globalAddresses(link, 4).length === 0 ? [] : [{ key: "net/ipv4/conf/all/arp_ignore", value: "1" }]),
     // What only carries the guest's frames must not speak for itself. What keeps IPv6 addresses must be able to.
-    ...links.flatMap(({ kind, name }) =>
-      kind === "dummy" ? (keeps6 ? [switched(name, false)] : []) : switched(name, true),
-    ),
+    ...links.flatMap(({ kind, name }): Sysctl[] => {
+      if (kind === "dummy") return keeps6 ? [switched(name, false)] : [];
+      if (kind !== "pod" || link.kind !== BY_ADDRESS_KIND || !keeps6) return [switched(name, true)];
+      return [
+        switched(name, false),
+        // No link-local address, from which it would look for routers.
+        { key: `net/ipv6/conf/${name}/addr_gen_mode`, value: "1" },
+      ];
+    }),
   ];
 }
 

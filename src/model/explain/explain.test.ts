@@ -135,10 +135,11 @@ test("the documents' warnings are told where they apply, and only there", () => 
     queued.filter((id) => id >= "S3.76" && id <= "S3.79"),
     ["S3.76", "S3.77", "S3.78", "S3.79"],
   );
-  const [macvlan] = [{ type: "macvlan", name: "n", cniVersion: "1.0.0", master: "eth0" }];
-  const configOf = () => parseCniObject(macvlan).network;
   const lan = { bridge: {}, multus: { networkName: "lan" } };
-  assert.ok(notes(only(explained([lan], { configOf }))).includes("S3.11"));
+  for (const type of ["macvlan", "ipvlan"]) {
+    const configOf = () => parseCniObject({ type, name: "n", cniVersion: "1.0.0", master: "eth0" }).network;
+    assert.ok(notes(only(explained([lan], { configOf }))).includes("S3.11"), type);
+  }
   assert.ok(!notes(only(explained([lan]))).includes("S3.11"));
   assert.ok(notes(only(explained([{ ...lan, macAddress: "02:00:00:00:00:99" }]))).includes("S3.18"));
   assert.ok(notes(only(explained([{ passt: {}, pod: {} }]))).includes("S3.69"));

@@ -29,6 +29,10 @@ const emulated = ({ wired }: Noted): boolean => wired.nic.model !== "virtio" && 
 const multiqueue = ({ wired }: Noted): boolean => wired.nic.queues > 1;
 const primary = ({ nic }: Noted): boolean => isPrimary(nic.network, nic.podInterface);
 const passt = bound("passt", "passtBinding");
+const bridgeOn =
+  (wanted: string) =>
+  ({ nic, facts }: Noted): boolean =>
+    nic.binding === "bridge" && facts.links.some(({ name, kind }) => name === nic.podInterface && kind === wanted);
 
 /** In the order of telling. The numbers are those of the reference's checklist, the newest page's where several say it. */
 const WARNINGS: readonly Warning[] = [
@@ -69,8 +73,13 @@ const WARNINGS: readonly Warning[] = [
     id: "S3.11",
     statement:
       "On KubeVirt a bridge on macvlan does not work (its issue 5483): such a link takes frames for one MAC only. Patchbay joins it by nftables rules instead.",
-    applies: ({ nic, facts }) =>
-      nic.binding === "bridge" && facts.links.some(({ name, kind }) => name === nic.podInterface && kind === "macvlan"),
+    applies: bridgeOn("macvlan"),
+  },
+  {
+    id: "S3.11",
+    statement:
+      "On KubeVirt a bridge on ipvlan does not work (its issue 7001): such a link takes frames for its own addresses only. Patchbay joins it by nftables rules instead; the guest hears what is for the pod's addresses, and what it would take beside them, such as an IPv6 address from a router, nobody reaches.",
+    applies: bridgeOn("ipvlan"),
   },
   {
     id: "S3.40",

@@ -5,21 +5,23 @@ import { type Instance, type InstanceNic, type Run, sourceOf } from "./run.ts";
 
 /** Links that pass frames of one MAC only, which the bridge binding hands to the guest. */
 const ONE_MAC: Readonly<
-  Record<string, { readonly link: string; readonly how: string; readonly where: string; readonly hint: string }>
+  Record<string, { readonly link: string; readonly how: string; readonly issue: number; readonly hint: string }>
 > = {
   macvlan: {
     link: "a macvlan link",
     how: "passes frames of its own MAC only",
-    where: "on KubeVirt the guest reaches nothing (its issue 5483)",
+    issue: 5483,
     hint: "Here it works: the two are joined by nftables forwarding, with one MAC at both ends. For KubeVirt use the CNI plugin bridge, or macvtap.",
   },
   ipvlan: {
     link: "an ipvlan link",
     how: "has the MAC of the link below it and hears what is for its own addresses only",
-    where: "the guest reaches nothing on KubeVirt (its issue 7001), and is refused here",
-    hint: "Use the CNI plugin bridge or macvlan.",
+    issue: 7001,
+    hint: "Here it works: the two are joined by nftables forwarding, with one MAC at both ends, and the guest hears what is for the pod's addresses. For KubeVirt use the CNI plugin bridge.",
   },
 };
+/** Modes of an ipvlan link that has no ARP. */
+const NO_ARP_MODES: readonly unknown[] = ["l3", "l3s"];
 
 /** Plugins that make a link of another kind than the binding takes; those that are not listed may fit. */
 const OTHER_LINKS: Readonly<Record<string, readonly string[]>> = {
@@ -48,6 +50,10 @@ function nicFindings(run: Run, { document }: Instance, nic: InstanceNic): Findin
   const at = [...nic.at, binding];
   const oneMac = Object.hasOwn(ONE_MAC, type) ? ONE_MAC[type] : undefined;
   if (binding === "bridge" && oneMac !== undefined) {
+    const mode = type === "ipvlan" ? main?.plugin.config["mode"] : undefined;
+    const hint = NO_ARP_MODES.includes(mode)
+      ? `In the mode ${mode} it is refused here too (PB4009), as the link has no ARP: use the mode l2, or the CNI plugin bridge.`
+      : oneMac.hint;
     return [
       findingAt(
         document,
@@ -55,8 +61,8 @@ function nicFindings(run: Run, { document }: Instance, nic: InstanceNic): Findin
         {
           code: "PB2709",
           severity: "warning",
-          message: `The interface "${name}" uses bridge, and ${where} makes ${oneMac.link}, which ${oneMac.how}: ${oneMac.where}.`,
-          hint: oneMac.hint,
+          message: `The interface "${name}" uses bridge, and ${where} makes ${oneMac.link}, which ${oneMac.how}: on KubeVirt the guest reaches nothing (its issue ${oneMac.issue}).`,
+          hint,
         },
         { part: "key" },
       ),

@@ -104,14 +104,15 @@ test("a binding must go with the link that the plugin makes", () => {
   assert.deepEqual(at("sriov", nad("name: lan", config("elsewhere"))), ["warning PB2714"]);
 });
 
-test("bridge on a macvlan works here and nowhere else, on an ipvlan nowhere", () => {
-  const of = (type: string): string => {
-    const text = vmi("name: a", "{name: x, bridge: {}}", on("lan")) + nad("name: lan", config(type));
+test("bridge on a macvlan or ipvlan works here and nowhere else, on an ipvlan without ARP nowhere", () => {
+  const of = (type: string, more?: string): string => {
+    const text = vmi("name: a", "{name: x, bridge: {}}", on("lan")) + nad("name: lan", config(type, more));
     const [finding] = found(text).filter(({ code }) => code === "PB2709");
     return `${finding?.message} ${finding?.hint}`;
   };
   assert.match(of("macvlan"), /5483.*Here it works/);
-  assert.match(of("ipvlan"), /7001.*is refused here.*CNI plugin bridge or macvlan/);
+  assert.match(of("ipvlan"), /7001.*Here it works/);
+  assert.match(of("ipvlan", ',"mode":"l3"'), /7001.*mode l3 it is refused here too \(PB4009\)/);
 });
 
 test("a MAC may be used once on a network, unless it stays inside the pod or is the same VM's", () => {

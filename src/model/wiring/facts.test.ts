@@ -7,6 +7,7 @@ import { typicalFacts } from "./typical-facts.ts";
 
 const whole: PodFacts = {
   ...typicalFacts,
+  links: typicalFacts.links.map((link) => ({ ...link, noArp: true })),
   routes: [
     ...typicalFacts.routes,
     { family: 4, destination: "10.9.0.0/16", device: "eth0", metric: 100, source: "10.244.0.5", gateway: "fe80::1" },
@@ -50,6 +51,7 @@ test("what is wrong is told by its place", () => {
     ["links[1]", { ...whole, links: [link, null] }],
     ["links[0].mtu", { ...whole, links: [{ ...link, mtu: "1500" }] }],
     ["links[0].up", { ...whole, links: [{ ...link, up: 1 }] }],
+    ["links[0].noArp", { ...whole, links: [{ ...link, noArp: "yes" }] }],
     [
       "links[0].addresses[0].cidr",
       { ...whole, links: [{ ...link, addresses: [{ cidr: "10.0.0.1", scope: "host" }] }] },

@@ -35,6 +35,8 @@ export interface LinkFacts {
   readonly mac: string;
   readonly mtu: number;
   readonly up: boolean;
+  /** Set where nobody is asked for a MAC on this link (IFF_NOARP). */
+  readonly noArp?: true;
   /** In kernel order; link-local ones included. */
   readonly addresses: readonly AddressFacts[];
 }
@@ -126,6 +128,7 @@ const linkOf: Read<LinkFacts> = (value, path) => {
     mac: textOf(link["mac"], `${path}.mac`),
     mtu: numberOf(link["mtu"], `${path}.mtu`),
     up: booleanOf(link["up"], `${path}.up`),
+    ...(link["noArp"] !== undefined && booleanOf(link["noArp"], `${path}.noArp`) ? { noArp: true } : {}),
     addresses: list(link["addresses"], `${path}.addresses`, addressOf),
   };
 };

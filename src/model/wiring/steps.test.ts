@@ -307,54 +307,69 @@ test("wherever the move of a pod's link stopped, the inverses give the pod its l
   }
 });
 
-test("links that are joined by rules come down before they get their names back, each of them", () => {
-  const [eth0, net1] = ["eth0", "net1"].map((name, index) => ({
-    name,
-    kind: "macvlan",
-    mac: `02:00:00:00:00:0${index}`,
-    mtu: 1500,
-    up: true,
-    addresses: [
-      { cidr: `10.9.${index}.2/24`, scope: "global" } as const,
-      { cidr: "fe80::1/64", scope: "link" } as const,
-    ],
-  }));
-  assert.ok(eth0 !== undefined && net1 !== undefined);
-  const facts = {
-    ...typicalFacts,
-    links: [eth0, { ...net1, name: hashedInterface("lan") }],
-    routes: ["eth0", hashedInterface("lan")].map(
-      (device, index) => ({ family: 4, destination: `10.9.${index}.0/24`, device }) as const,
-    ),
-  };
-  const spec = {
-    domain: { devices: { interfaces: ["pod", "lan"].map((name) => ({ name, bridge: {} })) } },
-    networks: [
-      { name: "pod", pod: {} },
-      { name: "lan", multus: { networkName: "lan" } },
-    ],
-  };
-  const { kernel } = wire(nicContexts({ spec, hostName: "guest" }), facts);
-  assert.deepEqual(
-    kernel.tables.map(({ family }) => family),
-    ["netdev", "netdev"],
-  );
-  const before: Actual = {
-    links: facts.links.map((link) => ({ ...link, addresses: link.addresses.map(({ cidr }) => cidr), localRoutes: [] })),
-    sysctls: {
-      ...pod.sysctls,
-      ...Object.fromEntries(facts.links.map(({ name }) => [switchOf(name), "0"])),
-    },
-    tables: {},
-  };
-  const steps = stepsTo(kernel, before);
-  for (let stop = 0; stop <= steps.length; stop += 1) {
-    const done = steps.slice(0, stop);
-    const half = run(done, before);
-    assert.deepEqual(plain(undone(done, before, half)), plain(before), `stopped after ${stop}`);
-    assert.deepEqual(stepsTo(kernel, run(stepsTo(kernel, half), half)), [], `gone on after ${stop}`);
-  }
-});
+for (const kind of ["macvlan", "ipvlan"]) {
+  test(`links that are joined by rules come down before they get their names back, each of them: ${kind}`, () => {
+    const [eth0, net1] = ["eth0", "net1"].map((name, index) => ({
+      name,
+      kind,
+      mac: `02:00:00:00:00:0${index}`,
+      mtu: 1500,
+      up: true,
+      addresses: [
+        { cidr: `10.9.${index}.2/24`, scope: "global" } as const,
+        { cidr: `fd10:${index + 1}::2/64`, scope: "global" } as const,
+        { cidr: "fe80::1/64", scope: "link" } as const,
+      ],
+    }));
+    assert.ok(eth0 !== undefined && net1 !== undefined);
+    const facts = {
+      ...typicalFacts,
+      links: [eth0, { ...net1, name: hashedInterface("lan") }],
+      routes: ["eth0", hashedInterface("lan")].map(
+        (device, index) => ({ family: 4, destination: `10.9.${index}.0/24`, device }) as const,
+      ),
+    };
+    const spec = {
+      domain: { devices: { interfaces: ["pod", "lan"].map((name) => ({ name, bridge: {} })) } },
+      networks: [
+        { name: "pod", pod: {} },
+        { name: "lan", multus: { networkName: "lan" } },
+      ],
+    };
+    const { kernel } = wire(nicContexts({ spec, hostName: "guest" }), facts);
+    assert.deepEqual(
+      kernel.tables.map(({ family }) => family),
+      ["netdev", "netdev"],
+    );
+    const before: Actual = {
+      links: facts.links.map((link) => ({
+        ...link,
+        addresses: link.addresses.map(({ cidr }) => cidr),
+        localRoutes: [],
+      })),
+      sysctls: {
+        ...pod.sysctls,
+        ...Object.fromEntries(
+          facts.links.flatMap(({ name }) => [
+            [switchOf(name), "0"],
+            [`net/ipv6/conf/${name}/addr_gen_mode`, "0"],
+          ]),
+        ),
+      },
+      tables: {},
+    };
+    const steps = stepsTo(kernel, before);
+    for (let stop = 0; stop <= steps.length; stop += 1) {
+      const done = steps.slice(0, stop);
+      const half = run(done, before);
+      assert.deepEqual(plain(undone(done, before, half)), plain(before), `stopped after ${stop}`);
+      const whole = run(stepsTo(kernel, half), half);
+      assert.deepEqual(stepsTo(kernel, whole), [], `gone on after ${stop}`);
+      const moved = whole.links.find(({ name }) => name === "eth0-nic");
+      assert.deepEqual(moved?.addresses.toSorted(), kind === "ipvlan" ? ["10.9.0.2/24", "fd10:1::2/64"] : []);
+    }
+  });
+}
 
 test("where the kernel has no IPv6 there is nothing to switch off", () => {
   const { "net/ipv4/conf/all/arp_ignore": ignore = "" } = pod.sysctls;

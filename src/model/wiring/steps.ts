@@ -74,7 +74,7 @@ export function stepsTo(wanted: KernelState, actual: Actual): Step[] {
     // A link of older kernels has to be down to get another name. What it was is remembered by the name that it had.
     ...moves.flatMap((link): Step[] => [
       { do: "link.set", name: link.from, ...macChange(link, found.get(link)), up: false },
-      ...baring(link.from, found.get(link)),
+      ...baring(link.from, found.get(link), wanted, link),
       ...formerSysctls(wanted, link).flatMap((sysctl) => writing(sysctl, actual)),
       { do: "link.rename", name: link.from, to: link.name },
     ]),
@@ -84,9 +84,9 @@ export function stepsTo(wanted: KernelState, actual: Actual): Step[] {
     ...wanted.links.flatMap((link) => setting(link, found.get(link), moves)),
     ...wanted.links.flatMap((link) => learning(link, found.get(link))),
     ...wanted.links.flatMap((link) =>
-      isPodLink(link) && isMoved(link) && !moves.includes(link) ? baring(link.name, found.get(link)) : [],
+      isPodLink(link) && isMoved(link) && !moves.includes(link) ? baring(link.name, found.get(link), wanted, link) : [],
     ),
-    ...serving(wanted, found),
+    ...serving(wanted, found, moves),
   ];
 }
 
@@ -188,9 +188,10 @@ function learning(link: WiredLink, there: ActualLink | undefined): Step[] {
 }
 
 /** Addresses that a moved link must not have; the kernel takes link-local ones away with IPv6 itself. */
-function baring(name: string, there: ActualLink | undefined): Step[] {
+function baring(name: string, there: ActualLink | undefined, { addresses }: KernelState, moved: PodLink): Step[] {
+  const kept = new Set(addresses.filter(({ link }) => link === moved.name).map(({ cidr }) => cidr));
   return (there?.addresses ?? [])
-    .filter((cidr) => !cidr.startsWith("fe80:"))
+    .filter((cidr) => !cidr.startsWith("fe80:") && !kept.has(cidr))
     .map((cidr): Step => ({ do: "address.delete", link: name, cidr }));
 }
 
@@ -218,10 +219,10 @@ function ruling({ tables }: KernelState, actual: Actual): Step[] {
   });
 }
 
-function serving(wanted: KernelState, found: ReadonlyMap<WiredLink, ActualLink>): Step[] {
+function serving(wanted: KernelState, found: ReadonlyMap<WiredLink, ActualLink>, moves: readonly PodLink[]): Step[] {
   const byName = new Map(wanted.links.map((link) => [link.name, found.get(link)]));
   const downed = wanted.links.flatMap((link) =>
-    link.kind === "dummy" && found.get(link)?.up === true ? [link.name] : [],
+    (link.kind === "dummy" || moves.some((moved) => moved === link)) && found.get(link)?.up === true ? [link.name] : [],
   );
   const addresses = wanted.addresses.flatMap(({ link, cidr }): Step[] => {
     const isThere = byName.get(link)?.addresses.includes(cidr) ?? false;
