@@ -8,13 +8,13 @@ const cpu = object(
   "The guest's processors: sockets × cores × threads.",
   {},
   {
-    cores: whole("Cores of each socket. Default 1.", "uint32"),
-    sockets: whole("Sockets. Default 1.", "uint32"),
-    threads: whole("Threads of each core. Default 1.", "uint32"),
-    maxSockets: whole("Sockets that can be plugged in up to.", "uint32"),
+    cores: whole("Number of cores of each socket. Default 1.", "uint32"),
+    sockets: whole("Number of sockets. Default 1.", "uint32"),
+    threads: whole("Number of threads of each core. Default 1.", "uint32"),
+    maxSockets: whole("Number of sockets that can be plugged in up to. Default: those that there are.", "uint32"),
     model: text("CPU model, such as `Haswell`, or `host-model`, `host-passthrough`. Default host-model."),
     features: list(
-      "CPU features to add or take away.",
+      "CPU features to add or take away. Default none.",
       object(
         "A feature.",
         { name: text("Name of the feature.") },
@@ -33,8 +33,12 @@ const memory = object(
   {},
   {
     guest: quantity("What the guest sees, in bytes. Default: what is requested."),
-    maxGuest: quantity("What can be plugged in up to, in bytes."),
-    hugepages: object("Backs the memory with huge pages.", {}, { pageSize: text("Size of a page, `2Mi` or `1Gi`.") }),
+    maxGuest: quantity("What can be plugged in up to, in bytes. Default: what the guest has."),
+    hugepages: object(
+      "Backs the memory with huge pages.",
+      {},
+      { pageSize: text("Size of a page in bytes, `2Mi` or `1Gi`. Required.") },
+    ),
   },
 );
 
@@ -42,15 +46,22 @@ const kernelBoot = object(
   "Boots a kernel directly, without the guest's boot loader.",
   {},
   {
-    kernelArgs: text("Command line of the kernel; only with a kernel or initrd."),
+    kernelArgs: text("Command line of the kernel; refused without `container`. Default none."),
     container: object(
       "The container image that holds kernel and initrd.",
       { image: text("Reference of the image.") },
       {
-        kernelPath: text("Absolute path of the kernel in the image."),
-        initrdPath: text("Absolute path of the initial RAM disk in the image."),
-        imagePullPolicy: word("When the image is fetched.", ["Always", "IfNotPresent", "Never"]),
-        imagePullSecret: text("Secret with the registry's credentials."),
+        kernelPath: text(
+          "Absolute path of the kernel in the image; others are refused. Default none, where there is an `initrdPath`.",
+        ),
+        initrdPath: text(
+          "Absolute path of the initial RAM disk in the image; others are refused. Default none, where there is a `kernelPath`.",
+        ),
+        imagePullPolicy: word(
+          "When a cluster fetches the image. Default: Always for the tag `latest`, else IfNotPresent.",
+          ["Always", "IfNotPresent", "Never"],
+        ),
+        imagePullSecret: text("Secret with the registry's credentials. Default none."),
       },
     ),
   },
@@ -61,7 +72,7 @@ const firmware = object(
   {},
   {
     uuid: text("UUID that the guest's firmware reports. Default: made of the VMI's name."),
-    serial: text("Serial number that the guest's firmware reports."),
+    serial: text("Serial number that the guest's firmware reports. Default none."),
     bootloader: object(
       "BIOS or EFI. Default BIOS.",
       {},
@@ -114,9 +125,9 @@ export const domain = object(
     clock: anyObject("Clock and timers of the guest."),
     features: anyObject("Features of the hypervisor: ACPI, APIC, Hyper-V, SMM and the like."),
     chassis: anyObject("What the guest's DMI tables say of its case."),
-    ioThreadsPolicy: text("`shared`, `auto` or `supplementalPool`."),
+    ioThreadsPolicy: text("`shared`, `auto` or `supplementalPool`. Default: one thread for all disks."),
     ioThreads: anyObject("Pool of I/O threads."),
-    rebootPolicy: text("What a reboot of the guest does."),
+    rebootPolicy: text("What a reboot of the guest does: `Reboot` or `Terminate`. Default Reboot."),
   },
 );
 

@@ -9,12 +9,12 @@ import { list, object, type Static, text, whole } from "./schema.ts";
 
 const port = object(
   "A port of the guest.",
-  { port: whole("Number, 1 to 65535.") },
+  { port: whole("Number, 1 to 65535; refused on the pod network when missing or any other.") },
   {
     name: text(
-      "IANA service name, unique in the interface: 1 to 15 of `a-z`, `0-9` and `-`, with a letter, without a dash at an end or two in a row.",
+      "IANA service name, unique in the interface: 1 to 15 of `a-z`, `0-9` and `-`, with a letter, without a dash at an end or two in a row; anything else is refused on the pod network. Default none.",
     ),
-    protocol: text("`TCP` or `UDP`, in capitals. Default TCP."),
+    protocol: text("`TCP` or `UDP`, in capitals; anything else is refused on the pod network. Default TCP."),
   },
 );
 
@@ -22,15 +22,18 @@ const portRange = object(
   "A run of ports of the guest.",
   {},
   {
-    protocol: text("`TCP` or `UDP`, in capitals; required."),
-    start: whole("First port, 1 to 65535."),
-    end: whole("Last port, 1 to 65535, not before `start`."),
+    protocol: text("`TCP` or `UDP`, in capitals. Required; anything else is refused."),
+    start: whole("First port, 1 to 65535. Required; anything else is refused."),
+    end: whole("Last port, 1 to 65535. Required; refused before `start`."),
   },
 );
 
 const privateOption = object(
   "A DHCP option of the range for private use.",
-  { option: whole("Number of the option, 224 to 254; each once.", "int64"), value: text("Value, sent as text.") },
+  {
+    option: whole("Number of the option, 224 to 254; any other is refused, and one that stands twice.", "int64"),
+    value: text("Value, sent as it stands, in UTF-8; any text is taken."),
+  },
   {},
 );
 
@@ -38,10 +41,13 @@ const dhcpOptions = object(
   "What the guest is told by DHCPv4 beside its address.",
   {},
   {
-    bootFileName: text("Boot file (option 67)."),
-    tftpServerName: text("TFTP server to boot from (option 66)."),
-    ntpServers: list("NTP servers (option 42).", text("IPv4 address of a server.")),
-    privateOptions: list("Options 224 to 254.", privateOption),
+    bootFileName: text("Boot file (option 67); any text is taken. Default none."),
+    tftpServerName: text("TFTP server to boot from (option 66), its name or address; any text is taken. Default none."),
+    ntpServers: list(
+      "NTP servers (option 42); any number of them is taken. Default none.",
+      text("IPv4 address of a server; anything else is refused."),
+    ),
+    privateOptions: list("Options 224 to 254, each once; others are refused. Default none.", privateOption),
   },
 );
 
@@ -49,11 +55,13 @@ const dhcpOptions = object(
 export const networkInterface = object(
   "A NIC of the guest: exactly one binding, and the network of the same name.",
   {
-    name: text("Name of the network that the NIC uses; letters, digits, `-` and `_`, each once."),
+    name: text(
+      "Name of the network that the NIC uses, of letters, digits, `-` and `_`; refused without a network of this name, and where another NIC has it.",
+    ),
   },
   {
     model: text(
-      "What the guest sees: `virtio`, `e1000`, `e1000e`, `igb`, `ne2k_pci`, `pcnet` or `rtl8139`. Default virtio; ignored by sriov.",
+      "What the guest sees: `virtio`, `e1000`, `e1000e`, `igb`, `ne2k_pci`, `pcnet` or `rtl8139`; any other is refused. Default virtio; ignored by sriov.",
     ),
     bridge: bridgeSchema,
     masquerade: masqueradeSchema,
@@ -64,28 +72,34 @@ export const networkInterface = object(
     passtBinding: passtBindingSchema,
     binding: pluginSchema,
     ports: list(
-      "Ports that are let in. Default none, which means all for masquerade and passt and none for slirp; bridge lets all in whatever is listed.",
+      "Ports that are let in. Default none, which means all for masquerade and passt and none for slirp; bridge lets all in whatever is listed. Refused beside `portRanges`.",
       port,
     ),
     portRanges: list(
-      "Runs of ports that are let in; masquerade only, not beside `ports`, at most 10, none overlapping. Only with the feature gate `PortRangesSpec`.",
+      "Runs of ports that are let in. Default none. Refused without the feature gate `PortRangesSpec`, without masquerade, beside `ports`, above 10, and where two overlap.",
       portRange,
     ),
     macAddress: text(
-      "MAC of the NIC, `de:ad:00:00:be:af`, `de-ad-00-00-be-af` or `dead.0000.beaf`. Default: that of the pod's link for most bindings. 02:00:00:00:00:00 is refused with masquerade.",
+      "MAC of the NIC, six octets as `de:ad:00:00:be:af`, `de-ad-00-00-be-af` or `dead.0000.beaf`; anything else is refused, and 02:00:00:00:00:00 with masquerade. Default: that of the pod's link for most bindings.",
     ),
     bootOrder: whole(
-      "Place in the order of booting, from 1; unique among disks and interfaces. Default: not booted from.",
+      "Place in the order of booting, from 1; refused when 0, and when a disk or another interface has it. Default: not booted from.",
       "uint64",
     ),
-    pciAddress: text("PCI address in the guest, `0000:81:00.1`. Default: the next free slot."),
+    pciAddress: text(
+      "PCI address in the guest, hexadecimal `0000:81:00.1`; anything else is refused. Default: the next free slot.",
+    ),
     dhcpOptions,
-    tag: text("Word that the guest finds beside the NIC's address in its cloud-init metadata."),
+    tag: text(
+      "Word that the guest finds beside the NIC's address in its cloud-init metadata; any text is taken. Default none.",
+    ),
     acpiIndex: whole(
-      "Index of the slot, 1 to 16383, which names the NIC `eno<index>` in the guest. Default none.",
+      "Index of the slot, 1 to 16383, which names the NIC `eno<index>` in the guest; a larger one, or one twice, is refused when the guest is made. Default 0, which is none.",
       "int64",
     ),
-    state: text("`up`, `down`, or `absent` to unplug a bridge interface. Default up."),
+    state: text(
+      "`up`, `down`, or `absent` to unplug a bridge interface of a secondary network; anything else is refused, and `up` and `down` of sriov. Default up.",
+    ),
   },
 );
 

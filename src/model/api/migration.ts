@@ -27,13 +27,13 @@ export const virtualMachineInstanceMigration = object(
       "What is to be moved; cannot be changed.",
       {},
       {
-        vmiName: text("Name of the VMI, in the migration's namespace; required."),
+        vmiName: text("Name of the VMI, in the migration's namespace. Required."),
         addedNodeSelector: map(
           "Labels that the target node must have beside those that the VMI asks for.",
           text("Value of the label."),
         ),
         priority: text(
-          "`system-critical`, `user-triggered`, `system-maintenance` or none: who goes first in the queue.",
+          "Who goes first in the queue: `system-critical`, `user-triggered` or `system-maintenance`. Default none.",
         ),
         sendTo: anyObject("Where the guest goes, for a move to another cluster."),
         receive: anyObject("What comes, for a move from another cluster."),

@@ -7,7 +7,11 @@ import { object, type Static, text } from "./schema.ts";
 /** An element of `spec.networks`. */
 export const network = object(
   "What one interface is connected to: exactly one of `pod`, `multus`, `genie` and `resourceClaim`.",
-  { name: text("Unique among the networks; the interface of the same name uses this network.") },
+  {
+    name: text(
+      "The interface of the same name uses this network; refused without one, and where another network has it.",
+    ),
+  },
   { pod: podNetworkSchema, multus: multusSchema, genie: genieSchema, resourceClaim: claimSchema },
 );
 

@@ -93,7 +93,10 @@ const container = object(
 const dnsConfig = openObject("Name servers of the pod.", {
   nameservers: list("At most 3.", text("IPv4 or IPv6 address.")),
   searches: list("Search domains.", text("A domain.")),
-  options: list("Options of resolv.conf.", openObject("An option.", { name: text("Name."), value: text("Value.") })),
+  options: list(
+    "Options of resolv.conf. Default none.",
+    openObject("An option.", { name: text("Name."), value: text("Value.") }),
+  ),
 });
 
 /** `spec` of a Pod, with every field of Kubernetes 1.32; what Patchbay does not read is taken as it is. */
@@ -116,7 +119,7 @@ const podSpec = object(
     ),
     nodeSelector: atomic(map("Labels that the node must have.", text("Value of the label."))),
     affinity: anyObject("Rules about nodes and neighbours."),
-    tolerations: list("Taints of nodes that are accepted.", anyObject("A toleration.")),
+    tolerations: list("Taints of nodes that are accepted. Default none.", anyObject("A toleration.")),
     topologySpreadConstraints: spreadConstraints,
     terminationGracePeriodSeconds: whole("Seconds to end.", "int64"),
     activeDeadlineSeconds: whole("Seconds after which the pod is ended.", "int64"),
@@ -149,7 +152,7 @@ const podSpec = object(
     os: anyObject("System that the pod is for."),
     readinessGates: list("Conditions that the pod's readiness also asks for.", anyObject("A condition.")),
     resourceClaims: keyed(
-      list("Claims of dynamic resource allocation.", openObject("A claim.", { name: text("Its name.") })),
+      list("Claims of dynamic resource allocation. Default none.", openObject("A claim.", { name: text("Its name.") })),
       "name",
     ),
     resources,

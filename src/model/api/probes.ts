@@ -10,11 +10,11 @@ export const probe = (purpose: string) =>
         "Succeeds on an HTTP answer from 200 to 399.",
         { port: intOrText("Port number.") },
         {
-          path: text("Path of the request."),
+          path: text("Path of the request. Default /."),
           host: text("Address to ask. Default: the pod's."),
           scheme: word("Default HTTP.", ["HTTP", "HTTPS"]),
           httpHeaders: list(
-            "Headers of the request.",
+            "Headers of the request. Default none.",
             object("A header.", { name: text("Name of the header."), value: text("Value of the header.") }, {}),
           ),
         },
@@ -27,7 +27,7 @@ export const probe = (purpose: string) =>
       exec: object(
         "Succeeds when a command in the guest exits with 0; needs the guest agent.",
         {},
-        { command: list("The command.", text("Program, then its arguments.")) },
+        { command: list("The command. Required.", text("Program, then its arguments.")) },
       ),
       guestAgentPing: marker("Succeeds when the guest agent answers."),
       initialDelaySeconds: whole("Seconds before the first probe. Default 0."),

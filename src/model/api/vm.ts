@@ -10,12 +10,14 @@ export const vmSpec = object(
     template: object("The VMI that is made.", { spec: vmiSpec }, { metadata }),
   },
   {
-    running: flag("True: keep one VMI running. Exactly one of `running` and `runStrategy`."),
-    runStrategy: text("`Always`, `RerunOnFailure`, `Once`, `Manual`, `Halted` or `WaitAsReceiver`."),
+    running: flag("True: keep one VMI running. Required where there is no `runStrategy`, and refused beside one."),
+    runStrategy: text(
+      "`Always`, `RerunOnFailure`, `Once`, `Manual`, `Halted` or, with the feature gate `DecentralizedLiveMigration`, `WaitAsReceiver`; any other is refused. Required where there is no `running`.",
+    ),
     instancetype: anyObject("Named size to take processors and memory from."),
     preference: anyObject("Named preferences that fill what is not set."),
-    dataVolumeTemplates: list("Volumes to make with the VM.", anyObject("A DataVolume.")),
-    updateVolumesStrategy: text("`Replacement` or `Migration`."),
+    dataVolumeTemplates: list("Volumes to make with the VM. Default none.", anyObject("A DataVolume.")),
+    updateVolumesStrategy: text("`Replacement` or `Migration`. Default Replacement."),
     liveUpdateFeatures: anyObject("What may be changed in the running guest."),
   },
 );

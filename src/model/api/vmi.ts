@@ -11,14 +11,23 @@ const dnsConfig = object(
   "Name servers of the pod, beside or in place of the cluster's.",
   {},
   {
-    nameservers: list("At most 3.", text("IPv4 or IPv6 address of a server.")),
-    searches: list("At most 6, 256 characters in all with a blank between two.", text("DNS-1123 subdomain.")),
+    nameservers: list(
+      "Name servers; more than 3 are refused. Default none.",
+      text("IPv4 or IPv6 address of a server; anything else is refused."),
+    ),
+    searches: list(
+      "Search domains; refused above 6, or above 256 characters in all with a blank between two. Default none.",
+      text("DNS-1123 subdomain; anything else is refused."),
+    ),
     options: list(
-      "Options of resolv.conf.",
+      "Options of resolv.conf; any are taken. Default none.",
       object(
         "An option.",
         {},
-        { name: text("Name, such as `ndots`; must not be empty."), value: text("Value, such as `2`.") },
+        {
+          name: text("Name, such as `ndots`. Required; the empty one is refused."),
+          value: text("Value, such as `2`; any text is taken. Default none."),
+        },
       ),
     ),
   },
@@ -29,12 +38,19 @@ export const vmiSpec = object(
   "The guest that is asked for.",
   { domain },
   {
-    networks: list("What the interfaces are connected to, at most 256. Default: the pod network.", network),
-    volumes: list("What the disks are made of.", volume),
-    hostname: text("Host name of the guest, a DNS-1123 label. Default: the VMI's name up to its first dot."),
-    subdomain: text("Name of the headless Service that gives the guest its DNS name; a DNS-1123 subdomain."),
+    networks: list(
+      "What the interfaces are connected to; more than 256 are refused. Default: the pod network.",
+      network,
+    ),
+    volumes: list("What the disks are made of. Default none.", volume),
+    hostname: text(
+      "Host name of the guest; refused where it is no DNS-1123 label. Default: the VMI's name up to its first dot.",
+    ),
+    subdomain: text(
+      "Name of the headless Service that gives the guest its DNS name; refused where it is no DNS-1123 subdomain. Default none.",
+    ),
     dnsPolicy: text(
-      "`ClusterFirst`, `ClusterFirstWithHostNet`, `Default` or `None`, which needs `dnsConfig`. Default ClusterFirst.",
+      "`ClusterFirst`, `ClusterFirstWithHostNet`, `Default` or `None`, which needs `dnsConfig`; any other is refused. Default ClusterFirst.",
     ),
     dnsConfig,
     livenessProbe: probe("Restarts the guest when it fails."),
@@ -42,19 +58,24 @@ export const vmiSpec = object(
     terminationGracePeriodSeconds: whole("Seconds that the guest gets to shut down. Default 30.", "int64"),
     nodeSelector: map("Labels that the node must have.", text("Value of the label.")),
     affinity: anyObject("Rules about nodes and neighbours."),
-    tolerations: list("Taints of nodes that are accepted.", anyObject("A toleration.")),
+    tolerations: list("Taints of nodes that are accepted. Default none.", anyObject("A toleration.")),
     topologySpreadConstraints: spreadConstraints,
-    schedulerName: text("Scheduler of the pod."),
-    priorityClassName: text("Priority of the pod."),
-    evictionStrategy: text("`None`, `LiveMigrate`, `LiveMigrateIfPossible` or `External`."),
-    startStrategy: text("`Paused` leaves the guest paused when it has been made."),
+    schedulerName: text("Scheduler of the pod. Default: the cluster's."),
+    priorityClassName: text("Priority class of the pod. Default: the cluster's."),
+    evictionStrategy: text(
+      "What a drained node does with the guest: `None`, `LiveMigrate`, `LiveMigrateIfPossible` or `External`; any other is refused. Default None.",
+    ),
+    startStrategy: text("`Paused` leaves the guest paused when it has been made. Default: it runs."),
     architecture: text("`amd64`, `arm64` or `s390x`. Default: the node's."),
-    accessCredentials: list("Keys and passwords that are put into the guest.", anyObject("A credential.")),
+    accessCredentials: list(
+      "Keys and passwords that are put into the guest. Default none.",
+      anyObject("A credential."),
+    ),
     resourceClaims: list(
-      "Claims of dynamic resource allocation.",
+      "Claims of dynamic resource allocation. Default none.",
       anyObject("A claim: its name, and the claim or template."),
     ),
-    utilityVolumes: list("Volumes that belong to the pod and not to the guest.", anyObject("A volume.")),
+    utilityVolumes: list("Volumes that belong to the pod and not to the guest. Default none.", anyObject("A volume.")),
   },
 );
 

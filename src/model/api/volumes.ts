@@ -1,8 +1,16 @@
 import { anyObject, flag, list, marker, object, quantity, type Static, text, whole, word } from "./schema.ts";
 
 const bus = text("Bus of the device: `virtio`, `sata`, `scsi` or `usb`. Default: chosen by the machine type.");
-const pullPolicy = word("When the image is fetched.", ["Always", "IfNotPresent", "Never"]);
-const secretReference = object("A Secret in the VMI's namespace.", {}, { name: text("Name of the Secret.") });
+const pullPolicy = word("When a cluster fetches the image. Default: Always for the tag `latest`, else IfNotPresent.", [
+  "Always",
+  "IfNotPresent",
+  "Never",
+]);
+const secretReference = object(
+  "A Secret in the VMI's namespace.",
+  {},
+  { name: text("Name of the Secret. Default none.") },
+);
 
 const diskTarget = object(
   "A plain disk.",
@@ -10,7 +18,7 @@ const diskTarget = object(
   {
     bus,
     readonly: flag("True forbids writing. Default false."),
-    pciAddress: text("PCI address in the guest, `0000:81:01.0`; virtio only."),
+    pciAddress: text("PCI address in the guest, `0000:81:01.0`; virtio only. Default: the next free slot."),
   },
 );
 
@@ -23,7 +31,11 @@ export const disk = object(
     lun: object(
       "A SCSI logical unit, passed through.",
       {},
-      { bus, readonly: flag("True forbids writing."), reservation: flag("True allows persistent reservations.") },
+      {
+        bus,
+        readonly: flag("True forbids writing. Default false."),
+        reservation: flag("True allows persistent reservations. Default false."),
+      },
     ),
     cdrom: object(
       "A CD-ROM drive.",
@@ -35,16 +47,19 @@ export const disk = object(
       {},
       { readonly: flag("Default false."), tray: text("`open` or `closed`. Default closed.") },
     ),
-    bootOrder: whole("Place in the order of booting, from 1; unique among disks and interfaces.", "uint64"),
-    serial: text("Serial number that the guest reads."),
+    bootOrder: whole(
+      "Place in the order of booting, from 1; refused when 0, and when another disk has it. Default: not booted from.",
+      "uint64",
+    ),
+    serial: text("Serial number that the guest reads. Default none."),
     dedicatedIOThread: flag("True gives the disk an I/O thread of its own. Default false."),
     cache: text("`none`, `writethrough` or `writeback`. Default: none where the storage can do direct I/O."),
     io: text("`native`, `threads` or `default`."),
-    tag: text("Word that the guest finds beside the disk's address in its cloud-init metadata."),
+    tag: text("Word that the guest finds beside the disk's address in its cloud-init metadata. Default none."),
     blockSize: anyObject("Block size that the guest sees."),
     shareable: flag("True allows several guests to use the disk at once. Default false."),
     errorPolicy: text("What a failed write does: `stop`, `ignore`, `report` or `enospace`. Default stop."),
-    changedBlockTracking: flag("True records changed blocks for backups."),
+    changedBlockTracking: flag("True records changed blocks for backups. Default false."),
   },
 );
 
@@ -53,11 +68,15 @@ const cloudInit = (kind: string) =>
     `Data for cloud-init, as a ${kind} disk. At least one of user data and network data; one source of each.`,
     {},
     {
-      userData: text("User data as it stands, at most 2048 bytes."),
-      userDataBase64: text("User data in base64, at most 2048 bytes when decoded."),
+      userData: text("User data as it stands; more than 2048 bytes are refused. Default none."),
+      userDataBase64: text(
+        "User data in base64; refused when it is none, or more than 2048 bytes when decoded. Default none.",
+      ),
       secretRef: secretReference,
-      networkData: text("Network configuration as it stands, at most 2048 bytes."),
-      networkDataBase64: text("Network configuration in base64, at most 2048 bytes when decoded."),
+      networkData: text("Network configuration as it stands; more than 2048 bytes are refused. Default none."),
+      networkDataBase64: text(
+        "Network configuration in base64; refused when it is none, or more than 2048 bytes when decoded. Default none.",
+      ),
       networkDataSecretRef: secretReference,
     },
   );
@@ -67,7 +86,7 @@ const claim = object(
   { claimName: text("Name of the claim.") },
   {
     readOnly: flag("True forbids writing. Default false."),
-    hotpluggable: flag("True when the volume was plugged into a running guest."),
+    hotpluggable: flag("True when the volume was plugged into a running guest. Default false."),
   },
 );
 
@@ -82,7 +101,7 @@ export const volume = object(
       {
         path: text("Path of the disk image in the container image. Default: the only file in /disk."),
         imagePullPolicy: pullPolicy,
-        imagePullSecret: text("Secret with the registry's credentials."),
+        imagePullSecret: text("Secret with the registry's credentials. Default none."),
       },
     ),
     cloudInitNoCloud: cloudInit("NoCloud"),
@@ -97,7 +116,7 @@ export const volume = object(
     dataVolume: object(
       "A volume that an importer fills.",
       { name: text("Name of the DataVolume.") },
-      { hotpluggable: flag("True when the volume was plugged into a running guest.") },
+      { hotpluggable: flag("True when the volume was plugged into a running guest. Default false.") },
     ),
     hostDisk: object(
       "A disk image in the node's own files.",
@@ -106,39 +125,39 @@ export const volume = object(
         type: word("`Disk` must be there; `DiskOrCreate` is made when missing.", ["Disk", "DiskOrCreate"]),
       },
       {
-        capacity: quantity("Size in bytes of what is made."),
-        shared: flag("True when other nodes see the same file."),
+        capacity: quantity("Size in bytes of what is made. Default none."),
+        shared: flag("True when other nodes see the same file. Default false."),
       },
     ),
     configMap: object(
       "The keys of a ConfigMap as files.",
       {},
       {
-        name: text("Name of the ConfigMap."),
-        optional: flag("True: may be missing."),
-        volumeLabel: text("Label of the file system."),
+        name: text("Name of the ConfigMap. Required."),
+        optional: flag("True: may be missing. Default false."),
+        volumeLabel: text("Label of the file system. Default none."),
       },
     ),
     secret: object(
       "The keys of a Secret as files.",
       {},
       {
-        secretName: text("Name of the Secret."),
-        optional: flag("True: may be missing."),
-        volumeLabel: text("Label of the file system."),
+        secretName: text("Name of the Secret. Default none."),
+        optional: flag("True: may be missing. Default false."),
+        volumeLabel: text("Label of the file system. Default none."),
       },
     ),
     serviceAccount: object(
       "A service account's token as a file.",
       {},
-      { serviceAccountName: text("Name of the service account.") },
+      { serviceAccountName: text("Name of the service account. Required.") },
     ),
     downwardAPI: object(
       "Facts about the VMI as files.",
       {},
       {
-        fields: list("Which facts.", anyObject("A file and the field it shows.")),
-        volumeLabel: text("Label of the file system."),
+        fields: list("Which facts. Default none.", anyObject("A file and the field it shows.")),
+        volumeLabel: text("Label of the file system. Default none."),
       },
     ),
     downwardMetrics: marker("Metrics of the node as a disk."),
@@ -147,7 +166,11 @@ export const volume = object(
       {},
       {
         secret: secretReference,
-        configMap: object("A ConfigMap in the VMI's namespace.", {}, { name: text("Name of the ConfigMap.") }),
+        configMap: object(
+          "A ConfigMap in the VMI's namespace.",
+          {},
+          { name: text("Name of the ConfigMap. Required.") },
+        ),
       },
     ),
     memoryDump: anyObject("Where a dump of the guest's memory goes."),

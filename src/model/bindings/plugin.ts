@@ -16,7 +16,7 @@ export const pluginSchema = object(
   "Leaves the connection to a network binding plugin.",
   {
     name: text(
-      "Name under which the plugin is registered in `spec.configuration.network.binding` of the KubeVirt resource.",
+      "Name under which the plugin is registered in `spec.configuration.network.binding` of the KubeVirt resource; any other is refused.",
     ),
   },
   {},

@@ -14,7 +14,7 @@ export const multusSchema = object(
   },
   {
     default: flag(
-      "True makes this network the pod's primary one, in place of the cluster's. Default false; one network at most, and none beside a `pod` network.",
+      "True makes this network the pod's primary one, in place of the cluster's. Default false; refused on two networks, and beside a `pod` network.",
     ),
   },
 );

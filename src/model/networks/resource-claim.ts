@@ -9,8 +9,8 @@ export const claimSchema = object(
   "A device that dynamic resource allocation hands out. Only with the feature gate `NetworkDevicesWithDRA`, and not beside multus networks.",
   {},
   {
-    claimName: text("Name of an element of `spec.resourceClaims`. Required."),
-    requestName: text("Name of a request of that claim. Required."),
+    claimName: text("Name of an element of `spec.resourceClaims`. Required; any other is refused."),
+    requestName: text("Name of a request of that claim. Required; refused where a network or device uses it already."),
   },
 );
 
