@@ -1,3 +1,4 @@
+import { chmodSync, closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Fault, isFault } from "../model/fault.ts";
@@ -134,6 +135,9 @@ export function openStore(folder: string, timed: CommitListener = () => undefine
   let writer: DatabaseSync | undefined;
   let reader: DatabaseSync | undefined;
   try {
+    // Whatever the folder's rights are: SQLite gives its other files those of this one.
+    closeSync(openSync(file, "a", 0o600));
+    chmodSync(file, 0o600);
     writer = new DatabaseSync(file, { timeout: 5_000 });
     prepareFile(writer, file);
     reader = new DatabaseSync(file, { readOnly: true, timeout: 5_000 });

@@ -120,7 +120,7 @@ describe("the door", () => {
   });
 
   test("has its keys in files that only the owner reads", () => {
-    for (const path of ["kubeconfig", "pki/ca.key", "pki/server.key", "pki/token"]) {
+    for (const path of ["kubeconfig", "pki/ca.key", "pki/server.key", "pki/token", "store.db", "store.db-wal"]) {
       assert.equal(statSync(join(folder, path)).mode & 0o777, 0o600, path);
     }
     for (const path of [".", "pki"]) assert.equal(statSync(join(folder, path)).mode & 0o777, 0o700, path);
