@@ -225,3 +225,15 @@ test("no two devices share a place, whatever is asked; the same request gives th
   );
   assert.ok(planned >= 50, `${planned} of 100 planned`);
 });
+
+test("an ACPI index is from 1 to 16383 and there once; below 1 there is none", () => {
+  const indexes = (...given: readonly number[]) => ({
+    nics: given.map((acpiIndex, place) => nic(`n${place}`, { acpiIndex })),
+  });
+  assert.deepEqual(
+    decide(indexes(1, 16_383, 0, -1, 0)).nics.map(({ acpiIndex }) => acpiIndex),
+    [1, 16_383, undefined, undefined, undefined],
+  );
+  refused("PB5053", /"n0" cannot have the acpiIndex 16384\. Use 1 to 16383/, indexes(16_384));
+  refused("PB5053", /"n0" and "n2" have the same acpiIndex 7/, indexes(7, 8, 7));
+});
