@@ -12,6 +12,8 @@ export interface Limits {
   readonly watchesPerToken: number;
   /** Other requests of one token that are being read or answered. Each may hold a body in memory. */
   readonly requestsPerToken: number;
+  /** Bytes of answers of one token that its clients have not taken yet, beyond which it gets no list. */
+  readonly unsentPerToken: number;
   /** TLS handshake, and the headers of a request, in ms. */
   readonly headerMs: number;
   /** A request with its body, in ms. */
@@ -25,22 +27,23 @@ export const defaultLimits: Limits = {
   connectionsPerToken: 2_000,
   watchesPerToken: 1_500,
   requestsPerToken: 400,
+  unsentPerToken: 256 * 1024 * 1024,
   headerMs: 10_000,
   requestMs: 60_000,
   idleMs: 90_000,
 };
 
 /** Which limit was reached. */
-export type Limited = "connections" | "watches" | "requests";
+export type Limited = "connections" | "watches" | "requests" | "unsent";
 
 /** Counts what each token takes. */
 export interface Allowances {
   /**
    * Takes one request's share, to be given back by calling the answer; or says which limit it would exceed.
    *
-   * A connection counts from its first request until it closes.
+   * A connection counts from its first request until it closes. `verb` is Kubernetes'; a stream counts as a watch.
    */
-  take(holder: Principal, socket: Socket, watches: boolean): (() => void) | Limited;
+  take(holder: Principal, socket: Socket, verb: string): (() => void) | Limited;
 }
 
 interface Share {
@@ -53,7 +56,7 @@ interface Share {
 export function makeAllowances(limits: Limits, exempt: Principal): Allowances {
   const shares = new Map<Principal, Share>();
   return {
-    take(holder, socket, watches) {
+    take(holder, socket, verb) {
       if (holder === exempt) return () => undefined;
       const share = shares.get(holder) ?? { connections: new Set(), watches: 0, requests: 0 };
       shares.set(holder, share);
@@ -63,6 +66,9 @@ export function makeAllowances(limits: Limits, exempt: Principal): Allowances {
         connections.add(socket);
         socket.once("close", () => connections.delete(socket));
       }
+      const watches = verb === "watch";
+      // A list may be as large as all that is stored, and is held until its client has taken it.
+      if (verb === "list" && unsent(connections) > limits.unsentPerToken) return "unsent";
       const kind = watches ? "watches" : "requests";
       if (share[kind] >= (watches ? limits.watchesPerToken : limits.requestsPerToken)) return kind;
       share[kind] += 1;
@@ -76,8 +82,21 @@ export function makeAllowances(limits: Limits, exempt: Principal): Allowances {
   };
 }
 
+function unsent(connections: Iterable<Socket>): number {
+  let bytes = 0;
+  for (const { writableLength } of connections) bytes += writableLength;
+  return bytes;
+}
+
+const WORDS: Readonly<Record<Limited, string>> = {
+  connections: "too many connections open",
+  watches: "too many watches open",
+  requests: "too many requests open",
+  unsent: "too many answers that it has not read",
+};
+
 /** 429 with Retry-After, as kube-apiserver answers under load. */
 export function tooManyRequests(limited: Limited): ApiError {
-  const message = `this token has too many ${limited} open; end some, or try again later`;
+  const message = `this token has ${WORDS[limited]}; end some, or try again later`;
   return new ApiError("PB6010", failure(429, "TooManyRequests", message, { retryAfterSeconds: 1 }));
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { statSync } from "node:fs";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -163,16 +164,23 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     );
     const probe = makeProbeServer(health, registry);
     const subresources = makeSubresourceServer(options.subresources ?? [], options.documents ?? [], log);
-    server.on("request", (request, response) => {
+    const serve = (request: IncomingMessage, response: ServerResponse, continues = false): void => {
       const visit = door.request(request, response);
       if (isApiError(visit)) {
         // Its body is not read, and whoever was turned away has no use for the connection.
         if (visit.httpStatus !== 403 || !request.complete) response.setHeader("connection", "close");
         answerError(response, visit);
-      } else if (!probe(request, response) && !subresources.serve(request, response, visit.user)) {
+        return;
+      }
+      if (continues) response.writeContinue();
+      if (!probe(request, response) && !subresources.serve(request, response, visit.user)) {
         visit.wrote(handle(request, response, visit.user));
       }
-    });
+    };
+    server.on("request", (request, response) => serve(request, response));
+    // Node would answer both by itself, to whoever asks.
+    server.on("checkContinue", (request, response) => serve(request, response, true));
+    server.on("checkExpectation", (request, response) => serve(request, response));
     server.on("upgrade", (request, socket, head) => {
       subresources.upgrade(request, socket, head, door.upgrade(request));
     });

@@ -38,7 +38,7 @@ export interface WatchHub {
 }
 
 /** Unsent bytes beyond which a watch is no longer fed from memory but reads the history as the client drains it. */
-const BUFFER_LIMIT = 512 * 1024;
+const BUFFER_LIMIT = 128 * 1024;
 const HISTORY_PAGE = 100;
 const BOOKMARK_MS = 60_000;
 /** Beyond it, Node's timers run at once. */

@@ -56,7 +56,14 @@ before(async () => {
   const own = makeFolder();
   limited = {
     sample: await startSample(own.folder, {
-      limits: { connectionsPerToken: 4, watchesPerToken: 2, requestsPerToken: 2, headerMs: 300, requestMs: 600 },
+      limits: {
+        connectionsPerToken: 4,
+        watchesPerToken: 2,
+        requestsPerToken: 2,
+        unsentPerToken: 4_000_000,
+        headerMs: 300,
+        requestMs: 600,
+      },
     }),
     remove: own.remove,
   };
@@ -367,6 +374,39 @@ describe("too much", () => {
   });
 });
 
+describe("a client that does not read its lists", () => {
+  test("gets no more of them than are worth so many bytes, and others do", async () => {
+    const of = limited.sample;
+    const { url, caPem, ownToken, port } = of.server;
+    const own = makeKubeClient({ server: url, caPem, token: ownToken, namespace: "default" });
+    // More than the kernel's buffers of a connection take.
+    const bulk = "x".repeat(900_000);
+    for (let index = 0; index < 24; index += 1) await own.create(configMaps, configMap(`bulk-${index}`, { bulk }));
+    const socket = connect({ host: "127.0.0.1", port, ca: caPem });
+    socket.on("error", () => undefined);
+    await once(socket, "secureConnect");
+    socket.pause();
+    const list = "/api/v1/configmaps";
+    socket.write(`GET ${list} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${tokenOf(of, "view")}\r\n\r\n`);
+    await until("the refusal", async () => {
+      const { code, text, headers } = await ask(of, list, { role: "view" });
+      if (code !== 429) return false;
+      assert.match(text, /this token has too many answers that it has not read/);
+      assert.equal(headers["retry-after"], "1");
+      return true;
+    });
+    assert.equal(
+      (await ask(of, `${list}/bulk-0`.replace("/configmaps", "/namespaces/default/configmaps"), { role: "view" })).code,
+      200,
+    );
+    assert.equal((await ask(of, list)).code, 200);
+    assert.equal((await own.list(configMaps)).items.length, 24);
+    socket.destroy();
+    await until("room", async () => (await ask(of, list, { role: "view" })).code === 200);
+    own.close();
+  });
+});
+
 describe("a slow client", () => {
   /** Settles with what came when the server closes the connection. */
   async function answerTo(text: string): Promise<string> {
@@ -442,6 +482,30 @@ describe("another address", () => {
     });
     own.remove();
   });
+});
+
+test("what a call expects is judged behind the door", async () => {
+  const { port, caPem } = sample.server;
+  const answers = async (expects: string, role?: "admin" | "view"): Promise<readonly string[]> => {
+    const socket = connect({ host: "127.0.0.1", port, ca: caPem });
+    await once(socket, "secureConnect");
+    let text = "";
+    socket.on("data", (chunk) => {
+      text += String(chunk);
+    });
+    const token = role === undefined ? "" : `authorization: Bearer ${tokenOf(sample, role)}\r\n`;
+    const path = "/api/v1/namespaces/default/configmaps";
+    socket.write(
+      `POST ${path} HTTP/1.1\r\nhost: x\r\n${token}expect: ${expects}\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}`,
+    );
+    await once(socket, "close");
+    return [...text.matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, code]) => code ?? "");
+  };
+  assert.deepEqual(await answers("100-continue"), ["401"]);
+  assert.deepEqual(await answers("100-continue", "view"), ["403"]);
+  assert.deepEqual(await answers("100-continue", "admin"), ["100", "422"]);
+  assert.deepEqual(await answers("tea"), ["401"]);
+  assert.deepEqual(await answers("tea", "admin"), ["422"]);
 });
 
 test("a call without a token is refused on the address and path whatever it is", async () => {
