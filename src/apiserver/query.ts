@@ -119,9 +119,19 @@ function readDryRun(values: readonly unknown[]): boolean {
 
 /** Options of a deletion: its body (`DeleteOptions` of meta/v1), then the query. */
 export function readDeleteOptions(query: URLSearchParams, body: JsonObject, user: string): DeleteOptions {
+  const { kind = "DeleteOptions", gracePeriodSeconds: grace } = body;
+  // What is meant for another call is not to delete anything.
+  if (kind !== "DeleteOptions") throw badRequest(`the body is a ${String(kind)}; this call takes DeleteOptions`);
+  if (grace !== undefined && grace !== null && !Number.isSafeInteger(grace)) {
+    throw badRequest("gracePeriodSeconds must be a whole number of seconds");
+  }
   const given = Array.isArray(body["dryRun"]) ? body["dryRun"] : [];
   const orphan = body["orphanDependents"] ?? (query.get("orphanDependents") === "true" ? true : undefined);
   const policy = textAt(body, "propagationPolicy") ?? parameter(query, "propagationPolicy");
+  if (policy !== undefined && typeof orphan === "boolean") {
+    const message = "Invalid value: orphanDependents and propagationPolicy cannot be both set";
+    throw invalidOption("DeleteOptions", "FieldValueInvalid", "propagationPolicy", message);
+  }
   const preconditions = objectAt(body, "preconditions");
   const uid = textAt(preconditions, "uid");
   const resourceVersion = textAt(preconditions, "resourceVersion");

@@ -28,10 +28,14 @@ after(async () => {
   remove();
 });
 
-function call(method: string, path: string): Promise<{ readonly code: number; readonly body: JsonObject }> {
+function call(
+  method: string,
+  path: string,
+  given?: object,
+): Promise<{ readonly code: number; readonly body: JsonObject }> {
   const authorization = `Bearer ${readFileSync(join(folder, "pki/token"), "utf8").trim()}`;
   return new Promise((resolve, reject) => {
-    const options = { method, ca: sample.server.caPem, headers: { authorization } };
+    const options = { method, ca: sample.server.caPem, headers: { authorization, "content-type": "application/json" } };
     request(`${sample.server.url}${path}`, options, (response) => {
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -42,7 +46,7 @@ function call(method: string, path: string): Promise<{ readonly code: number; re
       });
     })
       .on("error", reject)
-      .end();
+      .end(given === undefined ? undefined : JSON.stringify(given));
   });
 }
 
@@ -145,6 +149,26 @@ describe("a list", () => {
     const rest = await call("GET", `${WIDGETS}?continue=${onward}`);
     assert.equal(rest.code, 200);
     assert.deepEqual(shown(rest.body).items, items.slice(1));
+  });
+});
+
+describe("a deletion", () => {
+  test("is refused with options that are none, or go against each other, and takes nothing then", async () => {
+    await sample.client.create(configMaps, configMap("stays"));
+    const path = "/api/v1/namespaces/default/configmaps/stays";
+    for (const [body, code] of [
+      [{ kind: "ConfigMap", apiVersion: "v1" }, 400],
+      [{ gracePeriodSeconds: "soon" }, 400],
+      [{ propagationPolicy: "Sometimes" }, 400],
+      [{ propagationPolicy: "Orphan", orphanDependents: true }, 422],
+      [{ preconditions: { uid: "another" } }, 409],
+      [{ preconditions: { resourceVersion: "1" } }, 409],
+    ] as const) {
+      assert.equal((await call("DELETE", path, body)).code, code, JSON.stringify(body));
+    }
+    assert.equal((await call("DELETE", path, { kind: "DeleteOptions", dryRun: ["All"] })).code, 200);
+    assert.equal((await sample.client.get(configMaps, at("stays"))).metadata.name, "stays");
+    await sample.client.delete(configMaps, at("stays"));
   });
 });
 
