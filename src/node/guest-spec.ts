@@ -4,8 +4,8 @@ import type { QemuFacts } from "../host/guest/qemu-facts.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { Fault } from "../model/fault.ts";
-import { type DiskBus, decideHardware, type GuestHardware } from "../model/guest/hardware.ts";
-import { memoryOf, topologyOf } from "../model/guest/topology.ts";
+import { decideHardware, type GuestHardware } from "../model/guest/hardware.ts";
+import { hardwareRequest } from "../model/guest/hardware-request.ts";
 import { isToBePaused } from "../model/pods/pause.ts";
 import type { Wiring } from "../model/wiring/wiring.ts";
 import type { PodRecord } from "./records.ts";
@@ -26,25 +26,10 @@ export interface GuestStorage {
 const FIRMWARE_NAMESPACE = "6a1a24a1406146078bf4a3963d0c5895";
 
 /** Decides the virtual hardware of a new guest. Throws a Fault where this QEMU cannot be it. */
-export function hardwareOf(
-  parts: GuestParts,
-  vmi: Stored<VirtualMachineInstance>,
-  wiring: Wiring,
-  disks: readonly { readonly name: string; readonly bus: DiskBus }[],
-): GuestHardware {
-  const { domain } = vmi.spec;
-  return decideHardware({
-    accel: parts.accel,
-    machines: parts.qemu.machines,
-    devices: parts.qemu.devices,
-    ...(domain.machine?.type === undefined ? {} : { machine: domain.machine.type }),
-    cpu: { ...topologyOf(domain), ...(domain.cpu?.model === undefined ? {} : { model: domain.cpu.model }) },
-    memoryBytes: memoryOf(domain),
-    nics: wiring.nics,
-    disks,
-    rng: domain.devices.rng !== undefined,
-    virtioTransitional: domain.devices.useVirtioTransitional ?? false,
-  });
+export function hardwareOf(parts: GuestParts, vmi: Stored<VirtualMachineInstance>, wiring: Wiring): GuestHardware {
+  const { accel, qemu } = parts;
+  const { machines, devices } = qemu;
+  return decideHardware(hardwareRequest(vmi.spec.domain, wiring.nics, { accel, machines, devices }));
 }
 
 /** All that QEMU's command line says. */

@@ -8,6 +8,7 @@ import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance, VmiSpec } from "../model/api/vmi.ts";
 import { Fault } from "../model/fault.ts";
 import type { DiskBus } from "../model/guest/hardware.ts";
+import { DISK_BUSES, diskBus } from "../model/guest/hardware-request.ts";
 import { hostNameOf } from "../model/pods/launcher-pod.ts";
 import type { GuestStorage } from "./guest-spec.ts";
 
@@ -39,7 +40,6 @@ type CloudInit = NonNullable<Volume["cloudInitNoCloud"]>;
 /** Names in the guest's folder, which is where QEMU runs. */
 const KERNEL = "kernel";
 const INITRD = "initrd";
-const BUSES: readonly DiskBus[] = ["virtio", "sata", "scsi", "usb"];
 
 /**
  * The disks of a VMI and their sources, after a look that the images are there; makes nothing.
@@ -119,15 +119,14 @@ async function makeDisk(parts: VolumeParts, vmi: Vmi, volume: FoundVolume, runDi
 function foundVolume(disk: Disk, volume: Volume, place: string): FoundVolume {
   const target = disk.disk ?? disk.cdrom ?? {};
   const cdrom = disk.cdrom !== undefined;
-  const named = target.bus || (cdrom ? "sata" : "virtio");
-  const bus = BUSES.find((known) => known === named);
-  if (bus === undefined || disk.lun !== undefined || disk.floppy !== undefined) {
+  const bus = diskBus(disk);
+  if (bus === undefined) {
     throw new Fault(
       "PB5070",
       `${place}: this version of Patchbay cannot plug the disk "${disk.name}" as it is described.`,
       {
         place,
-        cure: `Use \`disk\` or \`cdrom\` with bus ${BUSES.join(", ")}.`,
+        cure: `Use \`disk\` or \`cdrom\` with bus ${DISK_BUSES.join(", ")}.`,
       },
     );
   }

@@ -75,7 +75,7 @@ export async function bringUp(
   try {
     const { netns, facts, differs } = await parts.pods.acquire(sandboxRequest(pod), signal, waits);
     const wiring = wire(nics, facts);
-    const hardware = hardwareOf(parts, vmi, wiring, volumes);
+    const hardware = hardwareOf(parts, vmi, wiring);
     const wired: PodRecord = { ...begun, stage: "wired", facts, hardware, wiring };
     parts.records.put(wired);
     const place = { netns, runDir: runDirOf(parts, podUid), logFile: join(parts.logsDir, `${podUid}.log`) };

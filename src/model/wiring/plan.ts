@@ -1,7 +1,7 @@
 import { formatCidr } from "../addresses/cidr.ts";
 import type { NicContext } from "../bindings/binding.ts";
 import { decideHardware, guestPciAddress } from "../guest/hardware.ts";
-import { memoryOf, topologyOf } from "../guest/topology.ts";
+import { hardwareRequest, type Offered } from "../guest/hardware-request.ts";
 import type { NicNetwork } from "../networks/network.ts";
 import { globalAddresses, type PodFacts, type RouteFacts } from "./facts.ts";
 import { renderTable } from "./nft.ts";
@@ -73,18 +73,22 @@ export function typicalFactsOf({ spec, namespace, configOf }: PlanRequest, nics:
   return factsFor(nics, configOf ?? (() => undefined), { dnsPolicy, dnsConfig, namespace });
 }
 
-/** Every device that some QEMU has: a plan asks no machine. */
-const DEVICES = [
-  "virtio-net-pci",
-  "virtio-net-pci-transitional",
-  "e1000",
-  "e1000e",
-  "igb",
-  "ne2k_pci",
-  "pcnet",
-  "rtl8139",
-  "vfio-pci",
-];
+/** A plan asks no machine: one version that every node has, and every device that some QEMU has. */
+const TYPICAL_QEMU: Offered = {
+  accel: "tcg",
+  machines: ["pc-q35-7.2"],
+  devices: [
+    "virtio-net-pci",
+    "virtio-net-pci-transitional",
+    "e1000",
+    "e1000e",
+    "igb",
+    "ne2k_pci",
+    "pcnet",
+    "rtl8139",
+    "vfio-pci",
+  ],
+};
 
 /** Plans a VMI on a typical pod, or on one of these facts. Throws the Fault that would stop it. */
 export function planVmi(request: PlanRequest, given?: PodFacts): Plan {
@@ -93,16 +97,8 @@ export function planVmi(request: PlanRequest, given?: PodFacts): Plan {
   const facts = given ?? typicalFactsOf(request, nics);
   const wiring = wire(nics, facts);
   const hardware = decideHardware({
-    accel: "tcg",
-    ...typicalMachines(spec.domain.machine?.type),
-    devices: DEVICES,
-    cpu: {
-      ...topologyOf(spec.domain),
-      ...(spec.domain.cpu?.model === undefined ? {} : { model: spec.domain.cpu.model }),
-    },
-    memoryBytes: memoryOf(spec.domain),
-    nics: wiring.nics,
-    virtioTransitional: spec.domain.devices.useVirtioTransitional ?? false,
+    ...hardwareRequest(spec.domain, wiring.nics, TYPICAL_QEMU),
+    machine: typicalMachine(spec.domain.machine?.type),
   });
   return {
     vmi: { namespace, name },
@@ -134,11 +130,9 @@ export function planVmi(request: PlanRequest, given?: PodFacts): Plan {
   };
 }
 
-/** Every q35 that a node may have; which it has, only the node knows. Other architectures' are their nodes' business. */
-function typicalMachines(wanted = ""): { readonly machines: readonly string[]; readonly machine?: string } {
-  const machines = ["pc-q35-7.2"];
-  if (/^(?:pc-)?q35-/.test(wanted) || /^(?:virt|s390-ccw-virtio)/.test(wanted)) return { machines };
-  return { machines, machine: wanted };
+/** A q35 where a node may have the one that is asked for: which it has, only the node knows, and other architectures' theirs. */
+function typicalMachine(wanted = ""): string {
+  return /^(?:pc-)?q35-/.test(wanted) || /^(?:virt|s390-ccw-virtio)/.test(wanted) ? "q35" : wanted;
 }
 
 function plannedPod(facts: PodFacts, { kernel }: Wiring): Plan["pod"] {
