@@ -34,8 +34,10 @@ function call(
   given?: object,
 ): Promise<{ readonly code: number; readonly body: JsonObject }> {
   const authorization = `Bearer ${readFileSync(join(folder, "pki/token"), "utf8").trim()}`;
+  const text = given === undefined ? "" : JSON.stringify(given);
+  const headers = { authorization, "content-type": "application/json", "content-length": Buffer.byteLength(text) };
   return new Promise((resolve, reject) => {
-    const options = { method, ca: sample.server.caPem, headers: { authorization, "content-type": "application/json" } };
+    const options = { method, ca: sample.server.caPem, headers };
     request(`${sample.server.url}${path}`, options, (response) => {
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -46,7 +48,7 @@ function call(
       });
     })
       .on("error", reject)
-      .end(given === undefined ? undefined : JSON.stringify(given));
+      .end(text);
   });
 }
 
