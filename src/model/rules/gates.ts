@@ -4,6 +4,7 @@ export const GATES = [
   "DeclarativeHotplugVolumes",
   "ExperimentalIgnitionSupport",
   "Macvtap",
+  "MultiArchitecture",
   "NetworkBindingPlugins",
   "NetworkDevicesWithDRA",
   "Passt",

@@ -440,3 +440,32 @@ test("what 1.1.1 does not know is not known wherever its rules hold", () => {
   assert.deepEqual(answer({}), []);
   assert.deepEqual(answer({ defaultNetworkInterface: "slirp" }), [{ type: "", field: "", code: "PB1002" }]);
 });
+
+test("how guests start and what backs their disks", () => {
+  const probe = { livenessProbe: { exec: { command: ["true"] } } };
+  assert.deepEqual(verdict({ spec: { startStrategy: "Paused" } }), []);
+  assert.deepEqual(verdict({ spec: { startStrategy: "Running" } }), ["PB2414 spec.startStrategy"]);
+  assert.deepEqual(verdict({ spec: { startStrategy: "Paused", ...probe } }), ["PB2414 spec.startStrategy"]);
+  assert.deepEqual(verdict({ spec: { architecture: "amd64" } }), []);
+  assert.deepEqual(verdict({ spec: { architecture: "arm64" } }), ["PB2430 spec.architecture"]);
+  assert.deepEqual(verdict({ spec: { architecture: "arm64" } }, gates("MultiArchitecture")), []);
+
+  const disk = (target: object, source: object = { emptyDisk: { capacity: "1Gi" } }): string[] =>
+    verdict({ devices: { disks: [{ name: "c", ...target }] }, spec: { volumes: [{ name: "c", ...source }] } });
+  const at = "spec.domain.devices.disks[0]";
+  for (const bus of ["virtio", "sata", "scsi", "usb"]) assert.deepEqual(disk({ disk: { bus } }), [], bus);
+  assert.deepEqual(disk({ cdrom: { bus: "sata", readonly: true } }), []);
+  assert.deepEqual(disk({ cdrom: { bus: "virtio" } }), [`PB2434 ${at}.cdrom.bus`]);
+  assert.deepEqual(disk({ disk: { bus: "ide" } }), [`PB2434 ${at}.disk.bus`]);
+  assert.deepEqual(disk({ disk: { bus: "sata", readonly: true } }), [`PB2434 ${at}.disk.bus`]);
+  assert.deepEqual(disk({ lun: { bus: "scsi" } }), [`PB2432 ${at}.lun`]);
+  assert.deepEqual(disk({ lun: {} }, { persistentVolumeClaim: { claimName: "x" } }), []);
+  assert.deepEqual(disk({}, { dataVolume: { name: "" } }), ["PB2431 spec.volumes[0].name"]);
+  assert.deepEqual(disk({}, { configMap: {} }), ["PB2431 spec.volumes[0].configMap.name"]);
+  assert.deepEqual(disk({}, { secret: { secretName: "" } }), ["PB2431 spec.volumes[0].secret.secretName"]);
+  assert.deepEqual(disk({}, { serviceAccount: {} }), ["PB2431 spec.volumes[0].serviceAccount.serviceAccountName"]);
+  const image = (path: string): string[] => disk({}, { containerDisk: { image: "x", path } });
+  assert.deepEqual(image("/disk/a.qcow2"), []);
+  assert.deepEqual(image("disk/a.qcow2"), ["PB2433 spec.volumes[0].containerDisk"]);
+  assert.deepEqual(image("/disk/../a"), ["PB2433 spec.volumes[0].containerDisk"]);
+});

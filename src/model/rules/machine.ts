@@ -7,7 +7,13 @@ const EVICTION_STRATEGIES = ["None", "LiveMigrate", "LiveMigrateIfPossible", "Ex
 
 /** The rest of a spec: how it starts and how it leaves its node. */
 export function judgeMachine(subject: Subject): Problem[] {
-  return [...evictionStrategy(subject), ...kernelBoot(subject), ...bootLoader(subject)];
+  return [
+    ...startStrategy(subject),
+    ...architecture(subject),
+    ...evictionStrategy(subject),
+    ...kernelBoot(subject),
+    ...bootLoader(subject),
+  ];
 }
 
 /** What a VMI needs and a template may still lack: memory. */
@@ -35,6 +41,38 @@ export function asksForMemory(domain: unknown): boolean {
     valueAt(domain, ["memory", "guest"]) !== undefined ||
     valueAt(domain, ["memory", "hugepages"]) !== undefined
   );
+}
+
+function startStrategy(subject: Subject): Problem[] {
+  const { startStrategy: given, livenessProbe } = subject.spec;
+  if (given === undefined || (given === "Paused" && livenessProbe === undefined)) return [];
+  const isPaused = given === "Paused";
+  return [
+    problemAt(subject, ["startStrategy"], {
+      code: "PB2414",
+      type: "FieldValueInvalid",
+      message: isPaused
+        ? "The guest starts paused, and a liveness probe would find it dead."
+        : `The start strategy "${given}" is not known.`,
+      cure: isPaused ? "Remove startStrategy or livenessProbe." : "Write Paused, or leave it out.",
+    }),
+  ];
+}
+
+/** What the guests' machine is; KubeVirt compares with its own. */
+const ARCHITECTURE = "amd64";
+
+function architecture(subject: Subject): Problem[] {
+  const { architecture: given = "" } = subject.spec;
+  if (given === "" || given === ARCHITECTURE || subject.settings.gates.has("MultiArchitecture")) return [];
+  return [
+    problemAt(subject, ["architecture"], {
+      code: "PB2430",
+      type: "FieldValueRequired",
+      message: `The guest is to be of the architecture "${given}", and this machine is ${ARCHITECTURE}.`,
+      cure: "Leave architecture out.",
+    }),
+  ];
 }
 
 function isAmount(value: unknown): value is string | number {

@@ -1,10 +1,12 @@
 import { isDnsLabel } from "../api/names.ts";
+import { nearMiss } from "../near-miss.ts";
+import { isPlainPath } from "./machine.ts";
 import type { Problem } from "./problem.ts";
 import { nameOf, problemAt, type Subject } from "./subject.ts";
 
 /** Disks and volumes: names, one source each, and a volume for each disk. */
 export function judgeVolumes(subject: Subject): Problem[] {
-  return [...volumes(subject), ...disks(subject)];
+  return [...volumes(subject), ...sources(subject), ...disks(subject), ...targets(subject)];
 }
 
 /** What a VMI needs and a template may still lack: a disk or filesystem for each volume. */
@@ -61,6 +63,102 @@ function volumes(subject: Subject): Problem[] {
                   ? `The volume "${name}" has no source.`
                   : `The volume "${name}" has several sources: ${used.join(", ")}.`,
               cure: used.length === 0 ? "Add one, such as containerDisk." : "Keep one of them.",
+            }),
+          ]),
+    ];
+  });
+}
+
+/** What a source must name, and how its image is named. */
+function sources(subject: Subject): Problem[] {
+  const given = subject.spec.volumes ?? [];
+  const accounts = given.filter(({ serviceAccount }) => serviceAccount !== undefined).length;
+  const nameless = (
+    index: number,
+    keys: readonly string[],
+    type: "FieldValueRequired" | "FieldValueInvalid",
+  ): Problem =>
+    problemAt(subject, ["volumes", index, ...keys], {
+      code: "PB2431",
+      type,
+      message: `The source of the volume "${given[index]?.name ?? ""}" names no object.`,
+      cure: `Write ${keys.join(".")} of the source.`,
+    });
+  return [
+    ...given.flatMap(({ name, dataVolume, configMap, secret, serviceAccount, containerDisk }, index): Problem[] => {
+      const path = containerDisk?.path ?? "";
+      return [
+        // KubeVirt names the volume's own name here.
+        ...(dataVolume?.name === "" ? [nameless(index, ["name"], "FieldValueRequired")] : []),
+        ...(configMap !== undefined && (configMap.name ?? "") === ""
+          ? [nameless(index, ["configMap", "name"], "FieldValueInvalid")]
+          : []),
+        ...(secret !== undefined && (secret.secretName ?? "") === ""
+          ? [nameless(index, ["secret", "secretName"], "FieldValueInvalid")]
+          : []),
+        ...(serviceAccount !== undefined && (serviceAccount.serviceAccountName ?? "") === ""
+          ? [nameless(index, ["serviceAccount", "serviceAccountName"], "FieldValueInvalid")]
+          : []),
+        ...(path === "" || isPlainPath(path)
+          ? []
+          : [
+              problemAt(subject, ["volumes", index, "containerDisk"], {
+                code: "PB2433",
+                type: "FieldValueInvalid",
+                message: `The path "${path}" of the volume "${name}" is no absolute path of a file.`,
+                cure: "Begin it with a slash, and write it without . and ..",
+              }),
+            ]),
+      ];
+    }),
+    ...(accounts < 2
+      ? []
+      : [
+          problemAt(subject, ["volumes"], {
+            code: "PB2424",
+            type: "FieldValueInvalid",
+            message: `${accounts} volumes are of a service account, and a guest has one.`,
+            cure: "Keep one of them.",
+          }),
+        ]),
+  ];
+}
+
+const BUSES = ["virtio", "sata", "scsi", "usb"];
+
+/** How disks are plugged: a bus that they can have, and for a SCSI unit a volume of blocks. */
+function targets(subject: Subject): Problem[] {
+  const volumeByName = new Map((subject.spec.volumes ?? []).map((volume) => [volume.name, volume]));
+  return (subject.spec.domain.devices.disks ?? []).flatMap(({ name, disk, lun, cdrom }, index): Problem[] => {
+    const at = ["domain", "devices", "disks", index];
+    const kind = disk !== undefined ? "disk" : lun !== undefined ? "lun" : "cdrom";
+    const bus = (disk ?? lun ?? cdrom)?.bus ?? "";
+    const volume = volumeByName.get(name);
+    const isFixed = bus === "sata" && disk?.readonly === true;
+    const fits = bus === "" || (BUSES.includes(bus) && !(kind === "cdrom" && bus === "virtio") && !isFixed);
+    const near = nearMiss(bus, BUSES);
+    return [
+      ...(fits
+        ? []
+        : [
+            problemAt(subject, [...at, kind, "bus"], {
+              code: "PB2434",
+              type: "FieldValueInvalid",
+              message: isFixed
+                ? `The disk "${name}" is read-only, which a sata disk cannot be.`
+                : `The ${kind} "${name}" cannot be on the bus "${bus}".`,
+              cure:
+                isFixed || BUSES.includes(bus) || near === undefined ? "Use another bus." : `Did you mean "${near}"?`,
+            }),
+          ]),
+      ...(lun === undefined || volume === undefined || (volume.persistentVolumeClaim ?? volume.dataVolume) !== undefined
+        ? []
+        : [
+            problemAt(subject, [...at, "lun"], {
+              code: "PB2432",
+              type: "FieldValueInvalid",
+              message: `The SCSI unit "${name}" is backed by a volume that has no blocks.`,
+              cure: "Use disk instead of lun, or a persistentVolumeClaim or dataVolume.",
             }),
           ]),
     ];
