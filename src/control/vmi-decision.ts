@@ -76,7 +76,7 @@ function noNode(
   const message =
     told.length === 0
       ? "No node takes the guest: there is none. Start the daemon."
-      : `No node takes the guest: ${told.join("; ")}. Correct spec.nodeSelector or spec.tolerations, or the node.`;
+      : `No node takes the guest: ${told.join("; ")}. Correct spec.nodeSelector, label a node, or let one take guests.`;
   const change = podRefused({ reason: "PB6104", message });
   const isTold = phase === "Pending" && vmi.status?.conditions?.some((one) => one.message === message) === true;
   return isTold
