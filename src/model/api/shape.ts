@@ -38,6 +38,9 @@ export function checkShape(schema: JsonSchema, value: unknown): ShapeProblem[] {
   return problems;
 }
 
+/** What an amount is, as a phrase. */
+export const QUANTITY = "a quantity such as 64Mi or 500m";
+
 interface Search {
   readonly root: JsonSchema;
   readonly problems: ShapeProblem[];
@@ -136,7 +139,7 @@ function inRange(schema: JsonSchema, value: number): boolean {
 /** What a schema takes, in words. */
 function phrase(schema: JsonSchema): string {
   if (schema["x-kubernetes-int-or-string"] === true) {
-    return schema["pattern"] === undefined ? "a whole number or text" : "a quantity such as 64Mi or 500m";
+    return schema["pattern"] === undefined ? "a whole number or text" : QUANTITY;
   }
   const words = schema["enum"];
   if (Array.isArray(words)) {

@@ -235,3 +235,10 @@ test("KubeVirt's kinds that are not served are named as such, and near misses of
   // The group tells whose a kind is.
   assert.equal(told("kubevirt.io/v1", "VirtualMachinePool"), 'error PB1009 did you mean "VirtualMachine"?');
 });
+
+test("nothing behind a key of the metadata is nothing, and elsewhere it is null", () => {
+  const text = `${NIC}          bridge:\n  networks: [{name: default, pod: {}}]\n`;
+  assert.deepEqual(brief(findingsOf(text.replace("  name: a\n", "  name: a\n  labels:\n  annotations:\n"))), [
+    "12:11 PB1003 spec.domain.devices.interfaces[0].bridge",
+  ]);
+});

@@ -1,3 +1,4 @@
+import { valueAt } from "../api/field-path.ts";
 import { foreignKind } from "../api/foreign-kinds.ts";
 import { definitionOf, definitions } from "../api/kinds.ts";
 import type { ResourceDefinition } from "../api/resource.ts";
@@ -37,7 +38,10 @@ export function checkDocument(document: ManifestDocument): CheckedShape {
   }
   const definition = definitionOf(apiVersion, kind);
   if (definition === undefined) return { problems: [], findings: [unknownKind(document, apiVersion, kind)] };
-  const problems = checkShape(definition.schema ?? {}, document.value);
+  // Kubernetes reads null in metadata as nothing: "labels:" with nothing behind it.
+  const problems = checkShape(definition.schema ?? {}, document.value).filter(
+    ({ at }) => at[0] !== "metadata" || at.length < 2 || valueAt(document.value, at) !== null,
+  );
   return { definition, problems, findings: problems.map((problem) => shapeFinding(document, problem)) };
 }
 

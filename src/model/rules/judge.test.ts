@@ -469,3 +469,19 @@ test("how guests start and what backs their disks", () => {
   assert.deepEqual(image("disk/a.qcow2"), ["PB2433 spec.volumes[0].containerDisk"]);
   assert.deepEqual(image("/disk/../a"), ["PB2433 spec.volumes[0].containerDisk"]);
 });
+
+test("nothing in metadata, broken amounts and old spellings of addresses are read as KubeVirt reads them", () => {
+  const object = { ...vmi({ domain: { resources: { requests: { memory: "64Mi", cpu: 0.5 } } } }), status: null };
+  const metadata = { name: "a", labels: null, annotations: { a: null }, creationTimestamp: null };
+  assert.deepEqual(judge("VirtualMachineInstance", { ...object, metadata }).problems, []);
+  assert.deepEqual(verdict({ domain: { resources: { requests: { memory: "64Mi", cpu: -0.5 } } } }), [
+    "PB2427 spec.domain.resources.requests.cpu",
+  ]);
+  assert.deepEqual(verdict({ domain: { cpu: { cores: 0.5 } } }), ["PB1003 "]);
+  const networks = [{ name: "default", pod: { vmNetworkCIDR: "::ffff:010.1.2.03/0120" } }];
+  const { defaulted } = judge(
+    "VirtualMachineInstance",
+    vmi({ networks, interfaces: [{ name: "default", bridge: {} }] }),
+  );
+  assert.match(JSON.stringify(defaulted), /"vmNetworkCIDR":"10\.1\.2\.3\/120"/);
+});

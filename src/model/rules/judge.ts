@@ -1,4 +1,5 @@
-import { checkShape, type ShapeProblem } from "../api/shape.ts";
+import { valueAt } from "../api/field-path.ts";
+import { checkShape, QUANTITY, type ShapeProblem } from "../api/shape.ts";
 import { type VirtualMachine, virtualMachine } from "../api/vm.ts";
 import { type VirtualMachineInstance, type VmiSpec, virtualMachineInstance, vmiSpec } from "../api/vmi.ts";
 import { withZeroes } from "../api/zeroes.ts";
@@ -51,7 +52,7 @@ export interface Verdict {
  */
 export function judge(kind: JudgedKind, object: unknown, configuration?: unknown): Verdict {
   const schema = kind === "VirtualMachine" ? virtualMachine : virtualMachineInstance;
-  const misshapen = checkShape(schema, object).filter(matters);
+  const misshapen = checkShape(schema, object).filter((problem) => matters(problem, valueAt(object, problem.at)));
   if (misshapen.length > 0) return { problems: misshapen.map(shapeProblem), advice: [] };
   const settings = settingsOf(configuration);
   return kind === "VirtualMachine"
@@ -141,9 +142,11 @@ function refusedDefault(problem: Pick<Problem, "code" | "message" | "cure">): Pr
 
 /**
  * KubeVirt's webhooks do not look at the shape of metadata and status, and read a missing word, number or boolean as
- * empty: rules deal with those.
+ * empty: rules deal with those. Null in metadata is nothing to them, and amounts may be broken numbers.
  */
-function matters({ at, kind, type }: ShapeProblem): boolean {
+function matters({ at, kind, type, expected }: ShapeProblem, value: unknown): boolean {
+  if (value === null && (at[0] === "metadata" || at.join(".") === "status")) return false;
+  if (kind === "type" && typeof value === "number" && Number.isFinite(value) && expected === QUANTITY) return false;
   if (kind === "unknown") return at[0] !== "metadata" && at[0] !== "status";
   if (kind !== "missing") return true;
   return type !== "string" && type !== "integer" && type !== "boolean" && at.join(".") !== "spec.template.spec";

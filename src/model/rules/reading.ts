@@ -109,7 +109,7 @@ export function readIp(text: string): string {
 
 function readCidr(text: string): string {
   const [address = "", length = "", ...rest] = text.split("/");
-  const bits = parseIp6(address) === undefined ? 32 : 128;
+  const bits = parseIp6(withoutLeadingZeros(address)) === undefined ? 32 : 128;
   const canonical = readIp(address);
   const valid = rest.length === 0 && /^\d{1,6}$/.test(length) && Number(length) <= bits;
   return valid && parseIp(canonical) !== undefined ? `${canonical}/${Number(length)}` : text;
