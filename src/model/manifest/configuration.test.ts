@@ -45,7 +45,7 @@ test("gates with other capitals or letters are told with the right ones, and oth
     at(45, "PB2305", 0, 'Write "HotplugNICs".'),
     at(58, "PB2306", 1, 'Did you mean "NetworkBindingPlugins"?'),
   ]);
-  const fine = "Macvtap, HotplugNICs, LiveMigration, HostDevicesWithDRA, GPU, Snapshot, CPUManager, 7";
+  const fine = "Macvtap, HotplugNICs, LiveMigration, HostDevicesWithDRA, VolumeMigration, GPU, Snapshot, CPUManager, 7";
   assert.deepEqual(gates(fine.replace(", 7", "")), []);
   assert.deepEqual(said(configMap('  feature-gates: "SRIOV,MacvtapAndMore, passt"\n')), [
     '5:18 PB2305 data.feature-gates (Write "Passt".)',

@@ -30,12 +30,15 @@ const OTHER_NETWORK_GATES = [
 
 /** Gates that have a word in common with one of the above and are none of them. */
 const LOOK_ALIKES = [
+  "ExperimentalVirtiofsSupport",
   "GPUsWithDRA",
   "HostDevices",
   "HostDevicesWithDRA",
   "HotplugVolumes",
   "LiveMigration",
+  "VGPULiveMigration",
   "VMLiveUpdateFeatures",
+  "VolumeMigration",
 ];
 
 /** Gates by which a misspelt one can be recognised. */
