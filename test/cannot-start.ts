@@ -198,6 +198,16 @@ export const waysNotToStart: readonly CannotStart[] = [
     manifest: (name) => blankManifest({ name, domain: { machine: { type: "pc-q35-99.9" } } }),
   },
   {
+    what: "the guest's own network overlaps the pod's",
+    code: "PB4003",
+    says: [
+      /vmNetworkCIDR "10\.0\.0\.0\/8".*overlaps the pod's own network/,
+      /Place: spec\.networks\[0\]\.pod\.vmNetworkCIDR/,
+      /such as 172\.31\.242\.0\/24|such as 10\.0\.2\.0\/24/,
+    ],
+    manifest: (name) => blankManifest({ name, pod: { vmNetworkCIDR: "10.0.0.0/8" } }),
+  },
+  {
     what: "the guest asks for more memory than there is",
     code: "PB5056",
     says: [/cannot set up guest memory/, /Ask for less memory in domain\.memory\.guest/],

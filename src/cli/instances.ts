@@ -3,6 +3,7 @@ import type { KubeObject } from "../model/api/resource.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachine } from "../model/api/vm.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
+import { overlapsOf } from "../model/bindings/masquerade-sides.ts";
 import { Fault, isFault } from "../model/fault.ts";
 import { type Finding, findingAt } from "../model/manifest/finding.ts";
 import type { ManifestDocument } from "../model/manifest/read.ts";
@@ -13,7 +14,7 @@ import { judge } from "../model/rules/judge.ts";
 import { asksForMemory } from "../model/rules/machine.ts";
 import { settingsOf } from "../model/rules/settings.ts";
 import { nicContexts } from "../model/wiring/nics.ts";
-import type { PlanRequest } from "../model/wiring/plan.ts";
+import { type PlanRequest, typicalFactsOf } from "../model/wiring/plan.ts";
 import type { ConfigOf } from "../model/wiring/typical-facts.ts";
 import { unbuiltOf } from "../model/wiring/unbuilt.ts";
 import type { JudgedManifests } from "./judged-manifests.ts";
@@ -23,7 +24,7 @@ export interface OfInstances<T> {
   readonly results: readonly T[];
   /** Why VMIs and VMs are missing above. */
   readonly refusals: readonly Finding[];
-  /** What of those that are there this version cannot build yet. */
+  /** What is to say of those that are there, and keeps none of them back. */
   readonly notices: readonly Finding[];
 }
 
@@ -56,7 +57,7 @@ export function ofInstances<T>(
                 .find(({ plugins }) => plugins[0]?.type === network.networkName)
             : undefined;
       results.push(make({ ...request, configOf }, document));
-      notices.push(...unbuiltOf(nicContexts(request)).map((fault) => notice(document, fault)));
+      notices.push(...noticesOf({ ...request, configOf }, document));
     } catch (thrown) {
       if (!isFault(thrown)) throw thrown;
       refusals.push(refusal(document, thrown));
@@ -65,9 +66,19 @@ export function ofInstances<T>(
   return { results, refusals, notices };
 }
 
-/** Right as it is, and for another version, or for KubeVirt. */
-function notice(document: ManifestDocument, fault: Fault): Finding {
-  return { ...refusal(document, fault), severity: "info" };
+/**
+ * What is right as it is for another version, or for KubeVirt; and a warning of a network that a pod has a use for, as
+ * clusters usually make it: what the pod will be like is not known here.
+ */
+function noticesOf(request: PlanRequest, document: ManifestDocument): readonly Finding[] {
+  const nics = nicContexts(request);
+  return [
+    ...unbuiltOf(nics).map((fault): Finding => ({ ...refusal(document, fault), severity: "info" })),
+    ...overlapsOf(nics, typicalFactsOf(request, nics)).map(({ fault }): Finding => {
+      const found = refusal(document, fault);
+      return { ...found, severity: "warning", message: `On a typical pod ${found.message}` };
+    }),
+  ];
 }
 
 /** A finding of a fault at the place in the manifest that it names; at its `spec` where it names another. */

@@ -458,3 +458,15 @@ test("a VM's NIC keeps its MAC, a VMI's goes with its pod; an address that the g
   );
   assert.doesNotMatch(said(VMI).join("\n"), /Out of its reach/);
 });
+
+test("a guest's network that overlaps a typical pod's is planned, with a warning", () => {
+  const { results, refusals, notices } = planAll(
+    judgedAs(VMI.replace("pod: {}", 'pod: {vmNetworkCIDR: "10.244.0.0/24"}')),
+  );
+  assert.deepEqual([results.length, refusals], [1, []]);
+  assert.deepEqual(
+    notices.map(({ severity, code, path, line }) => `${severity} ${code} ${line} ${path}`),
+    ["warning PB4003 8 spec.networks[0].pod.vmNetworkCIDR"],
+  );
+  assert.match(notices[0]?.message ?? "", /^On a typical pod vmNetworkCIDR "10\.244\.0\.0\/24"/);
+});

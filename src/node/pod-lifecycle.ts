@@ -10,6 +10,7 @@ import { type RunningServices, type ServeEvent, startServices } from "../host/se
 import type { Pod } from "../model/api/pod.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
+import { overlapsOf } from "../model/bindings/masquerade-sides.ts";
 import { Fault, isFault } from "../model/fault.ts";
 import { readPodNetworks } from "../model/networks/network-selection.ts";
 import { keptInterfaces } from "../model/pods/kept-interfaces.ts";
@@ -75,6 +76,7 @@ export async function bringUp(
   try {
     const { netns, facts, differs } = await parts.pods.acquire(sandboxRequest(pod), signal, waits);
     const wiring = wire(nics, facts);
+    for (const { splits, fault } of overlapsOf(nics, facts)) if (splits) throw fault;
     const hardware = hardwareOf(parts, vmi, wiring);
     const wired: PodRecord = { ...begun, stage: "wired", facts, hardware, wiring };
     parts.records.put(wired);

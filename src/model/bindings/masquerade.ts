@@ -1,5 +1,4 @@
-import { contains, formatCidr, hostAddress, networkOf, overlaps, parseCidr } from "../addresses/cidr.ts";
-import { familyOf, formatIp, parseIp } from "../addresses/ip.ts";
+import { formatCidr } from "../addresses/cidr.ts";
 import { canonicalMac } from "../addresses/mac.ts";
 import { marker } from "../api/schema.ts";
 import { type BindingSays, listed } from "../explain/claim.ts";
@@ -8,12 +7,13 @@ import { Fault } from "../fault.ts";
 import { tapName } from "../networks/pod-interface.ts";
 import type { Problem } from "../rules/problem.ts";
 import { type Nic, nicProblem } from "../rules/subject.ts";
-import { globalAddresses, type LinkFacts, type PodFacts } from "../wiring/facts.ts";
+import type { PodFacts } from "../wiring/facts.ts";
 import type { Sysctl, WiredAddress } from "../wiring/wiring.ts";
 import type { Binding, NicContext, NicWiring } from "./binding.ts";
 import { guestDns } from "./guest-dns.ts";
 import { LEASE_SECONDS } from "./in-pod-bridge.ts";
 import { isMeshed, natTable, type Side } from "./masquerade-nat.ts";
+import { hiddenBy, sides } from "./masquerade-sides.ts";
 import { guestNic, podLink } from "./pod-link.ts";
 
 /** `masquerade: {}` of an interface. */
@@ -40,8 +40,6 @@ export const GATEWAY_MAC = "02:00:00:00:00:00";
 export const GATEWAY_LINK_LOCAL = "fe80::1";
 /** The longest that RFC 4861 6.2.1 allows. */
 const ROUTER_LIFETIME_SECONDS = 9000;
-/** A network, gateway, guest and broadcast address need two host bits (reference 5.2). */
-const SMALLEST_HOST_BITS = 2;
 
 function wireMasquerade(nic: NicContext, facts: PodFacts): NicWiring {
   const link = podLink(nic, facts);
@@ -124,37 +122,6 @@ function wireMasquerade(nic: NicContext, facts: PodFacts): NicWiring {
   };
 }
 
-function sides(nic: NicContext, link: LinkFacts): { readonly v4: Side | undefined; readonly v6: Side | undefined } {
-  if (nic.network.kind !== "pod") {
-    throw new Fault("PB2020", `The interface "${nic.name}" uses masquerade on a ${nic.network.kind} network.`, {
-      place: nic.name,
-      cure: "masquerade connects to the pod network only.",
-    });
-  }
-  return {
-    v4: side(4, nic.network.vmNetworkCIDR, "vmNetworkCIDR", nic, link),
-    v6: side(6, nic.network.vmIPv6NetworkCIDR, "vmIPv6NetworkCIDR", nic, link),
-  };
-}
-
-/** Undefined where the pod's link has no global address of the family. */
-function side(family: 4 | 6, cidrText: string, field: string, nic: NicContext, link: LinkFacts): Side | undefined {
-  const podAddresses = globalAddresses(link, family).map(({ address }) => formatIp(address));
-  if (podAddresses.length === 0) return undefined;
-  const cidr = parseCidr(cidrText);
-  const bits = family === 4 ? 32 : 128;
-  const gateway = cidr === undefined ? undefined : hostAddress(cidr, 1);
-  const guest = cidr === undefined ? undefined : hostAddress(cidr, 2);
-  const fits = cidr?.family === family && bits - cidr.prefixLength >= SMALLEST_HOST_BITS;
-  if (cidr === undefined || !fits || gateway === undefined || guest === undefined) {
-    throw new Fault("PB4003", `${field} "${cidrText}" of the network "${nic.name}" cannot be used for masquerade.`, {
-      place: `spec.networks[${nic.networkIndex}].pod.${field}`,
-      cure: `Give an IPv${family} network of /${bits - SMALLEST_HOST_BITS} or larger, such as ${family === 4 ? "10.0.2.0/24" : "fd10:0:2::/120"}.`,
-    });
-  }
-  return { family, network: networkOf(cidr), gateway: formatIp(gateway), guest: formatIp(guest), podAddresses };
-}
-
 function forwarding(side: Side, tap: string): Sysctl[] {
   return side.family === 4
     ? [
@@ -175,7 +142,7 @@ function explain(nic: NicContext, facts: PodFacts, { services }: NicWiring): Bin
   const by = all ? (meshed ? "every TCP port" : "every port of every protocol") : portsText(nic.ports);
   const proxied = meshed ? " The service mesh's proxy in the pod takes these calls first, but for tcp 22." : "";
   const pings = all && !meshed;
-  const hidden = both.flatMap((side) => hiddenBy(side, nic, facts));
+  const hidden = both.flatMap((side) => hiddenBy(side, nic, facts)).map(({ what }) => what);
   return {
     in: {
       statement: `Whoever reaches the pod reaches the guest at ${listed(addresses)} on ${by}.${all ? "" : " Whatever else comes to these addresses is the pod's, where nobody listens."}${proxied}`,
@@ -198,21 +165,6 @@ function explain(nic: NicContext, facts: PodFacts, { services }: NicWiring): Bin
     },
     needs: [],
   };
-}
-
-/** What the guest would look for in its own network: the pod's name servers, gateways and neighbours there. */
-function hiddenBy({ family, network }: Side, nic: NicContext, facts: PodFacts): readonly string[] {
-  const inside = (text: string): boolean => {
-    const bytes = familyOf(text) === family ? parseIp(text) : undefined;
-    return bytes !== undefined && contains(network, bytes);
-  };
-  const neighbours = globalAddresses(podLink(nic, facts), family).filter((cidr) => overlaps(network, cidr));
-  const routers = facts.routes.flatMap(({ device, gateway = "" }) => (device === nic.podInterface ? gateway : []));
-  return [
-    ...facts.resolver.nameservers.filter(inside).map((server) => `the name server ${server}`),
-    ...routers.filter(inside).map((router) => `the router ${router}`),
-    ...neighbours.map((cidr) => `what else is in the pod's ${formatCidr(networkOf(cidr))}`),
-  ];
 }
 
 function gateways(services: NicWiring["services"]): readonly string[] {
