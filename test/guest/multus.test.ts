@@ -6,6 +6,7 @@ import { type TestContext, test } from "node:test";
 import { eventually, TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
+import { definitions } from "./attachments.ts";
 
 const RED_MAC = "02:00:00:00:00:07";
 
@@ -96,7 +97,7 @@ test("multus networks beside the pod network, and in its place", { timeout: 500_
     assert.equal(status[2].mac, RED_MAC);
   });
 
-  await step("the guest has the three NICs, with MAC, PCI address, MTU, address and routes", () => {
+  await step("rows 51 and 55: the guest has the three NICs, with MAC, PCI address, MTU, address and routes", () => {
     const nics = page.split(/^nic: /m).slice(1);
     const [wire = "", , red = ""] = nics;
     assert.equal(nics.length, 3);
@@ -118,7 +119,7 @@ test("multus networks beside the pod network, and in its place", { timeout: 500_
     assert.match(await host.page("10.50.0.2"), /^hostname: many/m);
   });
 
-  await step("a definition in the pod network's place", async () => {
+  await step("row 52: a definition in the pod network's place", async () => {
     await host.kubectlOk(["apply", "-f", "-"], alone);
     await host.kubectlOk(["wait", "--for=condition=Ready", "vmi/alone", "--timeout=120s"]);
     assert.equal(await host.value("vmi", "alone", ".status.interfaces[0].ipAddress"), "10.60.0.2");
@@ -143,19 +144,6 @@ test("multus networks beside the pod network, and in its place", { timeout: 500_
     assert.deepEqual(await traces(host, leases), before);
   });
 });
-
-function definitions(...given: readonly (readonly [string, string, object])[]): string {
-  return JSON.stringify({
-    apiVersion: "v1",
-    kind: "List",
-    items: given.map(([namespace, name, config]) => ({
-      apiVersion: "k8s.cni.cncf.io/v1",
-      kind: "NetworkAttachmentDefinition",
-      metadata: { namespace, name },
-      spec: { config: JSON.stringify(config) },
-    })),
-  });
-}
 
 /** What attachments leave on a host: addresses that are taken, records, links but for the bridges that stay as CNI leaves them. */
 async function traces(host: TestHost, leases: string): Promise<unknown> {
