@@ -13,9 +13,12 @@ export interface Answer {
   readonly body: Buffer;
 }
 
+/** As kubectl asks for lists. */
+export const TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io";
+
 /** One kept-alive HTTP/1.1 connection over TLS, one request at a time. It costs little, so that the server is measured. */
 export interface Connection {
-  call(method: string, path: string, body?: string, contentType?: string): Promise<Answer>;
+  call(method: string, path: string, body?: string, type?: string): Promise<Answer>;
   /** Sends a request whose answer goes on; settles with its code, and hands over each piece of what follows. */
   stream(path: string, heard: (content: Buffer) => void): Promise<number>;
   close(): void;
@@ -56,10 +59,12 @@ export async function openConnection({ port, caPem, token }: Target, session?: B
   socket.on("error", fail);
   socket.on("close", () => fail(new Error("the server closed the connection")));
 
-  const head = `host: localhost\r\nauthorization: Bearer ${token}\r\nuser-agent: bench\r\naccept: application/json\r\n`;
+  const head = `host: localhost\r\nauthorization: Bearer ${token}\r\nuser-agent: bench\r\n`;
 
-  function send(method: string, path: string, body = "", contentType = "application/json"): void {
-    const content = body === "" ? "" : `content-type: ${contentType}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n`;
+  /** `type` is that of the body, or where there is none of the answer. */
+  function send(method: string, path: string, body = "", type = "application/json"): void {
+    const content =
+      body === "" ? `accept: ${type}\r\n` : `content-type: ${type}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n`;
     socket.write(`${method} ${path} HTTP/1.1\r\n${head}${content}\r\n${body}`);
   }
 
@@ -73,7 +78,7 @@ export async function openConnection({ port, caPem, token }: Target, session?: B
   }
 
   return {
-    call: (method, path, body, contentType) =>
+    call: (method, path, body, type) =>
       new Promise((resolve, reject) => {
         if (failed !== undefined) return reject(failed);
         broken = reject;
@@ -91,7 +96,7 @@ export async function openConnection({ port, caPem, token }: Target, session?: B
           take = () => undefined;
           resolve(found);
         };
-        send(method, path, body, contentType);
+        send(method, path, body, type);
       }),
     stream: (path, heard) =>
       new Promise((resolve, reject) => {

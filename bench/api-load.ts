@@ -1,13 +1,13 @@
 /** Asks the API for one kind of work, in a process of its own: `node bench/api-load.ts`, a Job as JSON on stdin, a Load on stdout. */
 import { readFileSync } from "node:fs";
-import { type Connection, openConnection, type Target } from "./api-connection.ts";
+import { type Connection, openConnection, TABLE, type Target } from "./api-connection.ts";
 import { benchStatus, benchVmi } from "./api-objects.ts";
 
 /** What is to be done. */
 export type Job = { readonly target: Target } & (
   | { readonly work: "create" | "status"; readonly from: number; readonly count: number; readonly writers: number }
   /** `limit` 0: in one answer. */
-  | { readonly work: "list"; readonly limit: number; readonly rounds: number }
+  | { readonly work: "list"; readonly limit: number; readonly table: boolean; readonly rounds: number }
   | { readonly work: "watch"; readonly watchers: number; readonly writes: number; readonly writers: number }
 );
 
@@ -106,7 +106,7 @@ function ratesOf(ends: readonly number[], begun: number): readonly number[] {
   return rates;
 }
 
-async function lists({ target, limit, rounds }: Extract<Job, { work: "list" }>) {
+async function lists({ target, limit, table, rounds }: Extract<Job, { work: "list" }>) {
   const connection = await openConnection(target);
   const took: number[] = [];
   let [bytes, items] = [0, 0];
@@ -116,7 +116,7 @@ async function lists({ target, limit, rounds }: Extract<Job, { work: "list" }>) 
     let next = "";
     do {
       const query = limit === 0 ? "" : `?limit=${limit}${next === "" ? "" : `&continue=${next}`}`;
-      const { code, body } = await connection.call("GET", `${VMIS}${query}`);
+      const { code, body } = await connection.call("GET", `${VMIS}${query}`, "", table ? TABLE : undefined);
       if (code !== 200) throw new Error(`HTTP ${code}: ${body.toString("utf8")}`);
       bytes += body.length;
       for (let at = body.indexOf(ITEMS); at >= 0; at = body.indexOf(ITEMS, at + 1)) items += 1;
