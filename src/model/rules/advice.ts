@@ -30,7 +30,7 @@ function macs(nics: readonly Nic[]): Problem[] {
               code: "PB2502",
               type: "FieldValueInvalid",
               message: `The MAC ${mac} of the interface "${nic.nic.name}" is a group address.`,
-              cure: "Take one whose first octet is even, such as 02:….",
+              cure: `Did you mean "${individual(bytes)}"? Take one whose first octet is even.`,
             }),
           ]
         : []),
@@ -56,6 +56,11 @@ function macs(nics: readonly Nic[]): Problem[] {
           ]),
     ];
   });
+}
+
+/** The MAC next to a group's that a NIC can have: a local one. */
+function individual(bytes: Uint8Array): string {
+  return formatMac(bytes.map((octet, index) => (index === 0 ? (octet & 0xfc) | 0x02 : octet)));
 }
 
 function acpiIndexes(nics: readonly Nic[]): Problem[] {

@@ -1,7 +1,9 @@
 import { parseIp } from "../addresses/ip.ts";
 import { isDnsLabel, isDnsSubdomain } from "../api/names.ts";
+import { nearMiss } from "../near-miss.ts";
 import type { Problem } from "./problem.ts";
 import { readIp } from "./reading.ts";
+import { asLabel, respelt } from "./respelt.ts";
 import { type Fault, problemAt, type Subject } from "./subject.ts";
 
 const POLICIES = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
@@ -24,7 +26,7 @@ function hostNames(subject: Subject): Problem[] {
             code: "PB2064",
             type: "FieldValueInvalid",
             message: `The host name "${hostname}" is no DNS label.`,
-            cure: "Use at most 63 small letters, digits and dashes, no dash at an end; the part after a dot belongs in subdomain.",
+            cure: `${respelt([asLabel(hostname)], isDnsLabel)}Use at most 63 small letters, digits and dashes, no dash at an end; the part after a dot belongs in subdomain.`,
           }),
         ]),
     ...(subdomain === "" || isDnsSubdomain(subdomain)
@@ -34,7 +36,7 @@ function hostNames(subject: Subject): Problem[] {
             code: "PB2065",
             type: "FieldValueInvalid",
             message: `The subdomain "${subdomain}" is no DNS name.`,
-            cure: "Use small letters, digits, dashes and dots.",
+            cure: `${respelt([subdomain.split(".").map(asLabel).join(".")], isDnsSubdomain)}Use small letters, digits, dashes and dots.`,
           }),
         ]),
   ];
@@ -48,7 +50,7 @@ function policy(subject: Subject): Problem[] {
       code: "PB2066",
       type: "FieldValueNotSupported",
       message: `The DNS policy "${dnsPolicy}" is not known.`,
-      cure: `Use one of ${POLICIES.join(", ")}.`,
+      cure: `${respelt([nearMiss(dnsPolicy, POLICIES) ?? ""], () => true)}Use one of ${POLICIES.join(", ")}.`,
     }),
   ];
 }
@@ -103,7 +105,8 @@ function config(subject: Subject): Problem[] {
   for (const [index, domain] of searches.entries()) {
     if (isDnsSubdomain(domain)) continue;
     const message = `The search domain "${domain}" is no DNS name.`;
-    const cure = "Use small letters, digits, dashes and dots.";
+    const meant = respelt([domain.split(".").filter(Boolean).map(asLabel).join(".")], isDnsSubdomain);
+    const cure = `${meant}Use small letters, digits, dashes and dots.`;
     problems.push(
       problemAt(subject, at("searches", index), { ...invalid, code: "PB2695", field: "searchDomains", message, cure }),
     );

@@ -1,6 +1,7 @@
 import { parseHardwareAddress } from "../addresses/mac.ts";
 import { nearMiss } from "../near-miss.ts";
 import type { Problem } from "./problem.ts";
+import { asMac, respelt } from "./respelt.ts";
 import { interfacePath, interfacesOf, type Nic, nicProblem, problemAt, type Subject } from "./subject.ts";
 
 const MODELS: Readonly<Record<Subject["profile"], readonly string[]>> = {
@@ -47,7 +48,7 @@ function nameFormat(nic: Nic): Problem[] {
         name === ""
           ? `Interface ${nic.index} has no name.`
           : `The interface name "${name}" has letters it may not have.`,
-      cure: "Use letters, digits, dashes and underscores, here and in the network of the same name.",
+      cure: `${respelt([name.replace(/[^A-Za-z0-9_]+/g, "-").replace(/^-+|-+$/g, "")], (text) => NAME.test(text))}Use letters, digits, dashes and underscores, here and in the network of the same name.`,
     }),
   ];
 }
@@ -73,7 +74,7 @@ function macAddress(nic: Nic): Problem[] {
   if (mac === undefined) return [];
   const bytes = parseHardwareAddress(mac);
   if (bytes?.length === 6) return [];
-  const cure = "Write six octets, such as 02:00:00:12:34:56.";
+  const cure = `${respelt([asMac(mac)], (text) => parseHardwareAddress(text)?.length === 6)}Write six octets, such as 02:00:00:12:34:56.`;
   if (bytes === undefined) {
     const message = `The MAC "${mac}" of the interface "${nic.nic.name}" is malformed.`;
     return [nicProblem(nic, ["macAddress"], { code: "PB2044", type: "FieldValueInvalid", message, cure })];
@@ -90,7 +91,7 @@ function pciAddress(nic: Nic): Problem[] {
       code: "PB2048",
       type: "FieldValueInvalid",
       message: `The PCI address "${address}" of the interface "${nic.nic.name}" is malformed.`,
-      cure: "Write domain, bus, slot and function, such as 0000:81:00.1; a function is 0 to 7.",
+      cure: `${respelt([`0000:${address}`, address.trim()], (text) => PCI_ADDRESS.test(text))}Write domain, bus, slot and function, such as 0000:81:00.1; a function is 0 to 7.`,
     }),
   ];
 }

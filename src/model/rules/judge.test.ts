@@ -485,3 +485,30 @@ test("nothing in metadata, broken amounts and old spellings of addresses are rea
   );
   assert.match(JSON.stringify(defaulted), /"vmNetworkCIDR":"10\.1\.2\.3\/120"/);
 });
+
+test("a cure names what was meant, where it can be told", () => {
+  const meant = (parts: Parts): (string | undefined)[] => {
+    const { problems, advice } = judge("VirtualMachineInstance", vmi(parts));
+    return [...problems, ...advice].map(({ cure = "" }) => /^Did you mean "(.*?)"\?/.exec(cure)?.[1]);
+  };
+  const nic = (more: object): (string | undefined)[] =>
+    meant({ networks: POD, interfaces: [{ name: "default", bridge: {}, ...more }] });
+  assert.deepEqual(nic({ macAddress: "020000123456" }), ["02:00:00:12:34:56"]);
+  assert.deepEqual(nic({ macAddress: "2:0:0:12:34:5a" }), ["02:00:00:12:34:5a"]);
+  assert.deepEqual(nic({ macAddress: "02 00 00 12 34 56 " }), ["02:00:00:12:34:56"]);
+  assert.deepEqual(nic({ macAddress: "hello" }), [undefined]);
+  assert.deepEqual(nic({ macAddress: "01:00:5e:00:00:01" }), ["02:00:5e:00:00:01"]);
+  assert.deepEqual(nic({ pciAddress: "81:00.1" }), ["0000:81:00.1"]);
+  assert.deepEqual(nic({ model: "virtoi" }), ["virtio"]);
+  assert.deepEqual(nic({ state: "Down" }), ["down"]);
+  assert.deepEqual(nic({ ports: [{ name: "Web_Server", port: 80 }] }), ["web-server"]);
+  assert.deepEqual(nic({ ports: [{ name: "a-very-long-name-of-a-port", port: 80 }] }), ["a-very-long-nam"]);
+  assert.deepEqual(meant({ networks: [{ name: "my.net", pod: {} }], interfaces: [{ name: "my.net", bridge: {} }] }), [
+    "my-net",
+  ]);
+  assert.deepEqual(meant({ spec: { hostname: "My_Host" } }), ["my-host"]);
+  assert.deepEqual(meant({ spec: { hostname: "___" } }), [undefined]);
+  assert.deepEqual(meant({ spec: { subdomain: "Lab.Example_" } }), ["lab.example"]);
+  assert.deepEqual(meant({ spec: { dnsConfig: { searches: ["Example.org."] } } }), ["example.org"]);
+  assert.deepEqual(meant({ spec: { evictionStrategy: "liveMigrate" } }), ["LiveMigrate"]);
+});

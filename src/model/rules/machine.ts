@@ -1,6 +1,8 @@
 import { valueAt } from "../api/field-path.ts";
 import { parseQuantity } from "../guest/quantity.ts";
+import { nearMiss } from "../near-miss.ts";
 import type { Problem, RuleCode } from "./problem.ts";
+import { respelt } from "./respelt.ts";
 import { problemAt, type Subject } from "./subject.ts";
 
 const EVICTION_STRATEGIES = ["None", "LiveMigrate", "LiveMigrateIfPossible", "External"];
@@ -87,7 +89,7 @@ function evictionStrategy(subject: Subject): Problem[] {
       code: "PB2404",
       type: "FieldValueInvalid",
       message: `The eviction strategy "${strategy}" is not known.`,
-      cure: `Use one of ${EVICTION_STRATEGIES.join(", ")}.`,
+      cure: `${respelt([nearMiss(strategy, EVICTION_STRATEGIES) ?? ""], () => true)}Use one of ${EVICTION_STRATEGIES.join(", ")}.`,
     }),
   ];
 }

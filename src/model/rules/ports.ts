@@ -1,5 +1,6 @@
 import type { Port } from "../api/interfaces.ts";
 import type { Problem } from "./problem.ts";
+import { asLabel, respelt } from "./respelt.ts";
 import { type Nic, nicProblem, type Subject } from "./subject.ts";
 
 const PROTOCOLS = ["TCP", "UDP"];
@@ -44,7 +45,7 @@ function portName(nic: Nic, { name }: Port, index: number, seen: Set<string>): P
             code: "PB2042",
             type: "FieldValueInvalid",
             message: `"${name}" is no port name.`,
-            cure: "Use 1 to 15 small letters, digits and dashes, with at least one letter and no dash at an end or beside another.",
+            cure: `${respelt([asLabel(name), asLabel(name).slice(0, LONGEST_NAME)], isServiceName)}Use 1 to 15 small letters, digits and dashes, with at least one letter and no dash at an end or beside another.`,
           }),
         ]),
   ];

@@ -1,5 +1,7 @@
 import type { VmSpec } from "../api/vm.ts";
+import { nearMiss } from "../near-miss.ts";
 import type { Problem } from "./problem.ts";
+import { respelt } from "./respelt.ts";
 import type { Settings } from "./settings.ts";
 
 const STRATEGIES = ["Always", "RerunOnFailure", "Once", "Manual", "Halted"];
@@ -36,7 +38,7 @@ function known({ runStrategy }: VmSpec, { gates }: Settings): Problem[] {
       at: ["spec", "runStrategy"],
       message: `The run strategy "${runStrategy}" is not known.`,
       expected: `one of ${strategies.join(", ")}`,
-      cure: `Use one of ${strategies.join(", ")}.`,
+      cure: `${respelt([nearMiss(runStrategy, strategies) ?? ""], () => true)}Use one of ${strategies.join(", ")}.`,
     },
   ];
 }
