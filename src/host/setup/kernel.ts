@@ -26,7 +26,8 @@ const attempts = {
   nftForward: "nft 'table netdev a { chain c { type filter hook ingress device p0 priority 0; fwd to p1; }; }'",
   macvtap: "ip link add link p0 name m0 type macvtap mode bridge",
   vlan: "ip link add link p0 name v0 type vlan id 7",
-  ipvlan: "ip link add link p0 name i0 type ipvlan mode l2",
+  // A link carries macvlans or ipvlans, not both.
+  ipvlan: "ip link add link p1 name i0 type ipvlan mode l2",
 } as const;
 
 const tools: Readonly<Record<string, readonly [program: string, debianPackage: string]>> = {
