@@ -11,8 +11,10 @@ import {
   governingConfiguration,
   misspeltGates,
   problemText,
+  unknownKeys,
   voidConfiguration,
 } from "../model/rules/configuration.ts";
+import { pluginSettings } from "../model/rules/plugin-settings.ts";
 
 /** The cluster's settings as they are now. */
 export interface Configuration {
@@ -103,7 +105,7 @@ function judged({ object, operation }: AdmissionRequest): {
   const given = operation === "DELETE" ? undefined : givenConfiguration({ ...object });
   if (given === undefined) return { warnings: [] };
   const isVoid = voidConfiguration(given);
-  const warnings = misspeltGates(given).map(problemText);
+  const warnings = [...misspeltGates(given), ...pluginSettings(given), ...unknownKeys(given)].map(problemText);
   if (isVoid === undefined) return { warnings };
   const message = problemText(isVoid);
   const causes = [{ reason: "FieldValueInvalid", message, field: isVoid.at.join(".") }];

@@ -176,6 +176,15 @@ test("a gate with other capitals is taken with a warning that names the right on
   assert.match(told.join("\n"), /PB2305: .*featureGates\[0\].*"passt" opens nothing.*Write "Passt"/);
 });
 
+test("keys and plugin settings that come to nothing are taken with a warning", async () => {
+  const told: string[] = [];
+  const warnings = (more: readonly string[]): void => void told.push(...more);
+  const map = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "kubevirt-config", namespace: "default" } };
+  await sample.client.create(configMapResource, { ...map, data: { "feature-gate": "Sidecar" } }, { warnings });
+  await sample.client.delete(configMapResource, map.metadata);
+  assert.match(told.join("\n"), /PB2308.*feature-gates/);
+});
+
 test("what a VMI lacks around it is told as a warning, and it is stored all the same", async () => {
   const told = async (networkName: string, macAddress?: string): Promise<string> => {
     const warned: string[] = [];
