@@ -67,3 +67,16 @@ export function linkLocal(mac: string): string {
   const groups = [((a ^ 2) << 8) | b, (c << 8) | 0xff, 0xfe00 | d, (e << 8) | f];
   return `fe80::${groups.map((group) => group.toString(16)).join(":")}`;
 }
+
+/** Waits until VMIs run; where one says that it cannot start, fails with its words. */
+export async function ready(host: TestHost, ...names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    await eventually(`${name} to be ready`, async () => {
+      const condition = (type: string): string => `.status.conditions[?(@.type=="${type}")]`;
+      if ((await host.value("vmi", name, `${condition("Ready")}.status`)) === "True") return true;
+      const refused = await host.value("vmi", name, `${condition("Synchronized")}.status`);
+      if (refused !== "False") return false;
+      throw new Error(`${name}: ${await host.value("vmi", name, `${condition("Synchronized")}.message`)}`);
+    });
+  }
+}

@@ -1,0 +1,206 @@
+// What an interface asks for, as the guest finds it in its own /sys: model, place on PCI, index, MAC, queues, link, boot order.
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { eventually, TestHost } from "../daemon.ts";
+import { guestManifest } from "../manifests.ts";
+import { needs } from "../needs.ts";
+import { definitions, hostLocal, networkStatusOf, ready } from "./attachments.ts";
+import { type GuestShell, openShell } from "./guest-shell.ts";
+
+/** Each model with the PCI vendor and device that the guest must find, its driver, and a MAC in one of the spellings. */
+const models = [
+  { model: "virtio", id: "1af4:1041", driver: "virtio_net", mac: "02:00:00:00:61:01", queues: 2 },
+  { model: "e1000", id: "8086:100e", driver: "e1000", mac: "02-00-00-00-61-02", queues: 1 },
+  { model: "e1000e", id: "8086:10d3", driver: "e1000e", mac: "0200.0000.6103", queues: 1 },
+  { model: "ne2k_pci", id: "10ec:8029", driver: "ne2k-pci", mac: "02:00:00:00:61:04", queues: 1 },
+  { model: "pcnet", id: "1022:2000", driver: "pcnet32", mac: "02-00-00-00-61-05", queues: 1 },
+  { model: "rtl8139", id: "10ec:8139", driver: "8139cp", mac: "02:00:00:00:61:06", queues: 1 },
+] as const;
+
+/** What else each NIC asks for. */
+const wishes: Readonly<Record<string, object>> = {
+  virtio: { acpiIndex: 101, bootOrder: 3 },
+  e1000: { pciAddress: "0000:00:10.0", bootOrder: 1 },
+  e1000e: { pciAddress: "0000:81:00.0" },
+  ne2k_pci: { acpiIndex: 7 },
+
+  pcnet: { state: "down", bootOrder: 2 },
+};
+
+const canonical = (mac: string): string =>
+  mac
+    .replace(/[^0-9a-f]/g, "")
+    .match(/../g)
+    ?.join(":") ?? "";
+
+test("the features of NICs, each seen from inside the guest", { timeout: 300_000 }, async (t) => {
+  if (!needs(t, "daemon", "guestImage", "kubectl")) return;
+  const host = await TestHost.make(t);
+  await host.useGuestImage();
+  await host.usePodNetwork([4, 6]);
+  await host.up();
+  await host.kubectlOk(
+    ["apply", "-f", "-"],
+    definitions(
+      ["default", "bare", { cniVersion: "0.4.0", type: "bridge", bridge: "bare0" }],
+      [
+        "default",
+        "tuned",
+        {
+          cniVersion: "0.4.0",
+          name: "tuned",
+          plugins: [
+            { type: "ptp", ipam: hostLocal(host, ["10.81.0.0/24"]) },
+            { type: "tuning", capabilities: { mac: true } },
+          ],
+        },
+      ],
+    ),
+  );
+  await host.kubectlOk(
+    ["apply", "-f", "-"],
+    guestManifest({
+      name: "models",
+      domain: { cpu: { cores: 2 } },
+      devices: {
+        networkInterfaceMultiqueue: true,
+        interfaces: [
+          ...models.map(({ model, mac }) => ({
+            name: model,
+            model,
+            macAddress: mac,
+            ...(model === "virtio" ? { masquerade: {} } : { bridge: {} }),
+            ...wishes[model],
+          })),
+          { name: "tuned", bridge: {}, macAddress: "02-00-00-00-61-07" },
+        ],
+      },
+      spec: {
+        networks: [
+          ...models.map(({ model }) => ({
+            name: model,
+            ...(model === "virtio" ? { pod: {} } : { multus: { networkName: "bare" } }),
+          })),
+          { name: "tuned", multus: { networkName: "tuned" } },
+        ],
+      },
+    }),
+  );
+  await ready(host, "models");
+  const shell = await openShell(host, "models");
+  const step = (name: string, act: () => Promise<void>): Promise<void> =>
+    t.test(name, host.explained<TestContext>(act));
+
+  const seen = await nicsIn(shell);
+  const nic = (mac: string): GuestNicFacts => {
+    const found = seen.find((one) => one.mac === canonical(mac));
+    assert.ok(found !== undefined, `${mac} is not in the guest: ${JSON.stringify(seen)}`);
+    return found;
+  };
+
+  for (const { model, id, driver, mac, queues } of models) {
+    await step(`row 61: ${model} is on the guest's PCI bus, with its driver, and has the MAC ${mac}`, () => {
+      const { device, driver: loaded, queues: pairs } = nic(mac);
+      assert.deepEqual([device, loaded, pairs], [id, driver, String(queues)]);
+      return Promise.resolve();
+    });
+  }
+
+  await step("row 61: pciAddress is the guest's own, on bus 0 and on another", () => {
+    assert.deepEqual([nic("02:00:00:00:61:02").pci, nic("02:00:00:00:61:03").pci], ["0000:00:10.0", "0000:81:00.0"]);
+    return Promise.resolve();
+  });
+
+  await step("row 61: acpiIndex is the index that the guest names the NIC by", () => {
+    assert.deepEqual([nic("02:00:00:00:61:01").acpiIndex, nic("02:00:00:00:61:04").acpiIndex], ["101", "7"]);
+    return Promise.resolve();
+  });
+
+  await step("bootOrder is the order in which the firmware is told to try the NICs", async () => {
+    const order = await shell.ask("tr '\\000' '\\n' </sys/firmware/qemu_fw_cfg/by_name/bootorder/raw");
+    const nics = order.split("\n").filter((line) => line.includes("ethernet@"));
+    assert.equal(nics.length, 3, order);
+    assert.match(nics[0] ?? "", /^\/pci@i0cf8\/ethernet@10\//);
+  });
+
+  await step("row 15: a link that is down has no carrier in the guest, the others have one", async () => {
+    const carriers = async (): Promise<readonly string[]> =>
+      (await nicsIn(shell)).flatMap(({ mac, carrier }) => (carrier === "1" ? [] : [mac]));
+    await eventually("every other link's carrier", async () => (await carriers()).length === 1);
+    assert.deepEqual(await carriers(), ["02:00:00:00:61:05"]);
+  });
+
+  await step("rows 15, 17, 43: each NIC's status, whole", async () => {
+    const [first, ...others] = JSON.parse(await host.value("vmi", "models", ".status.interfaces"));
+    const { ipAddress, ipAddresses, ...rest } = first;
+    assert.deepEqual([ipAddresses.length, ipAddresses[0]], [2, ipAddress]);
+    const secondary = (name: string, mac: string): object => ({
+      name,
+      mac,
+      infoSource: "domain, multus-status",
+      queueCount: 1,
+      linkState: name === "pcnet" ? "down" : "up",
+    });
+    assert.deepEqual(rest, {
+      ...secondary("virtio", "02:00:00:00:61:01"),
+      infoSource: "domain",
+      queueCount: 2,
+      podInterfaceName: "eth0",
+    });
+    assert.deepEqual(
+      others.map(({ podInterfaceName: _, ...one }: { readonly podInterfaceName: string }) => one),
+      [
+        ...models.slice(1).map(({ model, mac }) => secondary(model, canonical(mac))),
+        {
+          ...secondary("tuned", "02:00:00:00:61:07"),
+          queueCount: 2,
+          ipAddress: "10.81.0.2",
+          ipAddresses: ["10.81.0.2"],
+        },
+      ],
+    );
+  });
+
+  await step("row 55: each spelling of a MAC reaches the CNI plugin, and the pod's side has another", async () => {
+    const networks = (await networkStatusOf(host, "models")).slice(1);
+    assert.deepEqual(
+      networks.map(({ mac }) => mac),
+      [...models.slice(1).map(({ mac }) => canonical(mac)), "02:00:00:00:61:07"],
+    );
+    const { netns } = await host.guest("models");
+    const { stdout } = await host.run(["nsenter", `--net=${netns}`, "ip", "-o", "link"]);
+    for (const line of stdout.split("\n").filter((text) => / [0-9a-z]+-nic@/.test(text)))
+      assert.doesNotMatch(line, /link\/ether 02:00:00:00:61:/);
+  });
+  await shell.close();
+});
+
+interface GuestNicFacts {
+  readonly mac: string;
+  /** Its address below /sys/bus/pci/devices. */
+  readonly pci: string;
+  /** PCI vendor and device. */
+  readonly device: string;
+  readonly driver: string;
+  readonly queues: string;
+  readonly carrier: string;
+  readonly acpiIndex: string;
+}
+
+/** What a guest's /sys says of each NIC. */
+async function nicsIn(shell: GuestShell): Promise<readonly GuestNicFacts[]> {
+  const text = await shell.ask(
+    [
+      "for n in /sys/class/net/eth*; do d=$(readlink -f $n/device)",
+      "case $d in */virtio*) d=$(dirname $d);; esac",
+      "p=/sys/bus/pci/devices/$(basename $d); r=$(readlink -f $n/device/driver)",
+      "echo $(cat $n/address) $(basename $p) $(cat $p/vendor):$(cat $p/device) $(basename $r) $(ls -d $n/queues/rx-* | wc -l)" +
+        " $(cat $n/carrier) $(cat $p/acpi_index 2>/dev/null)",
+      "done",
+    ].join("; "),
+  );
+  return text.split("\n").map((line) => {
+    const [mac = "", pci = "", device = "", driver = "", queues = "", carrier = "", acpiIndex = ""] = line.split(" ");
+    return { mac, pci, device: device.replaceAll("0x", ""), driver, queues, carrier, acpiIndex };
+  });
+}
