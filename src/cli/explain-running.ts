@@ -3,8 +3,8 @@ import type { Pod } from "../model/api/pod.ts";
 import { podResource } from "../model/api/references.ts";
 import type { Stored } from "../model/api/stored.ts";
 import { type Explanation, explainVmi } from "../model/explain/explain.ts";
-import { CREATED_BY_LABEL, FACTS_ANNOTATION, hostNameOf } from "../model/pods/launcher-pod.ts";
-import { settingsOf } from "../model/rules/settings.ts";
+import { CREATED_BY_LABEL, FACTS_ANNOTATION } from "../model/pods/launcher-pod.ts";
+import { planRequestOf } from "../model/pods/plan-request.ts";
 import { type PodFacts, parsePodFacts } from "../model/wiring/facts.ts";
 import { getVmi, type Vmi, vmiReference, withApi } from "./api-access.ts";
 import { dataPaths } from "./paths.ts";
@@ -18,10 +18,7 @@ export async function explainRunning(
   return await withApi(dataPaths(options.dataDir), async (client) => {
     const vmi = await getVmi(client, vmiReference(name, options.namespace));
     const [facts, configuration] = await Promise.all([factsOf(client, vmi), storedConfiguration(client)]);
-    const { namespace, name: vmiName, annotations = {} } = vmi.metadata;
-    const { plugins } = settingsOf(configuration);
-    const request = { namespace, name: vmiName, hostName: hostNameOf(vmi), spec: vmi.spec, annotations, plugins };
-    return explainVmi(request, facts);
+    return explainVmi(planRequestOf(vmi, configuration), facts);
   });
 }
 

@@ -9,10 +9,9 @@ import { type Finding, findingAt } from "../model/manifest/finding.ts";
 import type { ManifestDocument } from "../model/manifest/read.ts";
 import { definitionsAmong } from "../model/networks/attachment-definitions.ts";
 import { qualifiedName } from "../model/networks/multus.ts";
-import { hostNameOf } from "../model/pods/launcher-pod.ts";
+import { planRequestOf } from "../model/pods/plan-request.ts";
 import { judge } from "../model/rules/judge.ts";
 import { asksForMemory } from "../model/rules/machine.ts";
-import { settingsOf } from "../model/rules/settings.ts";
 import { nicContexts } from "../model/wiring/nics.ts";
 import { type PlanRequest, typicalFactsOf } from "../model/wiring/plan.ts";
 import type { ConfigOf } from "../model/wiring/typical-facts.ts";
@@ -132,11 +131,8 @@ function requestOf(
     };
   }
   if (defaulted === undefined) return undefined;
-  const vmi = defaulted as Stored<VirtualMachineInstance>;
-  const { namespace = "default", name, annotations = {} } = vmi.metadata;
-  const { plugins } = settingsOf(configuration);
-  const ofVm = value["kind"] === "VirtualMachine";
-  return { namespace, name, hostName: hostNameOf(vmi), spec: vmi.spec, annotations, plugins, ofVm };
+  const request = planRequestOf(defaulted as Stored<VirtualMachineInstance>, configuration);
+  return value["kind"] === "VirtualMachine" ? { ...request, ofVm: true } : request;
 }
 
 /** With a name in place of the one that the API would make of `generateName`. */

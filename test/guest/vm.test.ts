@@ -8,6 +8,7 @@ import { kubectlBinary, kubectlVersions } from "../kubectls.ts";
 import { vmManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
 import { type ConsoleSocket, openConsoleSocket } from "./console-socket.ts";
+import { claimOf, explained } from "./explained.ts";
 import { tracesOf } from "./traces.ts";
 
 const EXAMPLE = new URL("../../examples/virtual-machine.yaml", import.meta.url).pathname;
@@ -59,6 +60,7 @@ async function comesBack(host: TestHost): Promise<void> {
   await host.kubectlOk(["wait", "--for=condition=Ready", "vm/web", "--timeout=60s"]);
   const first = await identity(host);
   assert.equal(first.addresses.length, 2, "an address of each family");
+  await explainsItsMac(host, first.mac);
   for (const address of first.addresses) assert.match(await host.page(address), new RegExp(first.mac));
   assert.match(await host.kubectlOk(["get", "vm"]), /web +\S+ +Running +True/);
   const diff = await host.kubectl(["diff", "-f", "-"], vmManifest({ name: "web", ports: [{ port: 80 }] }, "Always"));
@@ -68,6 +70,14 @@ async function comesBack(host: TestHost): Promise<void> {
   const second = await identity(host, first);
   assert.deepEqual([second.mac, second.addresses], [first.mac, first.addresses]);
   assert.match(await host.page(second.addresses[0] ?? ""), new RegExp(first.mac));
+  await explainsItsMac(host, second.mac);
+}
+
+/** What `patchbay explain` says of the MAC of a VM's guest, its first one or a later one. */
+async function explainsItsMac(host: TestHost, mac: string): Promise<void> {
+  const said = claimOf("masquerade")(await explained(host, "web"), "mac");
+  assert.equal(said["mac"], mac);
+  assert.match(said.statement, /VM keeps .*over its restarts/);
 }
 
 async function restarts(host: TestHost): Promise<void> {

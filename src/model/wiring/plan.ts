@@ -61,7 +61,7 @@ export interface PlannedNic {
 export interface PlanRequest extends NicsRequest {
   readonly namespace: string;
   readonly name: string;
-  /** True for the template of a VirtualMachine, which keeps what its first guest had. */
+  /** True for the VMI of a VirtualMachine, which keeps what its first guest had. */
   readonly ofVm?: boolean;
   /** CNI configurations that are known. */
   readonly configOf?: ConfigOf;
