@@ -58,11 +58,12 @@ function wireSriov(nic: NicContext, facts: PodFacts): NicWiring {
   };
 }
 
-function explain(nic: NicContext, _: PodFacts, { nic: { attachment, mac } }: NicWiring): BindingSays {
+function explain(nic: NicContext, facts: PodFacts, { nic: { attachment } }: NicWiring): BindingSays {
+  const known = nic.mac ?? facts.devices?.find(({ network }) => network === nic.name)?.mac;
   const pci = attachment.kind === "vfio" ? attachment.pci : "";
   return {
     in: {
-      statement: `Whoever is on the network of the card reaches the guest by the addresses that it has there, on every port, at MAC ${mac}: the virtual function ${pci} is the guest's.${nic.ports.length === 0 ? "" : " The ports that are listed limit nothing."}`,
+      statement: `Whoever is on the network of the card reaches the guest by the addresses that it has there, on every port, at ${known === undefined ? "the MAC of the device" : `MAC ${known}`}: the virtual function ${pci} is the guest's.${nic.ports.length === 0 ? "" : " The ports that are listed limit nothing."}`,
       addresses: [],
       ports: "all",
       device: pci,

@@ -4,7 +4,9 @@ import type { Interface } from "../api/interfaces.ts";
 import type { Network } from "../api/networks.ts";
 import { parseCniObject } from "../networks/cni-config.ts";
 import type { NicNetwork } from "../networks/network.ts";
+import type { PodFacts } from "../wiring/facts.ts";
 import type { PlanRequest } from "../wiring/plan.ts";
+import { typicalFacts } from "../wiring/typical-facts.ts";
 import type { Claim, Topic } from "./claim.ts";
 import { type ExplainedNic, type Explanation, explainVmi } from "./explain.ts";
 import { renderExplanation } from "./render.ts";
@@ -161,4 +163,93 @@ test("it is read in lines that fit, each heading once", () => {
   );
   assert.match(text, /\n\nNIC nic1: bridge on ns\/lan, by Multus \(pod[0-9a-f]{11}\)\n/);
   assert.match(renderExplanation(explained([])), /It has no NIC/);
+});
+
+test("a guest with IPv6 alone: reached by IPv6, served without DHCPv4", () => {
+  const six: PodFacts = {
+    ...typicalFacts,
+    links: typicalFacts.links.map((link) => ({
+      ...link,
+      addresses: link.addresses.filter(({ cidr }) => cidr.includes(":")),
+    })),
+    routes: typicalFacts.routes.filter(({ family }) => family === 6),
+  };
+  const spec = {
+    domain: { devices: { interfaces: [{ name: "nic0", masquerade: {}, ports: [{ port: 80 }] }] } },
+    networks: [{ name: "nic0", pod: {} }],
+  };
+  const nic = only(explainVmi({ namespace: "ns", name: "vm", hostName: "vm", spec }, six));
+  assert.match(claim(nic, "in").statement, /at fd10:244::5 on tcp 80\./);
+  assert.match(claim(nic, "in-local").statement, /^Inside the pod ::1 leads to the guest on tcp 80/);
+  assert.match(
+    claim(nic, "out").statement,
+    /seen there as fd10:244::5; its own fd10:0:2::2 stays inside\. Its gateway is fe80::1\./,
+  );
+  assert.deepEqual(claim(nic, "mtu")["toldBy"], ["router advertisements", "the virtio device itself"]);
+  assert.deepEqual(
+    (["dhcp4", "dhcp6", "ra"] as const).map((topic) => claim(nic, topic)["served"]),
+    [false, true, true],
+  );
+  assert.deepEqual(notes(nic), ["S3.50", "S3.54", "S3.57", "S3.23", "S2.37"]);
+});
+
+test("nothing is said of what a plugin or a device decides", () => {
+  const plugins = new Map([["alone", {}]]);
+  const plugged = only(explained([{ binding: { name: "alone" }, multus: { networkName: "lan" } }], { plugins }));
+  for (const topic of ["in", "mac", "mtu", "dhcp4", "queues"] as const) {
+    assert.match(claim(plugged, topic).statement, /binding plugin/, topic);
+  }
+  assert.deepEqual(notes(plugged), []);
+  const lan = { multus: { networkName: "lan" } };
+  const device = only(explained([{ sriov: {}, ...lan }]));
+  assert.equal(claim(device, "mac").statement, "The guest's NIC has the device's own.");
+  assert.match(claim(device, "in").statement, /at the MAC of the device/);
+  assert.match(claim(device, "mtu").statement, /^The device's own/);
+  assert.match(claim(device, "queues").statement, /^As many as the card's function has/);
+  const asked = only(explained([{ sriov: {}, ...lan, macAddress: "02:00:00:00:00:99" }]));
+  assert.equal(claim(asked, "mac").statement, "The guest's NIC has 02:00:00:00:00:99, the manifest's.");
+  const user = only(explained([{ slirp: {}, pod: {} }]));
+  assert.match(claim(user, "queues").statement, /^One queue, as a NIC of model e1000 has/);
+  assert.doesNotMatch(claim(only(explained([{ passt: {}, pod: {} }])), "queues").statement, /vhost/);
+});
+
+test("the hops of a plugin's tap are the pod's link and the tap", () => {
+  const plugins = new Map([["tap", { domainAttachmentType: "tap" }]]);
+  const config = { type: "bridge", name: "n", cniVersion: "1.0.0", mtu: 1400 };
+  const nic = only(
+    explained([{ binding: { name: "tap" }, multus: { networkName: "lan" } }], {
+      plugins,
+      configOf: () => parseCniObject(config).network,
+    }),
+  );
+  const hops = claim(nic, "mtu")["hops"];
+  assert.ok(Array.isArray(hops));
+  assert.deepEqual(
+    hops.map(({ device, mtu }) => `${device.slice(0, 3)} ${mtu}`),
+    ["pod 1400", "tap 1400", "the 1400"],
+  );
+});
+
+test("a link that is down is told before all that does not hold while it is", () => {
+  const down = explained([{ bridge: {}, pod: {}, state: "down" }]);
+  assert.equal(only(down).linkUp, false);
+  assert.match(renderExplanation(down), /^NIC nic0: .*, its link down: nothing of what follows holds/m);
+  assert.doesNotMatch(renderExplanation(explained([{ bridge: {}, pod: {} }])), /its link down/);
+});
+
+test("a bridge that may be migrated all the same keeps its address until the lease is renewed", () => {
+  const annotations = { "kubevirt.io/allow-pod-bridge-network-live-migration": "" };
+  const moved = claim(only(explained([{ bridge: {}, pod: {} }], { annotations })), "migration");
+  assert.match(moved.statement, /keeps its address until it renews its lease/);
+});
+
+test("the warnings about MACs, sidecars, devices and queues are told where they apply", () => {
+  const lan = { multus: { networkName: "lan" } };
+  const asked = notes(only(explained([{ bridge: {}, ...lan, macAddress: "02:00:00:00:00:99" }])));
+  for (const id of ["S3.19", "S3.104", "S3.80"]) assert.ok(asked.includes(id), id);
+  const slirp = notes(only(explained([{ slirp: {}, pod: {} }])));
+  for (const id of ["S3.45", "S3.47", "S3.46"]) assert.ok(slirp.includes(id), id);
+  const macvtap = notes(only(explained([{ macvtap: {}, ...lan }])));
+  for (const id of ["S3.92", "S3.93", "S3.99"]) assert.ok(macvtap.includes(id), id);
+  assert.ok(!notes(only(explained([{ bridge: {}, pod: {} }]))).some((id) => ["S3.19", "S3.104", "S3.92"].includes(id)));
 });

@@ -1,7 +1,7 @@
 import type { MigrationVerdict, NicContext, NicWiring } from "../bindings/binding.ts";
 import { isPrimary } from "../networks/network.ts";
 import { movedName } from "../networks/pod-interface.ts";
-import type { PodFacts } from "../wiring/facts.ts";
+import type { ClaimedDevice, PodFacts } from "../wiring/facts.ts";
 import type { GuestNic } from "../wiring/wiring.ts";
 import { listed, type Need, type Told, type Topic } from "./claim.ts";
 
@@ -23,6 +23,14 @@ export function fromWiring(
 }
 
 function macOf(nic: NicContext, facts: PodFacts, { nic: { mac, attachment } }: NicWiring, ofVm: boolean): Told {
+  if (attachment.kind === "plugin") {
+    const wanted = nic.mac === undefined ? "" : ` The manifest asks for ${nic.mac}.`;
+    return { statement: `Which it is is for the binding plugin to say.${wanted}`, wanted: nic.mac };
+  }
+  if (attachment.kind === "vfio" && nic.mac === undefined) {
+    const own = deviceOf(nic, facts)?.mac;
+    return { statement: `The guest's NIC has the device's own${own === undefined ? "" : `, ${own}`}.`, mac: own };
+  }
   const link = facts.links.find(({ name }) => name === nic.podInterface);
   const lasts = ofVm ? "; the VM keeps it over its restarts" : "";
   if (nic.keepsMac === true) {
@@ -33,17 +41,23 @@ function macOf(nic: NicContext, facts: PodFacts, { nic: { mac, attachment } }: N
       ? "the manifest's"
       : link?.mac === mac
         ? `that of the pod's link ${link.name}${lasts}`
-        : attachment.kind === "vfio"
-          ? `the device's own${lasts}`
-          : `made for it, the same as long as ${ofVm ? "the VM" : "the pod"} lives`;
+        : `made for it, the same as long as ${ofVm ? "the VM" : "the pod"} lives`;
   return { statement: `The guest's NIC has ${mac}, ${whose}.`, mac };
+}
+
+function deviceOf(nic: NicContext, { devices = [] }: PodFacts): ClaimedDevice | undefined {
+  return devices.find(({ network }) => network === nic.name);
 }
 
 /** How a guest learns the MTU (reference 9.1). */
 function mtuOf(nic: NicContext, facts: PodFacts, wired: NicWiring): Told {
   const { mtu, attachment } = wired.nic;
-  if (attachment.kind === "plugin")
+  if (attachment.kind === "plugin") {
     return { statement: "That is for the binding plugin to say.", hops: [], toldBy: [] };
+  }
+  if (attachment.kind === "vfio" && deviceOf(nic, facts)?.mtu === undefined) {
+    return { statement: "The device's own, which the guest's driver reads from it.", hops: [], toldBy: [] };
+  }
   const link = facts.links.find(({ name }) => name === nic.podInterface);
   const device = attachment.kind === "tap" || attachment.kind === "macvtap" ? attachment.device : undefined;
   const made = wired.kernel.links.filter(({ kind }) => kind === "bridge" || kind === "tap");

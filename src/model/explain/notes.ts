@@ -24,9 +24,12 @@ const bound =
   (...fields: readonly NicContext["binding"][]) =>
   ({ nic }: Noted): boolean =>
     fields.includes(nic.binding);
-const virtio = ({ wired }: Noted): boolean => wired.nic.model === "virtio";
-const emulated = ({ wired }: Noted): boolean => wired.nic.model !== "virtio" && wired.nic.model !== "vfio-pci";
-const multiqueue = ({ wired }: Noted): boolean => wired.nic.queues > 1;
+/** True where a binding plugin makes the NIC, and its model and queues with it. */
+const plugged = ({ wired }: Pick<Noted, "wired">): boolean => wired.nic.attachment.kind === "plugin";
+const virtio = ({ wired }: Noted): boolean => !plugged({ wired }) && wired.nic.model === "virtio";
+const emulated = ({ wired }: Noted): boolean =>
+  !plugged({ wired }) && wired.nic.model !== "virtio" && wired.nic.model !== "vfio-pci";
+const multiqueue = ({ wired }: Noted): boolean => !plugged({ wired }) && wired.nic.queues > 1;
 const primary = ({ nic }: Noted): boolean => isPrimary(nic.network, nic.podInterface);
 const passt = bound("passt", "passtBinding");
 const bridgeOn =
@@ -204,15 +207,15 @@ const WARNINGS: readonly Warning[] = [
     statement: "More queues help what comes in; small TCP packets that go out may get slower.",
     applies: multiqueue,
   },
-  {
-    id: "S3.80",
-    statement: "Where the guest has as many NICs as vCPUs, more queues a NIC are of little use.",
-    applies: multiqueue,
-  },
   { id: "S3.78", statement: "More queues cost more CPU.", applies: multiqueue },
   {
     id: "S3.79",
     statement: "The guest has to switch the queues on (ethtool -L); until then their vectors are wasted.",
+    applies: multiqueue,
+  },
+  {
+    id: "S3.80",
+    statement: "Where the guest has as many NICs as vCPUs, more queues a NIC are of little use.",
     applies: multiqueue,
   },
 ];
