@@ -6,6 +6,7 @@ import type { BindingField } from "../src/model/bindings/binding.ts";
 import type { ClaimId } from "../src/model/explain/claim.ts";
 import { explainVmi } from "../src/model/explain/explain.ts";
 import type { PlanRequest } from "../src/model/wiring/plan.ts";
+import { blank } from "./source-text.ts";
 
 type Variant = readonly [binding: Partial<Interface>, network: Partial<Network>];
 
@@ -54,10 +55,17 @@ export function everyClaim(): ReadonlySet<ClaimId> {
   );
 }
 
-/** The claims whose names stand at the head of a kernel or guest test's name. */
-export function testedClaims(root: string, claims: ReadonlySet<ClaimId>): ReadonlySet<ClaimId> {
-  const tests = globSync(["test/kernel/*.test.ts", "test/guest/*.test.ts"], { cwd: root })
-    .map((file) => readFileSync(join(root, file), "utf8"))
-    .join("\n");
-  return new Set([...claims].filter((id) => tests.includes(`"${id}: `)));
+/** A step of a test that is waited for, and the claim at the head of its name. */
+const STEP = /\bawait (?:step|t\.test)\(\s*"([a-zA-Z0-9]+\.[a-z0-9-]+): /g;
+
+/** The claims that the kernel and guest tests have steps for, as often as they have; comments do not count. */
+export function testedClaims(root: string): readonly string[] {
+  return globSync(["test/kernel/*.test.ts", "test/guest/*.test.ts", "test/nested/*.test.ts"], { cwd: root }).flatMap(
+    (file) => stepsOf(readFileSync(join(root, file), "utf8")),
+  );
+}
+
+/** The claims that a test's text has steps for. */
+export function stepsOf(source: string): readonly string[] {
+  return [...blank(source, true).matchAll(STEP)].flatMap(([, id]) => id ?? []);
 }
