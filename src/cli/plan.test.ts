@@ -428,6 +428,11 @@ test("a machine type that no architecture has is refused, one that a node may ha
     typed("foo").refusals.map(({ code, path }) => `${code} ${path}`),
     ["PB5050 spec.domain.machine.type"],
   );
+  const foo = judgedAs(VMI.replace("memory:", "machine: {type: foo}\n    memory:"));
+  assert.deepEqual(
+    ofInstances(foo, (request) => explainVmi(request)).refusals.map(({ code }) => code),
+    ["PB5050"],
+  );
   for (const type of ["q35", "pc-q35-9.2", "pc-q35-rhel9.4.0", "virt"])
     assert.deepEqual(typed(type).refusals, [], type);
 });

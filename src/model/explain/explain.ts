@@ -4,7 +4,7 @@ import { qualifiedName } from "../networks/multus.ts";
 import { networkNeeds } from "../networks/registry.ts";
 import type { PodFacts } from "../wiring/facts.ts";
 import { nicContexts, wire } from "../wiring/nics.ts";
-import { type PlanRequest, typicalFactsOf } from "../wiring/plan.ts";
+import { type PlanRequest, planVmi, typicalFactsOf } from "../wiring/plan.ts";
 import { type Claim, TOPICS, type Told, type Topic } from "./claim.ts";
 import { fromWiring, migrationOf, needsOf } from "./from-wiring.ts";
 import { type Note, notesOf } from "./notes.ts";
@@ -38,8 +38,9 @@ export function explainVmi(request: PlanRequest, given?: PodFacts): Explanation 
   const { namespace, name, spec } = request;
   const nics = nicContexts(request);
   const facts = given ?? typicalFactsOf(request, nics);
-  // What cannot be built together is not explained one by one.
-  wire(nics, facts);
+  // What cannot be built together, or not started, is not explained one by one.
+  if (given === undefined) planVmi(request, facts);
+  else wire(nics, facts);
   const dedicatedCpus = spec.domain.cpu?.dedicatedCpuPlacement === true;
   const explained = nics.map((nic): ExplainedNic => {
     const wired = bindingOf(nic.binding).wire(nic, facts);
