@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import type { VirtualMachineInstance } from "../api/vmi.ts";
 import { admitVm, admitVmi, admitVmiUpdate } from "./admit.ts";
 import { answerCase } from "./conformance.ts";
 import { judge } from "./judge.ts";
@@ -229,6 +230,11 @@ test("addresses are read as KubeVirt reads them", () => {
     { name: "default", pod: { vmNetworkCIDR: "10.1.0.9/24", vmIPv6NetworkCIDR: "FD10::/64" } },
   ]);
   assert.deepEqual(answer.defaulted?.interfaces?.[0]?.dhcpOptions, { ntpServers: ["1.2.3.4", "x"] });
+  const dnsConfig = { nameservers: ["010.010.000.005", "FD10::0:5"], searches: ["example.org"] };
+  const admitted = admitVmi(vmi({ spec: { dnsPolicy: "None", dnsConfig } }));
+  assert.ok(admitted.allowed);
+  const { spec }: VirtualMachineInstance = JSON.parse(JSON.stringify(admitted.object));
+  assert.deepEqual(spec.dnsConfig, { nameservers: ["10.10.0.5", "fd10::5"], searches: ["example.org"] });
 });
 
 test("admission answers with the object or with every cause", () => {

@@ -12,13 +12,20 @@ export function readSpec(spec: VmiSpec): VmiSpec {
   const interfaces = (spec.domain.devices.interfaces ?? []).map(readInterface);
   const networks = (spec.networks ?? []).map(readNetwork);
   const { interfaces: _, ...devices } = spec.domain.devices;
-  const { networks: __, ...rest } = spec;
+  const { networks: __, dnsConfig, ...rest } = spec;
   return {
     ...rest,
+    ...given("dnsConfig", dnsConfig === undefined ? undefined : readDnsConfig(dnsConfig)),
     domain: { ...spec.domain, devices: { ...devices, ...(interfaces.length === 0 ? {} : { interfaces }) } },
     ...(networks.length === 0 ? {} : { networks }),
   };
 }
+
+function readDnsConfig({ nameservers, ...rest }: DnsConfig): DnsConfig {
+  return { ...given("nameservers", nameservers?.map(readIp)), ...rest };
+}
+
+type DnsConfig = NonNullable<VmiSpec["dnsConfig"]>;
 
 function readNetwork(network: Network): Network {
   const { pod, multus, genie, resourceClaim } = network;
