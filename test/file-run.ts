@@ -153,3 +153,14 @@ export async function runFile(file: string, root: string, scratch: string, limit
     milliseconds: performance.now() - began,
   };
 }
+
+/** What a result says to who reads along. */
+export function resultLines(result: FileResult): readonly string[] {
+  const mark = result.failures.length > 0 ? "✖" : "✔";
+  const skipped = result.skipped.length === 0 ? "" : `, ${result.skipped.length} skipped`;
+  const failed = result.failures.length === 0 ? "" : `, ${result.failures.length} FAILED`;
+  return [
+    `${mark} ${result.file} (${result.passed} passed${skipped}${failed}, ${(result.milliseconds / 1000).toFixed(1)} s)`,
+    ...result.failures.flatMap(({ name, text }) => [`  ✖ ${name}`, ...text.split("\n").map((line) => `      ${line}`)]),
+  ];
+}

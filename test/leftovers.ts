@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 
 /** What of a machine a test run must leave as it was: each a kind and the lines that stand for it. */
 export type Snapshot = ReadonlyMap<string, readonly string[]>;
@@ -60,6 +61,17 @@ export function differences(before: Snapshot, after: Snapshot): readonly string[
     const then = before.get(kind) ?? [];
     told.push(...surplus(now, then).map((line) => `left behind: ${kind} ${line.trim()}`));
     told.push(...surplus(then, now).map((line) => `taken away: ${kind} ${line.trim()}`));
+  }
+  return told;
+}
+
+/** What differs still after the kernel had some seconds to clean up behind a deleted namespace. */
+export async function lastingDifferences(before: Snapshot): Promise<readonly string[]> {
+  const until = performance.now() + 10_000;
+  let told = differences(before, snapshot());
+  while (told.length > 0 && performance.now() < until) {
+    await delay(250);
+    told = differences(before, snapshot());
   }
   return told;
 }

@@ -70,6 +70,12 @@ function debianMirror(): Missing {
   }
 }
 
+/** A command of root's that succeeds where the kernel has the thing, tried in a network namespace of its own. */
+function inEmptyNetns(what: string, command: string): Missing {
+  const run = spawnSync("unshare", ["--net", "sh", "-c", command], { encoding: "utf8" });
+  return run.status === 0 ? undefined : `${what}: ${run.stderr.trim() || "not found"}`;
+}
+
 /** Overlay mounts, tried in a mount namespace of its own. */
 function overlay(): Missing {
   const attempt = `mount -t tmpfs t /mnt && cd /mnt && mkdir u w r && mount -t overlay o -o lowerdir=/etc,upperdir=/mnt/u,workdir=/mnt/w r`;
@@ -85,6 +91,12 @@ const probes = {
   veth: named("veth"),
   bridge: named("bridge", "nftables for bridges"),
   macvtap: named("macvlan and macvtap", "nftables forwarding of frames"),
+  /** What a tagged frame passes: a link of a VLAN, and a bridge that keeps VLANs apart. */
+  vlan: (): Missing => named("VLAN")() ?? inEmptyNetns("bridge VLANs", "ip link add b0 type bridge vlan_filtering 1"),
+  ipvlan: named("ipvlan", "nftables forwarding of frames"),
+  dummy: (): Missing => inEmptyNetns("dummy links", "ip link add d0 type dummy"),
+  /** The kernel's own datapath; the daemons are a need of their own. */
+  openvswitchDatapath: (): Missing => inEmptyNetns("Open vSwitch's datapath", "genl ctrl get name ovs_datapath"),
   nft: named("libnftables.so.1", "nft", "nftables nat, IPv4", "nftables nat, IPv6"),
   qemu: named("qemu-system-x86_64", "qemu-img", "SeaBIOS", "boot ROM for -kernel", "patchbay-qemu"),
   cni: (): Missing => fromTable((need) => need.name.startsWith("cni ")) ?? named("iptables")(),

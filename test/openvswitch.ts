@@ -27,7 +27,7 @@ export function isOpenVSwitchHere(): boolean {
 }
 
 /** The folder with Debian's packages of it, unpacked once for all tests of a machine; nothing is installed. */
-async function unpacked(): Promise<string> {
+export async function openVSwitchFolder(): Promise<string> {
   const root = join(CACHE, "root");
   await mkdir(CACHE, { recursive: true });
   return exclusively(join(CACHE, "lock"), async () => {
@@ -43,7 +43,7 @@ async function unpacked(): Promise<string> {
 
 /** Starts its database and its switch in a namespace; both end with the test. */
 export async function startOpenVSwitch(t: TestContext, netns: string): Promise<OpenVSwitch> {
-  const root = await unpacked();
+  const root = await openVSwitchFolder();
   const run = mkdtempSync(join(tmpdir(), "pbovs-"));
   const [socket, database] = [join(run, "db.sock"), join(run, "conf.db")];
   const env = {

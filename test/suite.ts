@@ -2,9 +2,8 @@ import { spawnSync } from "node:child_process";
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
-import { type FileResult, type Limits, runFile } from "./file-run.ts";
-import { differences, snapshot } from "./leftovers.ts";
+import { type FileResult, type Limits, resultLines, runFile } from "./file-run.ts";
+import { lastingDifferences, snapshot } from "./leftovers.ts";
 import { expectedSkips, unexpectedSkips } from "./skips.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -81,19 +80,6 @@ function setUp(): boolean {
   return true;
 }
 
-function tellResult(result: FileResult): void {
-  const mark = result.failures.length > 0 ? "✖" : "✔";
-  const skipped = result.skipped.length === 0 ? "" : `, ${result.skipped.length} skipped`;
-  const failed = result.failures.length === 0 ? "" : `, ${result.failures.length} FAILED`;
-  tell(
-    `${mark} ${result.file} (${result.passed} passed${skipped}${failed}, ${(result.milliseconds / 1000).toFixed(1)} s)`,
-  );
-  for (const { name, text } of result.failures) {
-    tell(`  ✖ ${name}`);
-    for (const line of text.split("\n")) tell(`      ${line}`);
-  }
-}
-
 /** Runs a level's files, some at once, and tells of each as it ends. */
 async function runLevel(level: Level, scratch: string): Promise<readonly FileResult[]> {
   const files = [...new Set(level.patterns.flatMap((pattern) => globSync(join(root, pattern))))].sort();
@@ -103,23 +89,12 @@ async function runLevel(level: Level, scratch: string): Promise<readonly FileRes
   const work = async (): Promise<void> => {
     for (const file of waiting) {
       const result = await runFile(file, root, scratch, level.limits);
-      tellResult(result);
+      for (const line of resultLines(result)) tell(line);
       results.push(result);
     }
   };
   await Promise.all(Array.from({ length: level.width }, work));
   return results;
-}
-
-/** What is still told after the kernel had some seconds to clean up behind a deleted namespace. */
-async function lasting(look: () => readonly string[]): Promise<readonly string[]> {
-  const until = performance.now() + 10_000;
-  let told = look();
-  while (told.length > 0 && performance.now() < until) {
-    await delay(250);
-    told = look();
-  }
-  return told;
 }
 
 function tellSkips(results: readonly FileResult[]): boolean {
@@ -171,7 +146,7 @@ async function main(chosen: readonly string[]): Promise<number> {
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
-  const left = await lasting(() => differences(before, snapshot()));
+  const left = await lastingDifferences(before);
   for (const line of left.slice(0, 60)) tell(`✖ ${line}`);
   if (left.length > 0) failed.push("the machine was not left as it was");
   if (chosen.length === 0 && !tellSkips(results)) failed.push("skips");

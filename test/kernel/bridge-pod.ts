@@ -268,6 +268,9 @@ export async function changesSince(
   return changes();
 }
 
+/** A link's addr_gen_mode (ip-sysctl.rst of the kernel) with which it gives itself no address. */
+const NO_LINK_LOCAL = "1";
+
 /** The lines of a pod once every link that has IPv6 has got its link-local address, which takes the kernel up to a second. */
 export async function settledLines(path: string): Promise<readonly string[]> {
   const waiting = (): string[] => {
@@ -277,7 +280,8 @@ export async function settledLines(path: string): Promise<readonly string[]> {
       const own = addresses.filter(({ link, cidr }) => link === name && cidr.includes(":"));
       const isRouted = ({ cidr }: { readonly cidr: string }): boolean =>
         routes.some((route) => route.startsWith(`local local ${cidr.replace(/\/.*/, "/128")} dev ${name} `));
-      return own.some(({ cidr }) => cidr.startsWith("fe80:")) && own.every(isRouted) ? [] : [name];
+      const isAlone = sysctls[`net/ipv6/conf/${name}/addr_gen_mode`] === NO_LINK_LOCAL;
+      return (isAlone || own.some(({ cidr }) => cidr.startsWith("fe80:"))) && own.every(isRouted) ? [] : [name];
     });
   };
   const deadline = Date.now() + 5000;

@@ -1,0 +1,53 @@
+import { join } from "node:path";
+import { openVSwitchFolder } from "../openvswitch.ts";
+import { runInMachine } from "./machine.ts";
+
+const root = join(import.meta.dirname, "../..");
+/** Of the whole machine. */
+const TIME_LIMIT_MS = 900_000;
+
+function tell(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** Runs the nested tests, those of the named files where some are named; answers the exit code. */
+async function main(files: readonly string[]): Promise<number> {
+  if (process.getuid?.() !== 0) {
+    tell("✖ not root: the nested machine reads this machine's root file system");
+    return 1;
+  }
+  const ending = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.once(signal, () => ending.abort(new Error(`ended by ${signal}`)));
+  }
+  const began = performance.now();
+  // Inside is no network.
+  await openVSwitchFolder();
+  const status = await runInMachine(
+    [process.execPath, "--disable-warning=ExperimentalWarning", "test/nested/inside.ts", ...files],
+    {
+      cwd: root,
+      env: testEnvironment(),
+      // dummy makes a link of its own when it comes, which would count as left behind.
+      modules: ["tun", "dummy"],
+      timeLimitMs: TIME_LIMIT_MS,
+      onOutput: (bytes) => process.stdout.write(bytes),
+      onProgress: (line) => tell(`ℹ ${line}`),
+      signal: ending.signal,
+    },
+  );
+  tell(`ℹ the nested machine ran for ${((performance.now() - began) / 1000).toFixed(1)} s`);
+  tell(status === 0 ? "✔ passed" : "✖ failed");
+  return status;
+}
+
+/** What tests take from the environment. */
+function testEnvironment(): Record<string, string> {
+  const cache = process.env["PATCHBAY_TEST_CACHE"];
+  return cache === undefined ? {} : { PATCHBAY_TEST_CACHE: cache };
+}
+
+process.exitCode = await main(process.argv.slice(2)).catch((thrown: unknown) => {
+  tell(`✖ ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+  return 1;
+});
