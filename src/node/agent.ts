@@ -11,6 +11,7 @@ import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { type Fault, isFault, toFault } from "../model/fault.ts";
 import { LAUNCHER_LABEL, LAUNCHER_LABEL_VALUE, NODE_FINALIZER } from "../model/pods/launcher-pod.ts";
 import { isToBePaused } from "../model/pods/pause.ts";
+import { guestAgents } from "./guest-agents.ts";
 import { adopt, bringUp, endOf, type LivePod, mend, type NodeParts, takeDown } from "./pod-lifecycle.ts";
 import type { PodRecord } from "./records.ts";
 import { type GuestEnd, guestEnd, type Reporter } from "./report.ts";
@@ -70,6 +71,11 @@ export function startAgent({ client, nodeName, parts, report, log, meter }: Agen
     ...(meter === undefined ? {} : { meter }),
     failed: (podUid, error, waitMs) =>
       log.warn({ podUid, error: describe(error), waitMs }, "a pod is not as it should be"),
+  });
+  const agents = guestAgents({
+    records: parts.records,
+    changed: (podUid) => queue.add(podUid),
+    unkept: (podUid, error) => log.warn({ podUid, error: describe(error) }, "what a guest's agent said is not kept"),
   });
   const byUid = new Map<string, LauncherPod>();
   const seen = (pod: LauncherPod): void => {
@@ -188,6 +194,7 @@ export function startAgent({ client, nodeName, parts, report, log, meter }: Agen
 
   function follow(podUid: string, pod: LivePod): void {
     live.set(podUid, pod);
+    agents.follow(podUid, pod.guest);
     void pod.guest.exited.then((exit) => {
       ended.set(podUid, guestEnd(exit));
       queue.add(podUid);
@@ -276,7 +283,8 @@ export function startAgent({ client, nodeName, parts, report, log, meter }: Agen
       log.warn({ podUid: record.podUid, steps }, "the pod's network was changed by somebody else and is mended");
       report.mended(vmi, steps);
     }
-    await report.running(vmi, pod, record, paused);
+    const agent = agents.report(record.podUid);
+    await report.running(vmi, pod, agent === undefined ? record : { ...record, agent }, paused);
   }
 
   async function giveBack(podUid: string, pod: LauncherPod | undefined): Promise<void> {
@@ -289,6 +297,7 @@ export function startAgent({ client, nodeName, parts, report, log, meter }: Agen
 
   async function forget(podUid: string, graceSeconds: number): Promise<void> {
     const record = parts.records.get(podUid);
+    agents.forget(podUid);
     if (record !== undefined) await takeDown(parts, record, live.get(podUid), graceSeconds);
     live.delete(podUid);
     ended.delete(podUid);
@@ -305,6 +314,7 @@ export function startAgent({ client, nodeName, parts, report, log, meter }: Agen
     adopted,
     async close() {
       closing.abort();
+      agents.close();
       await queue.close();
       await Promise.all(
         [...live.values()].map(async ({ guest, services }) => {

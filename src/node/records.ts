@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { GuestRecord } from "../host/guest/running-guest.ts";
 import { DRAFT, writeWhole } from "../host/whole-file.ts";
 import { Fault } from "../model/fault.ts";
+import type { AgentReport } from "../model/guest/agent.ts";
 import type { GuestHardware } from "../model/guest/hardware.ts";
 import { isJsonObject } from "../model/json.ts";
 import type { PodFacts } from "../model/wiring/facts.ts";
@@ -29,6 +30,8 @@ export interface PodRecord {
   readonly hardware?: GuestHardware;
   readonly wiring?: Wiring;
   readonly guest?: GuestRecord;
+  /** What the guest's agent said last. */
+  readonly agent?: AgentReport;
 }
 
 /**

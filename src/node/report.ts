@@ -12,6 +12,7 @@ import { bindingOf } from "../model/bindings/registry.ts";
 import { type Fault, sentence } from "../model/fault.ts";
 import { PRIMARY_INTERFACE } from "../model/networks/pod-interface.ts";
 import { FACTS_ANNOTATION, NODE_FINALIZER, nicsOf } from "../model/pods/launcher-pod.ts";
+import { agentChange, agentGone } from "../model/status/agent.ts";
 import { type ConditionClaim, withCondition } from "../model/status/conditions.ts";
 import { interfaceStatuses } from "../model/status/interfaces.ts";
 import { assign, claim, enterPhase, inOrder, unclaim, type VmiStatusChange } from "../model/status/vmi.ts";
@@ -79,7 +80,7 @@ export function makeReporter(client: KubeClient, events: EventRecorder, node: No
       await changeStatus<PodStatus, LauncherPod>(client, podResource, pod, (status, now) =>
         podRunning(status, addresses, now),
       );
-      await vmiStatus(vmi, inOrder(guestRuns(vmi, record, node, paused), accelerated(node)));
+      await vmiStatus(vmi, unlessSame(inOrder(guestRuns(vmi, record, node, paused), accelerated(node))));
       if (vmi.status?.phase !== "Running") events.event(vmi, "Normal", "Started", "VirtualMachineInstance started.");
     },
     async waiting(vmi, fault) {
@@ -201,10 +202,10 @@ function podRunning(status: Partial<PodStatus>, addresses: readonly string[], no
 }
 
 function guestRuns(vmi: Vmi, record: PodRecord, node: NodeFacts, paused: boolean): VmiStatusChange {
-  const { facts, wiring, hardware } = record;
+  const { facts, wiring, hardware, agent } = record;
   if (facts === undefined || wiring === undefined) return (status) => status;
   const nics = nicsOf(vmi);
-  const interfaces = interfaceStatuses(nics, wiring.nics, facts);
+  const interfaces = interfaceStatuses(nics, wiring.nics, facts, agent?.said);
   const fixed = nics.flatMap((nic) => {
     const verdict = bindingOf(nic.binding).migration(nic);
     return verdict.migratable ? [] : [verdict.reason];
@@ -213,22 +214,26 @@ function guestRuns(vmi: Vmi, record: PodRecord, node: NodeFacts, paused: boolean
     fixed.length === 0
       ? { type: "LiveMigratable", status: "True" }
       : { type: "LiveMigratable", status: "False", reason: "InterfaceNotLiveMigratable", message: fixed.join(" ") };
-  const says = inOrder(
+  return inOrder(
     enterPhase("Running"),
     claim(paused ? NOT_READY_PAUSED : { type: "Ready", status: "True" }, { type: "Synchronized", status: "True" }),
     claim(migratable),
     paused ? claim(PAUSED) : unclaim(PAUSED.type),
-  );
-  return (status, now) => {
-    const said = says(status, now);
-    const fields: Partial<VmiStatus> = {
+    agentChange(agent, nics, wiring, facts),
+    assign({
       interfaces,
       nodeName: node.nodeName,
       activePods: { [record.podUid]: node.nodeName },
       ...(hardware === undefined ? {} : { machine: { type: hardware.machine } }),
-    };
-    const same = JSON.stringify({ ...said, ...fields }) === JSON.stringify(status);
-    return same ? status : assign(fields)(said, now);
+    }),
+  );
+}
+
+/** The change, or the very same status where it changes nothing: then nothing is written. */
+function unlessSame(change: VmiStatusChange): VmiStatusChange {
+  return (status, now) => {
+    const changed = change(status, now);
+    return JSON.stringify(changed) === JSON.stringify(status) ? status : changed;
   };
 }
 
@@ -245,10 +250,12 @@ function guestEnded(end: GuestEnd): VmiStatusChange {
   return end.how === "shutdown"
     ? inOrder(
         enterPhase("Succeeded"),
+        agentGone,
         claim({ type: "Ready", status: "False", reason: "PodCompleted", message: "The guest has shut down." }),
       )
     : inOrder(
         enterPhase("Failed"),
+        agentGone,
         claim(
           { type: "Ready", status: "False", reason: end.code, message: end.message },
           { type: "Synchronized", status: "False", reason: end.code, message: end.message },

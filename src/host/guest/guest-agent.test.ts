@@ -102,13 +102,13 @@ test("an agent that does not know its system is asked for its interfaces all the
 
 test("agents that babble, lie, refuse, hang or hang up are told from one that answers", async (t) => {
   const at = await channel(t);
-  const agent = guestAgent(at.path, { timeoutMs: 200, bytes: 100_000 });
+  const agent = guestAgent(at.path, { timeoutMs: 1_000, bytes: 100_000 });
   t.after(() => agent.close());
   const babbles =
     (text: string): Answer =>
     (_command, socket) => {
       const more = (): void => {
-        while (socket.writable && socket.write(text));
+        while (socket.writable && socket.write(Buffer.from(text.repeat(10_000), "latin1")));
         socket.once("drain", more);
       };
       more();
@@ -143,7 +143,8 @@ interface Monitor extends Qmp {
   turn(open: boolean): void;
 }
 
-function monitor(t: TestContext): Monitor {
+/** `tells`: the port has an id, without which QEMU says nothing of it. */
+function monitor(t: TestContext, tells = true): Monitor {
   const listeners = new Set<Parameters<Qmp["onEvent"]>[0]>();
   const closed = Promise.withResolvers<void>();
   let open = false;
@@ -167,6 +168,7 @@ function monitor(t: TestContext): Monitor {
     close: () => closed.resolve(),
     turn(now) {
       open = now;
+      if (!tells) return;
       for (const listener of listeners)
         listener({ name: "VSERPORT_CHANGE", data: { id: "agent-port", open }, time: 0 });
     },
@@ -217,6 +219,16 @@ test("a report comes when the channel opens, its addresses settle, it closes and
   assert.deepEqual(watch.report(), { channel: "closed", settled: false });
 });
 
+test("the agent of a guest whose QEMU does not tell of its channel is found by looking", async (t) => {
+  const at = await channel(t);
+  const qmp = monitor(t, false);
+  const { next } = watched(at, qmp, { settling: 60_000 });
+  qmp.turn(true);
+  assert.equal((await next()).channel, "open");
+  qmp.turn(false);
+  assert.equal((await next()).channel, "closed");
+});
+
 test("an agent that starts again within its time is not forgotten, and nothing changes but its channel", async (t) => {
   const at = await channel(t);
   const qmp = monitor(t);
@@ -226,6 +238,12 @@ test("an agent that starts again within its time is not forgotten, and nothing c
   assert.deepEqual(await next(), { channel: "closed", said: SAID, settled: true });
   qmp.turn(true);
   assert.deepEqual(await next(), earlier);
+  const renamed = [{ ...INTERFACES[0], name: "ens3" }];
+  at.answer = (command, socket, id) =>
+    command === "guest-network-get-interfaces"
+      ? void socket.write(`${JSON.stringify({ return: renamed })}\n`)
+      : answers(command, socket, id);
+  assert.equal((await next()).said?.interfaces[0]?.name, "ens3", "it is asked again");
 });
 
 test("an agent that answers no more is said to be mute after three calls, keeps what it said, and is heard again", async (t) => {

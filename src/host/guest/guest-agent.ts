@@ -17,6 +17,7 @@ export interface GuestAgent {
    * @throws Fault PB5063 (no answer in time, or none that can be understood)
    */
   ask(): Promise<AgentAnswers>;
+  /** Ends the connection, and the call that is going on; the next call connects again. */
   close(): void;
 }
 
@@ -39,8 +40,9 @@ const LAST_ID = 0x7fff_fff0;
 export function guestAgent(path: string, limits: AgentLimits = LIMITS): GuestAgent {
   let line: AgentLine | undefined;
   let lastId = 0;
-  let closed = false;
+  let closings = 0;
   const close = (): void => {
+    closings += 1;
     line?.destroy();
     line = undefined;
   };
@@ -48,9 +50,10 @@ export function guestAgent(path: string, limits: AgentLimits = LIMITS): GuestAge
     async ask() {
       const deadline = performance.now() + limits.timeoutMs;
       try {
+        const before = closings;
         line ??= await agentLine(path, limits.timeoutMs);
         // Closed while it was connecting.
-        if (closed) throw silent(path, "its channel was closed");
+        if (closings > before) throw silent(path, "its channel was closed");
         const open = line;
         lastId = (lastId % LAST_ID) + 1;
         open.begin(limits.bytes, deadline);
@@ -64,10 +67,7 @@ export function guestAgent(path: string, limits: AgentLimits = LIMITS): GuestAge
         throw thrown;
       }
     },
-    close() {
-      closed = true;
-      close();
-    },
+    close,
   };
 }
 

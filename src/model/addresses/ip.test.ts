@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { isIP, isIPv4, isIPv6, SocketAddress } from "node:net";
 import { test } from "node:test";
 import fc from "fast-check";
-import { canonicalIp, familyOf, formatIp, parseIp, parseIp4, parseIp6 } from "./ip.ts";
+import { canonicalIp, familyOf, formatIp, isLinkLocal, parseIp, parseIp4, parseIp6 } from "./ip.ts";
 
 test("IPv4 and IPv6 octets survive text", () => {
   for (const length of [4, 16]) {
@@ -82,5 +82,13 @@ test("malformed addresses are refused", () => {
     "::1 ",
   ]) {
     assert.equal(parseIp(text), undefined, text);
+  }
+});
+
+test("link-local addresses of both families", () => {
+  for (const text of ["fe80::1", "febf::1", "169.254.0.1", "169.254.255.254"])
+    assert.equal(isLinkLocal(text), true, text);
+  for (const text of ["fec0::1", "fd00::1", "::", "169.253.0.1", "10.169.254.1", "", "fe80"]) {
+    assert.equal(isLinkLocal(text), false, text);
   }
 });

@@ -70,6 +70,12 @@ export function canonicalIp(text: string): string | undefined {
   return bytes === undefined ? undefined : formatIp(bytes);
 }
 
+/** True for an address that holds on its link alone: fe80::/10 (RFC 4291), 169.254.0.0/16 (RFC 3927). */
+export function isLinkLocal(text: string): boolean {
+  const [first = 0, second = 0] = parseIp(text) ?? [];
+  return text.includes(":") ? first === 0xfe && (second & 0xc0) === 0x80 : first === 169 && second === 254;
+}
+
 /** True when both are the same address, whatever their spelling. */
 export function sameBytes(one: Uint8Array, other: Uint8Array): boolean {
   return one.length === other.length && one.every((octet, index) => octet === other[index]);
