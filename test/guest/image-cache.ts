@@ -6,7 +6,8 @@ import { buildGuest, GUEST_IMAGE } from "../../src/host/images/build-guest.ts";
 import { exclusively } from "../../src/host/images/exclusive.ts";
 import { type ImageStore, openImageStore } from "../../src/host/images/store.ts";
 
-const CACHE = process.env["PATCHBAY_TEST_CACHE"] ?? "/var/cache/patchbay-test";
+/** Where all tests of a machine keep their images. */
+export const CACHE = process.env["PATCHBAY_TEST_CACHE"] ?? "/var/cache/patchbay-test";
 const SOURCES = ["../../guest", "../../src/host/images"].map((path) => fileURLToPath(new URL(path, import.meta.url)));
 
 /**

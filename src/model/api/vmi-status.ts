@@ -21,7 +21,10 @@ const interfaceStatus = object(
     name: text("Name of the network; empty for a NIC that only the guest knows."),
     mac: text("MAC of the NIC."),
     ipAddress: text("The first of `ipAddresses`."),
-    ipAddresses: list("Addresses to reach the guest by; the pod's for masquerade.", text("IPv4 or IPv6 address.")),
+    ipAddresses: list(
+      "Addresses to reach the guest by: the pod's, then those that were set in the guest where they can be reached.",
+      text("IPv4 or IPv6 address."),
+    ),
     interfaceName: text("Name in the guest, as its agent tells it."),
     infoSource: text("Where this comes from: `domain`, `guest-agent`, `multus-status`, joined by comma and blank."),
     queueCount: whole("Queue pairs of the NIC."),
