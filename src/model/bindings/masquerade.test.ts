@@ -126,7 +126,10 @@ test("single stack: only that family is wired and served", () => {
   const v6 = masquerade.wire(nic, onlyFamily(6));
   assert.deepEqual(v6.services?.dhcp4, undefined);
   assert.equal(v6.services?.ra?.prefix, "fd10:0:2::/120");
-  assert.deepEqual(v6.kernel.sysctls, [{ key: "net/ipv6/conf/all/forwarding", value: "1" }]);
+  assert.deepEqual(v6.kernel.sysctls, [
+    { key: "net/ipv6/conf/all/forwarding", value: "1" },
+    { key: "net/ipv6/conf/tap0/disable_ipv6", value: "0" },
+  ]);
 });
 
 for (const [cidr, gateway, guest, prefixLength] of [

@@ -129,7 +129,11 @@ function forwarding(side: Side, tap: string): Sysctl[] {
         // Lets 127.0.0.1 of the pod reach the guest: the packet leaves with a loopback source until it is translated.
         { key: `net/ipv4/conf/${tap}/route_localnet`, value: "1" },
       ]
-    : [{ key: "net/ipv6/conf/all/forwarding", value: "1" }];
+    : [
+        { key: "net/ipv6/conf/all/forwarding", value: "1" },
+        // A namespace may have it off for new links and on for the pod's own.
+        { key: `net/ipv6/conf/${tap}/disable_ipv6`, value: "0" },
+      ];
 }
 
 function explain(nic: NicContext, facts: PodFacts, { services }: NicWiring): BindingSays {
