@@ -9,6 +9,7 @@ import type { VirtualMachine, VmStatus } from "../model/api/vm.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { runStrategyOf } from "./vm-course.ts";
 import { decideVm, VM_FINALIZER, type VmAction } from "./vm-decision.ts";
+import { controlledBy } from "./vm-instance.ts";
 import type { VmFailure } from "./vm-status.ts";
 import type { Controller, ControllerOptions } from "./vmi-controller.ts";
 
@@ -82,6 +83,8 @@ export function startVmController({ client, events, log, meter }: ControllerOpti
     action: Exclude<VmAction, { readonly do: "vmi.create" }>,
   ): Promise<void> {
     switch (action.do) {
+      case "vmi.adopt":
+        return adopt(vm, action.vmi);
       case "vmi.delete":
         return unlessGone(client.delete(vmiResource, vm.metadata, { uid: action.uid }));
       case "unhalt":
@@ -118,6 +121,23 @@ export function startVmController({ client, events, log, meter }: ControllerOpti
     const message = `Started the virtual machine by creating the new virtual machine instance ${vm.metadata.name}`;
     events.event(vm, "Normal", "SuccessfulCreate", message);
     return true;
+  }
+
+  /** With the VM as it is now: a VMI that belonged to a VM that is gone would go after it. */
+  async function adopt(vm: Vm, vmi: Vmi): Promise<void> {
+    const { uid, resourceVersion, ownerReferences = [] } = vmi.metadata;
+    const metadata = { uid, resourceVersion, ownerReferences: [...ownerReferences, controlledBy(vm)] };
+    try {
+      const fresh = await client.get<Vm>(vmResource, vm.metadata);
+      if (fresh.metadata.uid !== vm.metadata.uid || fresh.metadata.deletionTimestamp !== undefined) return;
+      await client.patch(vmiResource, vmi.metadata, "merge", { metadata });
+    } catch (thrown) {
+      // Whichever of the two changed or went meanwhile, its watch brings the VM here again.
+      if (isApiError(thrown, "NotFound") || isApiError(thrown, "Conflict")) return;
+      throw thrown;
+    }
+    const message = `Adopted the virtual machine instance ${vmi.metadata.name} with uid ${uid}, which nothing controlled`;
+    events.event(vm, "Normal", "SuccessfulAdopt", message);
   }
 
   /** With the resourceVersion: another's finalizer is neither lost nor brought back. */

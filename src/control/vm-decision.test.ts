@@ -241,16 +241,39 @@ describe("the VMI of a VM", () => {
     ]);
   });
 
-  test("one of the VM's name that it did not make is left alone, and the VM says so once", () => {
-    const { ownerReferences: _, ...metadata } = vmiIn("Running").metadata;
+  test("one of the VM's name that another controls is left alone, and the VM says so once", () => {
+    const owner = { apiVersion: "example.io/v1", kind: "Fleet", name: "web", uid: "other", controller: true };
+    const metadata = { ...vmiIn("Running").metadata, ownerReferences: [owner] };
     const stranger = { ...vmiIn("Running"), metadata };
     const vm = vmWith({ runStrategy: "Always" });
     assert.equal(deeds(vm, stranger), "");
     assert.equal(deeds(vmWith({ runStrategy: "Halted" }), stranger), "");
     const status = statusOf(vm, stranger);
-    assert.equal(status.conditions?.find(({ type }) => type === "Failure")?.reason, "PB6117");
+    const failure = status.conditions?.find(({ type }) => type === "Failure");
+    assert.equal(failure?.reason, "PB6117");
+    assert.match(failure?.message ?? "", /that Fleet "web" controls/);
     assert.ok(decided(vm, stranger).some((action) => action.do === "event"));
     assert.ok(!decided({ ...vm, status }, stranger).some((action) => action.do === "event"));
+  });
+
+  test("one of the VM's name that nobody controls is adopted, unless one of the two is on its way out", () => {
+    const owner = { apiVersion: "v1", kind: "Node", name: "vm", uid: "other" };
+    for (const ownerReferences of [undefined, [], [owner]]) {
+      const { ownerReferences: _, ...metadata } = vmiIn("Running").metadata;
+      const orphan = {
+        ...vmiIn("Running"),
+        metadata: { ...metadata, ...(ownerReferences === undefined ? {} : { ownerReferences }) },
+      };
+      for (const runStrategy of ["Always", "Halted", "Manual"] as const) {
+        assert.deepEqual(decided(vmWith({ runStrategy }), orphan), [{ do: "vmi.adopt", vmi: orphan }]);
+      }
+      const going = { ...orphan, metadata: { ...orphan.metadata, deletionTimestamp: AT } };
+      const vm = vmWith({ runStrategy: "Always" });
+      assert.equal(deeds(vm, going), "");
+      const failure = statusOf(vm, going).conditions?.find(({ type }) => type === "Failure");
+      assert.match(failure?.message ?? "", /is being deleted/);
+      assert.equal(deeds({ ...vm, metadata: { ...vm.metadata, deletionTimestamp: AT } }, orphan), "finalizer.remove");
+    }
   });
 
   test("that was refused is not tried again at once", () => {

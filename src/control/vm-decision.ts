@@ -1,4 +1,4 @@
-import type { KubeObject } from "../model/api/resource.ts";
+import type { KubeObject, OwnerReference } from "../model/api/resource.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachine, VmStatus } from "../model/api/vm.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
@@ -18,6 +18,8 @@ export type VmAction =
   | { readonly do: "finalizer.add" }
   | { readonly do: "finalizer.remove" }
   | { readonly do: "vmi.create"; readonly vmi: KubeObject }
+  /** The VM is to control a VMI that nobody does. */
+  | { readonly do: "vmi.adopt"; readonly vmi: Stored<VirtualMachineInstance> }
   | { readonly do: "vmi.delete"; readonly uid: string }
   /** The VM's spec is to say that it runs. */
   | { readonly do: "unhalt" }
@@ -40,15 +42,22 @@ export interface VmSituation {
   readonly now: number;
 }
 
-/** What to do for a VM now, in this order; nothing but a status that stays where all is as it should be. */
+/**
+ * What to do for a VM now, in this order; nothing but a status that stays where all is as it should be.
+ *
+ * A VMI of the VM's name that nobody controls becomes the VM's, whoever made it, as on KubeVirt; then it is as the run
+ * strategy wants it.
+ */
 export function decideVm(situation: VmSituation): readonly VmAction[] {
   const { vm, now } = situation;
   const isOwn = situation.vmi?.metadata.ownerReferences?.some(({ uid }) => uid === vm.metadata.uid) === true;
   const vmi = isOwn ? situation.vmi : undefined;
   if (vm.metadata.deletionTimestamp !== undefined) return depart(situation, vmi);
+  const stranger = isOwn ? undefined : situation.vmi;
+  // What follows is decided when the watch tells that it is the VM's.
+  if (stranger !== undefined && isOrphan(stranger)) return [{ do: "vmi.adopt", vmi: stranger }];
   const course = courseFor(situation, vmi);
-  const stranger = situation.vmi !== undefined && !isOwn && course.do === "start";
-  const failure = stranger ? inTheWay(vm.metadata.name) : course.do === "start" ? situation.refused : undefined;
+  const failure = course.do !== "start" ? undefined : stranger === undefined ? situation.refused : inTheWay(stranger);
   const stale = staleFields(vm, vmi);
   const status: VmAction = {
     do: "status",
@@ -118,11 +127,22 @@ function staleFields(vm: Stored<VirtualMachine>, vmi: VmSituation["vmi"]): reado
   return runs ? fieldsThatNeedRestart(templateSpec(vm), vmi.spec) : [];
 }
 
-function inTheWay(name: string): VmFailure {
-  return {
-    reason: "PB6117",
-    message: `There is a VirtualMachineInstance "${name}" that this VM did not make. Delete it, or give the VM another name.`,
-  };
+/** One on its way out is nobody's to take. */
+function isOrphan({ metadata }: Stored<VirtualMachineInstance>): boolean {
+  return metadata.deletionTimestamp === undefined && controllerOf(metadata.ownerReferences) === undefined;
+}
+
+function controllerOf(owners: readonly OwnerReference[] = []): OwnerReference | undefined {
+  return owners.find(({ controller }) => controller === true);
+}
+
+function inTheWay({ metadata: { name, ownerReferences } }: Stored<VirtualMachineInstance>): VmFailure {
+  const controller = controllerOf(ownerReferences);
+  const message =
+    controller === undefined
+      ? `A VirtualMachineInstance "${name}" that is not this VM's is being deleted. The VM starts once it is gone.`
+      : `There is a VirtualMachineInstance "${name}" that ${controller.kind} "${controller.name}" controls. Delete it, or give the VM another name.`;
+  return { reason: "PB6117", message };
 }
 
 /** Events for what a condition did not say before. */

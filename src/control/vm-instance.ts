@@ -1,5 +1,5 @@
 import { derivedMac } from "../model/addresses/mac.ts";
-import type { KubeObject } from "../model/api/resource.ts";
+import type { KubeObject, OwnerReference } from "../model/api/resource.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachine } from "../model/api/vm.ts";
 import type { VmiSpec } from "../model/api/vmi.ts";
@@ -22,7 +22,7 @@ export function templateSpec(vm: Stored<VirtualMachine>): VmiSpec {
 
 /** The VMI that a VM's template makes: its spec is the template's, untouched; what the VM keeps goes by an annotation. */
 export function instanceOf(vm: Stored<VirtualMachine>, paused: boolean): KubeObject & { readonly spec: VmiSpec } {
-  const { name, namespace, uid, generation = 1 } = vm.metadata;
+  const { name, namespace, generation = 1 } = vm.metadata;
   const { labels = {}, annotations = {} } = vm.spec.template.metadata ?? {};
   const spec = templateSpec(vm);
   return {
@@ -38,12 +38,15 @@ export function instanceOf(vm: Stored<VirtualMachine>, paused: boolean): KubeObj
         [KEPT_INTERFACES_ANNOTATION]: JSON.stringify(keptBy(vm, spec)),
         ...(paused ? { [PAUSED_ANNOTATION]: "true" } : {}),
       },
-      ownerReferences: [
-        { apiVersion: vm.apiVersion, kind: vm.kind, name, uid, controller: true, blockOwnerDeletion: true },
-      ],
+      ownerReferences: [controlledBy(vm)],
     },
     spec,
   };
+}
+
+/** The reference of a VMI to its VM. */
+export function controlledBy({ apiVersion, kind, metadata: { name, uid } }: Stored<VirtualMachine>): OwnerReference {
+  return { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true };
 }
 
 /** MACs follow from the VM's UID, so that nothing has to be remembered; addresses are those of the last VMI. */

@@ -255,6 +255,67 @@ test("a VMI that is refused is told of, and made once it is not", async (t) => {
   });
 });
 
+test("a VMI that a VM left behind, or that was made by hand, is adopted and runs on; one that another controls is not", async (t) => {
+  const stage = await startStage(t);
+  const { client } = stage;
+  const isOf = async (vmi: Vmi, owner: Vm): Promise<boolean> => {
+    const { ownerReferences = [], uid } = (await client.get<Vmi>(vmiResource, vmi.metadata)).metadata;
+    assert.equal(uid, vmi.metadata.uid);
+    return ownerReferences.some((one) => one.uid === owner.metadata.uid && one.controller === true);
+  };
+
+  await t.test("after --cascade=orphan", async () => {
+    await client.create(vmResource, vm("left", { runStrategy: "Always" }));
+    const vmi = await made(stage, "left");
+    await tell(stage, vmi, "Running");
+    await client.delete(vmResource, { ...ref("left") }, { propagationPolicy: "Orphan" });
+    await until("the VM's end", async () => {
+      const { items } = await client.list(vmResource);
+      return items.length === 0;
+    });
+    assert.deepEqual((await client.get<Vmi>(vmiResource, ref("left"))).metadata.ownerReferences ?? [], []);
+    await client.create(vmResource, vm("left", { runStrategy: "Always" }));
+    await shows(stage, "left", "Running");
+    assert.ok(await isOf(vmi, await vmOf(stage, "left")));
+  });
+
+  await t.test("made by hand, and stopped where the VM is to be halted", async () => {
+    const spec = { domain: { devices: {}, memory: { guest: "64Mi" } } };
+    const byHand = { apiVersion: "kubevirt.io/v1", kind: "VirtualMachineInstance", metadata: ref("hand"), spec };
+    await client.create(vmiResource, byHand);
+    const vmi = await made(stage, "hand");
+    await client.create(vmResource, vm("hand", { runStrategy: "Halted" }));
+    await letGo(stage, vmi);
+    await shows(stage, "hand", "Stopped");
+  });
+
+  await t.test("controlled by another", async () => {
+    const spec = { domain: { devices: {}, memory: { guest: "64Mi" } } };
+    // A real one, or the collector would take the VMI away.
+    const owner = await client.create<KubeObject>(podResource, {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: ref("owner"),
+      spec: { containers: [{ name: "c" }] },
+    });
+    const { uid } = owner.metadata;
+    const ownerReferences = [{ apiVersion: "v1", kind: "Pod", name: "owner", uid, controller: true }];
+    await client.create(vmiResource, {
+      apiVersion: "kubevirt.io/v1",
+      kind: "VirtualMachineInstance",
+      metadata: { ...ref("taken"), ownerReferences },
+      spec,
+    });
+    const vmi = await made(stage, "taken");
+    await client.create(vmResource, vm("taken", { runStrategy: "Always" }));
+    await until("PB6117", async () => {
+      const failure = (await vmOf(stage, "taken")).status?.conditions?.find(({ type }) => type === "Failure");
+      return failure?.reason === "PB6117" && failure.message?.includes('Pod "owner" controls') === true;
+    });
+    assert.ok(!(await isOf(vmi, await vmOf(stage, "taken"))));
+  });
+});
+
 test("fifty VMs come, are restarted at once, and go", async (t) => {
   const stage = await startStage(t);
   const { client } = stage;
