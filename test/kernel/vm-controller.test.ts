@@ -298,7 +298,7 @@ test("a VMI that a VM left behind, or that was made by hand, is adopted and runs
       metadata: ref("owner"),
       spec: { containers: [{ name: "c" }] },
     });
-    const { uid } = owner.metadata;
+    const { uid = "" } = owner.metadata;
     const ownerReferences = [{ apiVersion: "v1", kind: "Pod", name: "owner", uid, controller: true }];
     await client.create(vmiResource, {
       apiVersion: "kubevirt.io/v1",
