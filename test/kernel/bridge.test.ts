@@ -9,8 +9,9 @@ import { isFault } from "../../src/model/fault.ts";
 import { stepText } from "../../src/model/wiring/step-text.ts";
 import { stepsTo } from "../../src/model/wiring/steps.ts";
 import type { KernelState } from "../../src/model/wiring/wiring.ts";
+import { able, closeAll, read } from "./binding-compliance.ts";
 import { changesSince, PREFIX, settledLines, shapes, withPod } from "./bridge-pod.ts";
-import { able, closeAll, read, testShape } from "./bridge-shape.ts";
+import { testShape } from "./bridge-shape.ts";
 
 after(() => {
   for (const name of listNetns(PREFIX)) deleteNetns(name);

@@ -1,0 +1,69 @@
+// Every binding that can be built, on every pod shape that it is for, and with what annotations add to it.
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { deleteNetns, listNetns } from "../../src/host/linux/netns.ts";
+import type { Network } from "../../src/model/api/networks.ts";
+import type { BindingField } from "../../src/model/bindings/binding.ts";
+import { bindings } from "../../src/model/bindings/registry.ts";
+import { SPOOF_GUARD_ANNOTATION } from "../../src/model/bindings/spoof-guard.ts";
+import { UNBUILT_BINDINGS } from "../../src/model/wiring/unbuilt.ts";
+import { testCompliance } from "./binding-compliance.ts";
+import { type PodShape, PREFIX, shapes } from "./bridge-pod.ts";
+
+after(() => {
+  for (const name of listNetns(PREFIX)) deleteNetns(name);
+});
+
+/** The networks that each binding is for. */
+const fits: { readonly [Field in BindingField]: (network: Partial<Network>) => boolean } = {
+  masquerade: ({ pod }) => pod !== undefined,
+  bridge: () => true,
+  slirp: ({ pod }) => pod !== undefined,
+  passt: ({ pod }) => pod !== undefined,
+  passtBinding: ({ pod }) => pod !== undefined,
+  macvtap: ({ multus }) => multus !== undefined,
+  sriov: ({ multus }) => multus !== undefined,
+  binding: () => true,
+};
+
+/** What is translated is the pod's address. */
+function isRefused(field: BindingField, { made }: PodShape): boolean {
+  return field === "masquerade" && !made.some((command) => command.startsWith("address add"));
+}
+
+/** A shape with this binding wherever it fits; undefined where it fits nowhere. */
+function under(field: BindingField, shape: PodShape, what = ""): PodShape | undefined {
+  if (isRefused(field, shape)) return undefined;
+  const nics = shape.nics.map(([iface, network]): PodShape["nics"][number] => [
+    fits[field](network) ? { [field]: {} } : iface,
+    network,
+  ]);
+  return nics.some(([iface]) => field in iface)
+    ? { ...shape, nics, what: `${field}${what} on ${shape.what}` }
+    : undefined;
+}
+
+/** Plain pods of it are bridge.test.ts': a file of tests is to end within minutes. */
+const HELD: BindingField = "bridge";
+
+const built = bindings.map(({ field }) => field).filter((field) => !UNBUILT_BINDINGS.has(field));
+const [dualStack] = shapes;
+assert.ok(dualStack !== undefined);
+const annotated: readonly (readonly [what: string, annotations: Readonly<Record<string, string>>])[] = [
+  [" with a spoof guard", { [SPOOF_GUARD_ANNOTATION]: "true" }],
+  [" in a mesh", { "sidecar.istio.io/inject": "true" }],
+];
+const cases = built.map((field) => ({
+  field,
+  pods: [
+    ...(field === HELD ? [] : shapes.flatMap((shape) => under(field, shape) ?? [])),
+    ...annotated.flatMap(([what, annotations]) => under(field, { ...dualStack, annotations }, what) ?? []),
+  ],
+}));
+
+test("every binding that can be built is held, each on several pods", () => {
+  assert.ok(built.length >= 2);
+  for (const { field, pods } of cases) assert.ok(pods.length >= 2, field);
+});
+
+for (const shape of cases.flatMap(({ pods }) => pods)) testCompliance(shape);
