@@ -30,6 +30,7 @@ import { makeReporter } from "../node/report.ts";
 import { standalonePods } from "../node/standalone-pods.ts";
 import { makeDaemonMetrics } from "./daemon-metrics.ts";
 import { keepSettings, nodeNameFor } from "./daemon-settings.ts";
+import { makeHostWarnings } from "./host-warnings.ts";
 import type { DataPaths } from "./paths.ts";
 import { kubevirtSubresources, kubevirtVersion } from "./subresources.ts";
 
@@ -85,6 +86,8 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
       await removeDefaultNetwork(paths.root, paths.cni);
     }
 
+    const confDir = options.cniConfDir ?? defaultConfDir(paths.root);
+    const binDirs = options.cniBinDir === undefined ? DEFAULT_BIN_DIRS : options.cniBinDir.split(":");
     const configuration = makeConfiguration(log.child({ part: "control" }));
     running.push(() => configuration.close());
     const surroundings = makeSurroundings(log.child({ part: "control" }));
@@ -98,8 +101,11 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
       ...(options.address === undefined ? {} : { address: options.address }),
       definitions: servedDefinitions,
       admission: withMigrations(
-        withWholePath(configuration.admission(makeAdmission(() => configuration.current())), surroundings, () =>
-          configuration.current(),
+        withWholePath(
+          configuration.admission(makeAdmission(() => configuration.current())),
+          surroundings,
+          () => configuration.current(),
+          makeHostWarnings({ images, confDir, binDirs, log: log.child({ part: "control" }) }),
         ),
         () => client,
       ),
@@ -136,8 +142,8 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
         logsDir: paths.logs,
         records,
         pods: standalonePods({
-          confDir: options.cniConfDir ?? defaultConfDir(paths.root),
-          binDirs: options.cniBinDir === undefined ? DEFAULT_BIN_DIRS : options.cniBinDir.split(":"),
+          confDir,
+          binDirs,
           cacheDir: paths.cni,
           definitions: () => definitionsOf(client),
           ...(options.cniTimeoutMs === undefined ? {} : { pluginTimeLimitMs: options.cniTimeoutMs }),

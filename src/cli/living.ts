@@ -1,10 +1,6 @@
-import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
 import type { KubeClient } from "../client/client.ts";
-import { locatePlugin } from "../host/cni/builtin.ts";
 import { podNetworkOf } from "../host/cni/conf-dir.ts";
 import { defaultConfDir } from "../host/cni/default-network.ts";
-import { withFlannel } from "../host/cni/flannel.ts";
 import { DEFAULT_BIN_DIRS } from "../host/cni/plugins.ts";
 import { openImageStore } from "../host/images/store.ts";
 import { OWN_NETNS } from "../host/linux/netns.ts";
@@ -19,12 +15,10 @@ import {
 import type { KubeObject } from "../model/api/resource.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
-import { Fault, isFault } from "../model/fault.ts";
-import { objectAt, textAt } from "../model/json.ts";
+import { isFault } from "../model/fault.ts";
 import type { Finding } from "../model/manifest/finding.ts";
 import { readManifests } from "../model/manifest/read.ts";
 import type { CniNetwork } from "../model/networks/cni-config.ts";
-import { addressOfFile, HOST_LOCAL_DATA_DIR, poolsOf } from "../model/networks/pool.ts";
 import { nicContexts } from "../model/wiring/nics.ts";
 import type { PlanRequest } from "../model/wiring/plan.ts";
 import { findVolumes } from "../node/guest-volumes.ts";
@@ -32,6 +26,7 @@ import { withApi } from "./api-access.ts";
 import { lastSettings } from "./daemon-settings.ts";
 import { ofInstances, refusal } from "./instances.ts";
 import type { JudgedManifests, Living } from "./judged-manifests.ts";
+import { lookAtNetwork } from "./network-look.ts";
 import { dataPaths } from "./paths.ts";
 import { storedConfiguration } from "./stored-configuration.ts";
 
@@ -84,7 +79,7 @@ export async function hostFindings(judged: JudgedManifests, dataDir: string): Pr
       const place = `spec.networks[${index}]`;
       await look(() => {
         const config = network.pod === undefined ? configOf(request, network.name) : podNetworkOf(confDir).network;
-        if (config !== undefined) lookAt(config, binDirs, place);
+        if (config !== undefined) lookAtNetwork(config, binDirs, place);
       });
     }
   }
@@ -99,38 +94,4 @@ function instance({ spec, name, namespace }: PlanRequest): Stored<VirtualMachine
 function configOf(request: PlanRequest, name: string): CniNetwork | undefined {
   const nic = nicContexts(request).find((candidate) => candidate.name === name);
   return nic === undefined ? undefined : request.configOf?.(nic.network);
-}
-
-/** Throws the Fault of the first plugin that is missing, or of a pool that has nothing left. */
-function lookAt(network: CniNetwork, binDirs: readonly string[], place: string): void {
-  const { name } = network;
-  for (const plugin of withFlannel(network, binDirs).plugins) {
-    for (const type of [plugin.type, ...(plugin.ipamType === undefined ? [] : [plugin.ipamType])]) {
-      atPlace(place, () => locatePlugin(type, binDirs));
-    }
-    const folder = join(textAt(objectAt(plugin.config, "ipam"), "dataDir") ?? HOST_LOCAL_DATA_DIR, name);
-    const taken = existsSync(folder) ? readdirSync(folder).flatMap((file) => addressOfFile(file) ?? []) : [];
-    const full = poolsOf(plugin, taken).find(({ size, used }) => used >= size);
-    if (full === undefined) continue;
-    throw new Fault(
-      "PB3018",
-      `No address of ${full.subnets.join(", ")} is free: ${full.used} of ${full.size} are given out.`,
-      {
-        place,
-        cure: "Delete VMs on this network, or give its pool more addresses.",
-        data: { network: name, folder },
-      },
-    );
-  }
-}
-
-/** A Fault of a thing of the host at the place in the manifest that asks for it. */
-function atPlace(place: string, act: () => void): void {
-  try {
-    act();
-  } catch (thrown) {
-    if (!isFault(thrown)) throw thrown;
-    const { code, message, cure, data } = thrown;
-    throw new Fault(code, message, { place, data, cause: thrown, ...(cure === undefined ? {} : { cure }) });
-  }
 }

@@ -107,3 +107,77 @@ spec: {configuration: {developerConfiguration: {featureGates: [PasstBinding]}}}
     assert.ok((await found(passt)).every((finding) => !finding.includes("PB2071")));
   });
 });
+
+/** A VM on a network whose image is `image`. */
+function vm(name: string, image: string, network: string): string {
+  return `apiVersion: kubevirt.io/v1
+kind: VirtualMachine
+metadata: {name: ${name}}
+spec:
+  runStrategy: Halted
+  template:
+    spec:
+      domain:
+        memory: {guest: 64Mi}
+        devices:
+          disks: [{name: root, disk: {bus: virtio}}]
+          interfaces: [{name: x, bridge: {}}]
+      networks: [{name: x, ${network}}]
+      volumes: [{name: root, containerDisk: {image: "${image}"}}]
+`;
+}
+
+test("what the host lacks is told at admission, of creations, updates and dry runs", {
+  timeout: 200_000,
+}, async (t) => {
+  if (!needs(t, "daemon", "kubectl")) return;
+  const host = await TestHost.make(t);
+  await host.up();
+  const pool = join(host.dataDir, "pool");
+  /** The warnings of an apply, which succeeds. */
+  const warned = async (manifest: string, ...more: readonly string[]): Promise<readonly string[]> => {
+    const { code, stderr } = await host.kubectl(["apply", "-f", "-", ...more], manifest);
+    assert.equal(code, 0, stderr);
+    return stderr.split("\n").filter((line) => line.startsWith("Warning: "));
+  };
+  const told = (warnings: readonly string[], code: string): string[] => warnings.filter((line) => line.includes(code));
+  const ipam = { type: "host-local", subnet: "10.1.1.0/30", dataDir: pool };
+  await host.kubectlOk(["apply", "-f", "-"], definition("strange", "default", { type: "no-such-plugin" }));
+  await host.kubectlOk(["apply", "-f", "-"], definition("up", "default", { type: "macvlan", master: "eth77" }));
+  await host.kubectlOk(["apply", "-f", "-"], definition("small", "default", { type: "bridge", ipam }));
+
+  await t.test("an image and a plugin, in a dry run as well, which stores nothing", async () => {
+    for (const how of [["--dry-run=server"], []]) {
+      const warnings = await warned(vmi("a", "strange"), ...how);
+      const [image, ...others] = told(warnings, "PB5001");
+      assert.match(image ?? "", /nobody\/has:1 is not in the store\. Bring it with/);
+      assert.deepEqual(others, []);
+      const [plugin] = told(warnings, "PB3006");
+      assert.match(plugin ?? "", /PB3006: spec\.networks\[1\]: The CNI plugin "no-such-plugin"/);
+    }
+    assert.equal((await host.kubectl(["get", "vmi", "a", "-o", "name"])).code, 0);
+  });
+
+  await t.test("a lower link, until it is there", async () => {
+    const [link] = told(await warned(vm("b", "nobody/has:1", "multus: {networkName: up}")), "PB3027");
+    assert.match(link ?? "", /default\/up builds on the link "eth77", which this host does not have\. .+/);
+    await host.run(["ip", "link", "add", "eth77", "type", "veth", "peer", "name", "eth78"]);
+    assert.deepEqual(told(await warned(vm("c", "nobody/has:1", "multus: {networkName: up}")), "PB3027"), []);
+  });
+
+  await t.test("a pool that is exhausted, when a VM is changed to it", async () => {
+    assert.deepEqual(told(await warned(vm("d", "nobody/has:1", "multus: {networkName: up}")), "PB3018"), []);
+    await mkdir(join(pool, "small"), { recursive: true });
+    await writeFile(join(pool, "small", "10.1.1.2"), "someone");
+    const [full] = told(await warned(vm("d", "nobody/has:1", "multus: {networkName: small}")), "PB3018");
+    assert.match(full ?? "", /PB3018: spec\.template\.spec\.networks\[0\]: .*1 of 1 are given out\. Delete VMs/);
+  });
+
+  await t.test("nothing of what is there, and nothing where the spec stays as it is", async () => {
+    assert.deepEqual(told(await warned(vm("e", "nobody/has:1", "pod: {}")), "PB3"), []);
+    assert.deepEqual(
+      await warned(vm("e", "nobody/has:1", "pod: {}").replace("name: e}", "name: e, labels: {a: b}}")),
+      [],
+    );
+  });
+});
