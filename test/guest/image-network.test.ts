@@ -64,6 +64,8 @@ function inNamespace(...command: readonly string[]): void {
 function makeNamespace(t: TestContext): void {
   execFileSync("ip", ["netns", "add", NETNS]);
   t.after(() => execFileSync("ip", ["netns", "del", NETNS]));
+  // A neighbour that forwards nothing says so when the guest looks whether it is still there, and is no router any more.
+  inNamespace("sysctl", "-q", "-w", "net.ipv6.conf.all.forwarding=1");
   inNamespace("ip", "link", "set", "lo", "up");
   inNamespace("ip", "tuntap", "add", "tap0", "mode", "tap");
   inNamespace("ip", "link", "set", "tap0", "address", MAC, "mtu", "1400", "up");
