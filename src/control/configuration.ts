@@ -10,6 +10,7 @@ import {
   givenConfiguration,
   governingConfiguration,
   misspeltGates,
+  oldestFirst,
   problemText,
   unknownKeys,
   voidConfiguration,
@@ -46,24 +47,30 @@ export function makeConfiguration(log: Logger): Configuration {
   let api: KubeClient | undefined;
   let unsettledUntil = 0;
 
-  async function current(): Promise<unknown> {
+  async function giving(): Promise<{ readonly configMaps: readonly Giving[]; readonly kubeVirts: readonly Giving[] }> {
     // Nothing is judged by settings that nobody knows yet.
     await following.promise;
     const client = performance.now() < unsettledUntil ? api : undefined;
-    const [configMaps, kubeVirts] =
+    const [configMaps = [], kubeVirts = []] =
       client === undefined
         ? caches.map((cache) => cache.list())
         : await Promise.all(
             SOURCES.map(async ({ resource, query }) => (await client.list<Giving>(resource, query)).items),
           );
-    return governingConfiguration(configMaps ?? [], kubeVirts ?? []);
+    return { configMaps, kubeVirts };
   }
 
   return {
-    current,
+    async current() {
+      const { configMaps, kubeVirts } = await giving();
+      return governingConfiguration(configMaps, kubeVirts);
+    },
     admission: (next) => async (request) => {
       if (!givesSettings(request)) return next(request);
-      const { refusal, warnings } = judged(request);
+      const beside = request.operation === "DELETE" ? undefined : besideOthers(request, await giving());
+      const own = judged(request);
+      const refusal = beside?.refusal ?? own.refusal;
+      const warnings = [...(beside?.warnings ?? []), ...own.warnings];
       const answer = refusal ?? (await next(request));
       if (answer.allowed && !request.dryRun) unsettledUntil = performance.now() + SETTLED_MS;
       return { ...answer, warnings: [...warnings, ...answer.warnings] };
@@ -95,6 +102,44 @@ const SOURCES = [
 function givesSettings({ group, object, oldObject, subresource }: AdmissionRequest): boolean {
   const isSource = SOURCES.some(({ resource }) => resource.group === group);
   return isSource && subresource === undefined && [object, oldObject].some((one) => givenConfiguration({ ...one }));
+}
+
+/**
+ * What is to be said of settings for those that are there already: a second KubeVirt resource is refused, as KubeVirt
+ * does; of a ConfigMap and another object a warning says which of them governs.
+ */
+function besideOthers(
+  { operation, object }: AdmissionRequest,
+  { configMaps, kubeVirts }: { readonly configMaps: readonly Giving[]; readonly kubeVirts: readonly Giving[] },
+): { readonly refusal?: AdmissionResponse; readonly warnings: readonly string[] } {
+  const { namespace = "default", name } = object.metadata;
+  const others = (list: readonly Giving[]): readonly Giving[] =>
+    oldestFirst(list.filter(({ metadata }) => metadata.namespace !== namespace || metadata.name !== name));
+  const isConfigMap = object.kind === "ConfigMap";
+  const [map] = others(configMaps);
+  const [kubeVirt] = others(kubeVirts);
+  if (!isConfigMap && kubeVirt !== undefined && operation === "CREATE") {
+    const message = `PB2309: A cluster has one KubeVirt resource, and ${named(kubeVirt)} is there already. Change that one, or delete it first.`;
+    return {
+      refusal: { allowed: false, status: 400, reason: "BadRequest", message, causes: [], warnings: [] },
+      warnings: [],
+    };
+  }
+  const own = isConfigMap ? configMaps.find((one) => !others(configMaps).includes(one)) : undefined;
+  // One that is about to be made is the youngest.
+  const governs = isConfigMap && (map === undefined || (own !== undefined && oldestFirst([map, own])[0] === own));
+  const warning = governs
+    ? kubeVirt === undefined
+      ? undefined
+      : `While this ConfigMap is there, ${named(kubeVirt)} counts for nothing. Move the settings there and delete the ConfigMap.`
+    : map === undefined
+      ? undefined
+      : `It counts for nothing while ${named(map)} is there, which governs. Change that one, or delete it.`;
+  return { warnings: warning === undefined ? [] : [`PB2309: ${warning}`] };
+}
+
+function named({ kind, metadata: { namespace, name } }: Giving): string {
+  return `the ${kind} ${namespace}/${name}`;
 }
 
 /** What is to be said of settings that are written: a refusal of those that KubeVirt would pass over as a whole. */

@@ -16,6 +16,7 @@ import {
 } from "../../src/model/api/references.ts";
 import type { KubeObject } from "../../src/model/api/resource.ts";
 import { isApiError } from "../../src/model/api/status.ts";
+import type { Stored } from "../../src/model/api/stored.ts";
 import { makeFolder, type Sample, startSample, until } from "./apiserver-sample.ts";
 
 const { folder, remove } = makeFolder();
@@ -174,6 +175,37 @@ test("a gate with other capitals is taken with a warning that names the right on
   const gated = kubeVirt({ developerConfiguration: { featureGates: ["passt"] } });
   await sample.client.create(kubeVirtResource, gated, { warnings: (warnings) => told.push(...warnings) });
   assert.match(told.join("\n"), /PB2305: .*featureGates\[0\].*"passt" opens nothing.*Write "Passt"/);
+});
+
+test("a second KubeVirt resource is refused; beside a ConfigMap it is told which one governs", async () => {
+  // The one of an earlier test, or none.
+  const { items } = await sample.client.list<Stored<KubeObject>>(kubeVirtResource);
+  for (const { metadata } of items) await sample.client.delete(kubeVirtResource, metadata);
+  const at = { namespace: "default", name: "kubevirt" };
+  const told: string[] = [];
+  const warnings = (more: readonly string[]): void => void told.push(...more);
+  await sample.client.create(kubeVirtResource, kubeVirt({}), { warnings });
+  assert.deepEqual(told, []);
+  const second = { ...kubeVirt({}), metadata: { name: "another", namespace: "default" } };
+  await assert.rejects(
+    sample.client.create(kubeVirtResource, second),
+    (thrown) =>
+      isApiError(thrown, "BadRequest") && /PB2309: .*KubeVirt default\/kubevirt is there/.test(thrown.message),
+  );
+  await assert.rejects(sample.client.create(kubeVirtResource, kubeVirt({})), (thrown) =>
+    isApiError(thrown, "AlreadyExists"),
+  );
+  await sample.client.create(configMapResource, configMap("bridge"), { warnings });
+  assert.match(told.join("\n"), /^.*PB2309: While this ConfigMap is there, the KubeVirt default\/kubevirt counts/);
+  told.length = 0;
+  const patch = { spec: { configuration: { network: { defaultNetworkInterface: "masquerade" } } } };
+  await sample.client.patch(kubeVirtResource, at, "merge", patch, { warnings });
+  assert.match(told.join("\n"), /PB2309: It counts for nothing while the ConfigMap default\/kubevirt-config is there/);
+  await sample.client.delete(configMapResource, { namespace: "default", name: "kubevirt-config" });
+  told.length = 0;
+  await sample.client.patch(kubeVirtResource, at, "merge", { spec: { configuration: null } }, { warnings });
+  assert.deepEqual(told, []);
+  await sample.client.delete(kubeVirtResource, at);
 });
 
 test("keys and plugin settings that come to nothing are taken with a warning", async () => {

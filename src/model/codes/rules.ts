@@ -92,6 +92,7 @@ export const rulesCodes = {
   PB2306: "a feature gate is misspelt",
   PB2307: "a setting of a binding plugin comes to nothing",
   PB2308: "a key of the configuration is not known",
+  PB2309: "two objects give the cluster's settings",
   PB2401: "no memory is asked for",
   PB2402: "a label is reserved",
   PB2403: "an annotation needs a feature gate",

@@ -44,10 +44,13 @@ export function governingConfiguration(
   configMaps: readonly Stored<KubeObject>[],
   kubeVirts: readonly Stored<KubeObject>[],
 ): unknown {
-  const byAge = (list: readonly Stored<KubeObject>[]): readonly Stored<KubeObject>[] =>
-    list.toSorted((one, other) => age(one).localeCompare(age(other)));
-  const [governing] = [...byAge(configMaps), ...byAge(kubeVirts)];
+  const [governing] = [...oldestFirst(configMaps), ...oldestFirst(kubeVirts)];
   return (governing === undefined ? undefined : givenConfiguration({ ...governing })?.configuration) ?? {};
+}
+
+/** Of several objects that give settings the first counts. */
+export function oldestFirst(list: readonly Stored<KubeObject>[]): readonly Stored<KubeObject>[] {
+  return list.toSorted((one, other) => age(one).localeCompare(age(other)));
 }
 
 function age({ metadata }: Stored<KubeObject>): string {

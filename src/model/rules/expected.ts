@@ -109,6 +109,7 @@ export const EXPECTED: Readonly<Record<RuleCode, string>> = {
   PB2306: "the name of a feature gate",
   PB2307: "a value that is used",
   PB2308: "a key that is read",
+  PB2309: "one KubeVirt resource, and no ConfigMap kubevirt-config beside it",
   PB2401: "domain.memory.guest or domain.resources.requests.memory",
   PB2402: "a label that is not the system's",
   PB2403: "the annotation's feature gate in the KubeVirt resource",
