@@ -33,8 +33,10 @@ export const defaultLimits: Limits = {
   idleMs: 90_000,
 };
 
+/** The limits that a request may meet. */
+export const LIMITED = ["connections", "watches", "requests", "unsent"] as const;
 /** Which limit was reached. */
-export type Limited = "connections" | "watches" | "requests" | "unsent";
+export type Limited = (typeof LIMITED)[number];
 
 /** Counts what each token takes. */
 export interface Allowances {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Registry } from "prom-client";
 import { makeApiMetrics } from "../apiserver/api-metrics.ts";
+import { LIMITED } from "../apiserver/limits.ts";
 import { makeDaemonMetrics } from "./daemon-metrics.ts";
 
 const page = readFileSync(join(import.meta.dirname, "../../docs/metrics.md"), "utf8");
@@ -44,6 +45,15 @@ describe("docs/metrics.md", () => {
       const line = page.split("\n").find((each) => each.startsWith(`| \`${metric.name}\` |`)) ?? "";
       const labels = [...(line.split("|")[3] ?? "").matchAll(/`(\w+)`/g)].map(([, label]) => label);
       assert.deepEqual(labels, "labelNames" in metric ? metric.labelNames : [], metric.name);
+    }
+  });
+
+  test("names each value of the labels whose values are fixed", () => {
+    const told = (metric: string): string =>
+      page.split("\n").find((line) => line.startsWith(`| \`${metric}\` |`)) ?? "";
+    for (const limit of LIMITED) assert.ok(told("patchbay_api_limited_total").includes(`\`${limit}\``), limit);
+    for (const service of ["dhcp4", "dhcp6", "ra"]) {
+      assert.ok(told("patchbay_served_messages_total").includes(`\`${service}\``), service);
     }
   });
 
