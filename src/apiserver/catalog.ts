@@ -119,7 +119,7 @@ const STAGES = ["alpha", "beta", ""];
  * The order in which versions are preferred (Kubernetes, "Versions in CustomResourceDefinitions"): stable ones, beta,
  * alpha, each the higher first; then other names by the alphabet.
  */
-export function byVersionPriority(left: string, right: string): number {
+function byVersionPriority(left: string, right: string): number {
   const [a, b] = [ranked(left), ranked(right)];
   if (a === undefined || b === undefined) return a === b ? (left < right ? -1 : 1) : a === undefined ? 1 : -1;
   return b.stage - a.stage || b.major - a.major || b.minor - a.minor;

@@ -1,6 +1,6 @@
 /** What several objects of one run make of each other. */
 export const wholePathCodes = {
-  PB2701: "a NetworkAttachmentDefinition is not among the files",
+  PB2701: "a NetworkAttachmentDefinition is not there",
   PB2702: "a NetworkAttachmentDefinition has no configuration of its own",
   PB2703: "two networks of a VMI use one definition",
   PB2704: "Genie's configuration is not the first",
