@@ -131,6 +131,22 @@ test("without npm, without the registry, and after a failed npm ci it says what 
   assert.match(failed.stderr, /EUSAGE.*npm ci failed/s);
 });
 
+test("a node_modules that is a link is used as it is, and never emptied", async (t) => {
+  const other = clone(t);
+  await launch(join(other.root, "patchbay"), other.path);
+  const { root, path } = clone(t);
+  symlinkSync(join(other.root, "node_modules"), join(root, "node_modules"));
+  const soon = Date.now() / 1000 + 60;
+  utimesSync(join(other.root, "node_modules/.package-lock.json"), soon, soon);
+  assert.equal((await launch(join(root, "patchbay"), path, ["x"])).stdout, `["x"]\n`);
+  utimesSync(join(root, "package-lock.json"), soon + 60, soon + 60);
+  const stale = await launch(join(root, "patchbay"), path);
+  assert.equal(stale.status, 1);
+  assert.match(stale.stderr, /node_modules is a symbolic link to .*a clone\/node_modules.*remove the link/);
+  assert.equal(runs(root), 0);
+  assert.ok(existsSync(join(other.root, "node_modules/node/bin/node")));
+});
+
 /** A folder with the few programs of the base system that the launcher calls, and no npm. */
 function toolsWithoutNpm(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "patchbay-tools-"));
