@@ -14,16 +14,15 @@ export function mediaTypeOf(request: IncomingMessage): string {
 }
 
 /**
- * Reads a request's JSON or YAML document; undefined where there is none.
+ * Reads a request's JSON or YAML document, of `mediaType` in place of the one that it says; undefined where there is none.
  *
  * @throws ApiError 413 beyond {@link LARGEST_BODY}, 415 for other forms, 400 for what cannot be read.
  */
-export async function readBody(request: IncomingMessage): Promise<unknown> {
+export async function readBody(request: IncomingMessage, mediaType: string = mediaTypeOf(request)): Promise<unknown> {
   const encoding = request.headers["content-encoding"] ?? "identity";
   if (encoding !== "identity") throw unsupportedMediaType(`the content encoding ${encoding} is not taken`);
   const bytes = await readBytes(request);
   if (bytes.length === 0) return undefined;
-  const mediaType = mediaTypeOf(request);
   if (mediaType === PROTOBUF) return readProtobufObject(bytes);
   if (mediaType !== "" && !/^application\/(?:json|yaml|[a-z0-9.-]+\+(?:json|yaml))$/.test(mediaType)) {
     throw unsupportedMediaType(

@@ -6,7 +6,7 @@ import { isJsonObject, type JsonObject } from "../model/json.ts";
 import { answerError, answerJson, answerText, internalError } from "./answers.ts";
 import type { UpgradeVisit } from "./door.ts";
 import { badRequest, methodNotAllowed, noSuchResource } from "./refusals.ts";
-import { readBody } from "./request-body.ts";
+import { mediaTypeOf, readBody } from "./request-body.ts";
 import { readHandshake, serveWebSocket, type WebSocketSession } from "./websocket.ts";
 import { closeCodes } from "./websocket-frames.ts";
 
@@ -56,6 +56,8 @@ export interface GroupDocument {
   readonly content: unknown;
 }
 
+const FORM = "application/x-www-form-urlencoded";
+
 /** Answers calls of registered subresources. */
 export interface SubresourceServer {
   /** Answers the request where its path is that of a subresource or document; false where it is not. */
@@ -81,7 +83,9 @@ export function makeSubresourceServer(
       throw badRequest("the connection was not upgraded; a proxy between may not pass websockets on");
     }
     if (request.method !== "PUT") throw methodNotAllowed();
-    const body = (await readBody(request)) ?? {};
+    const mediaType = mediaTypeOf(request);
+    // What curl says of any body.
+    const body = (await readBody(request, mediaType === FORM ? "application/json" : mediaType)) ?? {};
     if (!isJsonObject(body)) throw badRequest("the body must be an object with the options");
     await subresource.act({ namespace, name, user, body });
     answerText(response, subresource.answers, "");

@@ -65,9 +65,16 @@ interface Answer {
   readonly text: string;
 }
 
-function ask(bench: Bench, method: string, path: string, body?: string, token = bench.token): Promise<Answer> {
+function ask(
+  bench: Bench,
+  method: string,
+  path: string,
+  body?: string,
+  token = bench.token,
+  type = "application/json",
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+    const headers = { authorization: `Bearer ${token}`, ...(type === "" ? {} : { "content-type": type }) };
     const call = request(`${bench.server.url}${path}`, { method, ca: bench.server.caPem, headers }, (response) => {
       let text = "";
       response.setEncoding("utf8").on("data", (chunk: string) => {
@@ -261,4 +268,23 @@ test("a server that stops ends its streams", async (t) => {
   const stopping = bench.server.close();
   assert.equal(await client.closing(), "1001 the server stops");
   await stopping;
+});
+
+test("an action takes the bodies that curl sends: none, an empty one, and options without their type", async (t) => {
+  const bench = await startBench(t);
+  const path = `${ROOT}/paint`;
+  for (const type of ["", "application/x-www-form-urlencoded"]) {
+    for (const [body, options] of [
+      [undefined, {}],
+      ["", {}],
+      ["{}", {}],
+      ['{"colour": "red"}', { colour: "red" }],
+    ] as const) {
+      const { code, text } = await ask(bench, "PUT", path, body, bench.token, type);
+      assert.equal(code, 202, text);
+      assert.deepEqual(bench.calls.at(-1)?.body, options);
+    }
+    assert.equal((await ask(bench, "PUT", path, "colour=red", bench.token, type)).code, 400);
+  }
+  assert.equal((await ask(bench, "PUT", path, "{}", bench.token, "text/plain")).code, 415);
 });
