@@ -301,3 +301,30 @@ test("whose MAC it is is known without reading all that is stored, and forgotten
   assert.deepEqual(await names(), ["lan"], "what never came is not told of");
   assert.equal(asked.length, before);
 });
+
+test("what is told of the host is a warning, and a host that does not answer holds nothing up", async () => {
+  const object: KubeObject = {
+    apiVersion: "kubevirt.io/v1",
+    kind: "VirtualMachineInstance",
+    metadata: { name: "hosted", namespace: "default" },
+    spec: { domain: { devices: {} } },
+  };
+  const request = {
+    group: "kubevirt.io",
+    version: "v1",
+    kind: object.kind,
+    plural: "virtualmachineinstances",
+  } as const;
+  const warned = async (host: () => Promise<readonly string[]>, oldObject?: KubeObject): Promise<readonly string[]> => {
+    const next = async () => ({ allowed: true, object, warnings: ["first"] }) as const;
+    const judge = withWholePath(next, surroundings, async () => ({}), host);
+    const written =
+      oldObject === undefined ? { operation: "CREATE" as const } : { operation: "UPDATE" as const, oldObject };
+    const answer = await judge({ ...request, ...written, object, user: "me", dryRun: true });
+    assert.ok(answer.allowed);
+    return answer.warnings;
+  };
+  assert.deepEqual(await warned(async () => ["PB5001: none"]), ["first", "PB5001: none"]);
+  assert.deepEqual(await warned(async () => ["PB5001: none"], object), ["first"], "its spec is as it was");
+  assert.deepEqual(await warned(() => new Promise(() => {})), ["first"]);
+});
