@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { parseDocument } from "yaml";
+import { duplicateKeys } from "../model/manifest/duplicate-keys.ts";
 import { hazardOf } from "./json.ts";
 import { PROTOBUF, readProtobufObject } from "./protobuf-objects.ts";
 import { badRequest, tooLarge, unsupportedMediaType } from "./refusals.ts";
@@ -79,8 +80,8 @@ function parseYaml(text: string): unknown {
     }
   }
   try {
-    const document = parseDocument(text);
-    const [error] = document.errors;
+    const document = parseDocument(text, { uniqueKeys: false });
+    const [error] = document.errors.length > 0 ? document.errors : duplicateKeys(document);
     if (error !== undefined) throw error;
     return document.toJS({ maxAliasCount: 100 });
   } catch (thrown) {

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { setFlagsFromString } from "node:v8";
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
 import type { Admission } from "../model/api/admission.ts";
@@ -88,6 +89,8 @@ const EXPIRING_MS = 14 * DAY_MS;
  */
 export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const { dataDir, log } = options;
+  // A user's pattern that would backtrack for minutes is matched in linear time instead, as RE2 does it on a cluster.
+  setFlagsFromString("--enable-experimental-regexp-engine-on-excessive-backtracks");
   const limits: Limits = { ...defaultLimits, ...options.limits };
   const listening = listeningAt(options.address ?? "127.0.0.1");
   ownFolder(dataDir, log, IMAGE_FOLDERS);

@@ -159,6 +159,15 @@ describe("a kind of a user's own", () => {
     await drop("orders.shop.test");
   });
 
+  test("has patterns that no value can make the server stand still with", { timeout: 60_000 }, async () => {
+    const properties = { spec: { type: "object", properties: { customer: { ...text, pattern: "^(a+)+$" } } } };
+    await sample.client.create(crds, crd({ properties }));
+    const told = await causesOf(sample.client.create(orders, order("a", { customer: `${"a".repeat(10_000)}b` })));
+    assert.match(told.join(), /expected text that matches \^\(a\+\)\+\$/);
+    await sample.client.create(orders, order("b", { customer: "a".repeat(10_000) }));
+    await drop("orders.shop.test");
+  });
+
   test("takes its objects with it, those with finalizers when they are free, and takes no new ones meanwhile", async () => {
     await sample.client.create(crds, crd());
     await sample.client.create(orders, order("plain"));

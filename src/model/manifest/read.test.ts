@@ -242,3 +242,11 @@ test("nothing behind a key of the metadata is nothing, and elsewhere it is null"
     "12:11 PB1003 spec.domain.devices.interfaces[0].bridge",
   ]);
 });
+
+test("a hundred thousand keys in one map are read, and the one that stands twice is found", { timeout: 60_000 }, () => {
+  const keys = Array.from({ length: 100_000 }, (_, index) => `  k${index}: v\n`).join("");
+  const text = `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n${keys}`;
+  assert.deepEqual(readManifests(text, "a.yaml").findings, []);
+  const [twice, ...more] = readManifests(`${text}  k7: w\n`, "a.yaml").findings;
+  assert.deepEqual([twice?.code, twice?.line, more.length], ["PB1007", 100_005, 0]);
+});

@@ -2,6 +2,7 @@ import { type Document, LineCounter, parseAllDocuments, type Tags, type YAMLErro
 import type { FieldPath } from "../api/field-path.ts";
 import { isJsonObject } from "../json.ts";
 import { type CniFile, cniFileOf, isCniFile } from "./cni-file.ts";
+import { duplicateKeys } from "./duplicate-keys.ts";
 import type { Finding } from "./finding.ts";
 import { numberTags } from "./numbers.ts";
 import { placeOf, placeWithin, type Span, sourceOf } from "./position.ts";
@@ -80,15 +81,16 @@ function readDocuments(text: string, file: string): Manifests {
     customTags: (tags: Tags) => [...tags.filter((tag) => !NOT_READ.has(tagName(tag))), ...numberTags],
     lineCounter: lines,
     prettyErrors: false,
-    uniqueKeys: true,
+    uniqueKeys: false,
     logLevel: "error",
   });
   const documents: ManifestDocument[] = [];
   const findings: Finding[] = [];
   for (const document of Array.isArray(parsed) ? parsed : []) {
-    if (document.errors.length > 0) {
-      const exhausted = document.errors.filter((error) => error.code === "RESOURCE_EXHAUSTION");
-      const told = exhausted.length > 0 ? exhausted.slice(0, 1) : document.errors.slice(0, MOST_SYNTAX_ERRORS);
+    const errors = document.errors.length > 0 ? document.errors : duplicateKeys(document);
+    if (errors.length > 0) {
+      const exhausted = errors.filter((error) => error.code === "RESOURCE_EXHAUSTION");
+      const told = exhausted.length > 0 ? exhausted.slice(0, 1) : errors.slice(0, MOST_SYNTAX_ERRORS);
       findings.push(...told.map((error) => syntaxFinding(error, lines, text, file)));
       continue;
     }
