@@ -49,21 +49,12 @@ export function readList(store: Store, definition: ResourceDefinition, options: 
   const revision = revisionToRead(store, options, token);
   const resourceVersion = String(revision);
   const answer = (found: readonly Held[]) => found.map(({ body }) => servedBody(definition, body));
-  const everything = token === undefined && revision === store.revision();
-  const direct = selection.name !== undefined && (!definition.namespaced || options.namespace !== undefined);
-  if (direct && everything && selection.name !== undefined) {
-    const stored = store.get(keyFor(definition, options.namespace ?? "", selection.name));
-    const found = stored !== undefined && (selection.matches?.(parseStored(stored.body)) ?? true) ? [stored] : [];
-    return { bodies: answer(found), resourceVersion };
-  }
-  const { group, plural, namespaced } = definition;
-  const where = namespaced && options.namespace !== undefined ? { namespace: options.namespace } : {};
-  const query = { group, plural, ...where };
+  const where = readingPlace(definition, options.namespace);
+  const query = { group: definition.group, plural: definition.plural, ...where };
   const found: Held[] = [];
   const wanted = limit === 0 ? Number.POSITIVE_INFINITY : limit;
-  for (const held of heldAt(store, query, revision, token?.after ?? START)) {
-    if (selection.name !== undefined && selection.name !== held.name) continue;
-    if (selection.matches !== undefined && !selection.matches(parseStored(held.body))) continue;
+  const range = { revision, ...(token === undefined ? {} : { after: token.after }) };
+  for (const held of selectedAt(store, definition, options, range)) {
     if (found.length === wanted) {
       const last = found.at(-1);
       const after = { namespace: last?.namespace ?? "", name: last?.name ?? "" };
@@ -81,7 +72,44 @@ export function readList(store: Store, definition: ResourceDefinition, options: 
   return { bodies: answer(found), resourceVersion };
 }
 
-type Held = Pick<StoredObject, "namespace" | "name" | "body">;
+/** What is read of an object; `body` is JSON text as it is stored. */
+export type Held = Pick<StoredObject, "namespace" | "name" | "body">;
+
+export interface ReadRange {
+  /** Not older than what the store compacted. */
+  readonly revision: number;
+  /** Starts behind this place. */
+  readonly after?: Place;
+  /** How many objects are read, and held, at once. */
+  readonly page?: number;
+}
+
+/** The objects of a selection as they were at a revision, in the order of namespace and name. To be drained before a tick ends. */
+export function* selectedAt(
+  store: Store,
+  definition: ResourceDefinition,
+  { namespace, selection }: Pick<ListOptions, "namespace" | "selection">,
+  { revision, after, page = PAGE }: ReadRange,
+): Generator<Held> {
+  const { name, matches } = selection;
+  const direct = name !== undefined && (!definition.namespaced || namespace !== undefined);
+  if (direct && after === undefined && revision === store.revision()) {
+    const stored = store.get(keyFor(definition, namespace ?? "", name));
+    if (stored !== undefined && (matches?.(parseStored(stored.body)) ?? true)) yield stored;
+    return;
+  }
+  const { group, plural } = definition;
+  const query = { group, plural, ...readingPlace(definition, namespace) };
+  for (const held of heldAt(store, query, revision, after ?? START, page)) {
+    if (name !== undefined && name !== held.name) continue;
+    if (matches !== undefined && !matches(parseStored(held.body))) continue;
+    yield held;
+  }
+}
+
+function readingPlace({ namespaced }: ResourceDefinition, namespace: string | undefined): { namespace?: string } {
+  return namespaced && namespace !== undefined ? { namespace } : {};
+}
 
 /** The objects behind a place as they were at a revision, in the order of namespace and name. */
 function* heldAt(
@@ -89,12 +117,13 @@ function* heldAt(
   query: Pick<ListQuery, "group" | "plural" | "namespace">,
   revision: number,
   start: Place,
+  size: number,
 ): Generator<Held> {
   const { group, plural, namespace } = query;
   let after = namespace === undefined ? start : { namespace, name: start.name };
   for (;;) {
-    const page = store.list({ ...query, limit: PAGE, after });
-    const last = page.length < PAGE ? undefined : page.at(-1);
+    const page = store.list({ ...query, limit: size, after });
+    const last = page.length < size ? undefined : page.at(-1);
     if (store.revision() === revision) {
       yield* page;
     } else {

@@ -3,11 +3,11 @@ import type { ResourceDefinition } from "../model/api/resource.ts";
 import { failure } from "../model/api/status.ts";
 import type { JsonObject } from "../model/json.ts";
 import { apiVersionOf, type Catalog } from "./catalog.ts";
-import { readList } from "./reads.ts";
+import { selectedAt } from "./reads.ts";
 import { expired } from "./refusals.ts";
 import type { Selection } from "./selectors.ts";
 import { parseStored, servedBody } from "./serving.ts";
-import type { Change, ChangeType, Store } from "./store.ts";
+import type { Change, ChangeType, Place, Store } from "./store.ts";
 
 export interface WatchOptions {
   /** Absent: all namespaces. */
@@ -40,6 +40,7 @@ export interface WatchHub {
 /** Unsent bytes beyond which a watch is no longer fed from memory but reads the history as the client drains it. */
 const BUFFER_LIMIT = 128 * 1024;
 const HISTORY_PAGE = 100;
+const INITIAL_PAGE = 50;
 const BOOKMARK_MS = 60_000;
 /** Beyond it, Node's timers run at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -131,12 +132,14 @@ interface WatchContext {
 function makeWatcher(context: WatchContext, gone: () => void): Watcher {
   const { store, definition, options, response } = context;
   const { group, plural } = definition;
-  let cursor = options.from ?? 0;
+  const listsFirst = options.from === undefined || options.from === 0;
+  let cursor = options.from || store.revision();
+  /** Where what was there at `cursor` is to be told on; undefined: all of it is told. */
+  let initial: { readonly after?: Place } | undefined = listsFirst ? {} : undefined;
   /** Live watches are fed by commits; the others read the history. */
   let live = false;
   let ended = false;
   let stalled: NodeJS.Timeout | undefined;
-  let initial: string[] = [];
 
   const write = (line: string) => {
     response.write(line);
@@ -154,18 +157,33 @@ function makeWatcher(context: WatchContext, gone: () => void): Watcher {
     write(options.represent === asItIs ? context.lines.line(change, type, definition, make) : make());
   }
 
+  /**
+   * Writes what was there at `cursor`, until the client's buffer is full or that is told. Between two calls only the
+   * place of the last object is kept: the store knows what was behind it, as a list's later pages do.
+   */
+  function tellInitial(range: { readonly after?: Place }): void {
+    for (const held of selectedAt(store, definition, options, { ...range, revision: cursor, page: INITIAL_PAGE })) {
+      write(eventLine("ADDED", options.represent(servedBody(definition, held.body))));
+      initial = { after: { namespace: held.namespace, name: held.name } };
+      if (congested()) return;
+    }
+    initial = undefined;
+    if (options.markInitialEnd) {
+      write(bookmarkLine(definition, String(cursor), { "k8s.io/initial-events-end": "true" }));
+    }
+  }
+
   /** Writes until the client's buffer is full or nothing is left to tell. */
   function pump(): void {
     if (ended) return;
     while (!congested()) {
-      const line = initial.shift();
-      if (line !== undefined) {
-        write(line);
-        continue;
-      }
       if (cursor < store.compacted()) {
         fail(410, "Expired", `too old resource version: ${cursor} (${store.compacted()})`);
         return;
+      }
+      if (initial !== undefined) {
+        tellInitial(initial);
+        continue;
       }
       const page = store.changes({ group, plural, behind: cursor, limit: HISTORY_PAGE });
       if (page.length === 0) {
@@ -205,20 +223,6 @@ function makeWatcher(context: WatchContext, gone: () => void): Watcher {
     clearTimeout(stalled);
     clearInterval(beat);
     gone();
-  }
-
-  if (options.from === undefined || options.from === 0) {
-    const { namespace, selection } = options;
-    const listed = readList(store, definition, {
-      selection,
-      limit: 0,
-      ...(namespace === undefined ? {} : { namespace }),
-    });
-    cursor = Number(listed.resourceVersion);
-    initial = listed.bodies.map((body) => eventLine("ADDED", options.represent(body)));
-    if (options.markInitialEnd) {
-      initial.push(bookmarkLine(definition, listed.resourceVersion, { "k8s.io/initial-events-end": "true" }));
-    }
   }
 
   const deadline = setTimeout(

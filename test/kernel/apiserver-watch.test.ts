@@ -268,6 +268,94 @@ describe("a client that never reads its watch", () => {
     stalled.destroy();
   });
 
+  test("makes it keep no more where the watch begins with thousands of objects", async () => {
+    const other = makeFolder();
+    const server = await startSample(other.folder);
+    const data = { bulk: "x".repeat(5_000) };
+    for (let done = 0; done < 2_000; done += 200) {
+      await Promise.all(
+        Array.from({ length: 200 }, (_, index) =>
+          server.client.create(configMaps, configMap(`many-${done + index}`, data)),
+        ),
+      );
+    }
+    const headers = { authorization: `Bearer ${readFileSync(join(other.folder, "pki/token"), "utf8").trim()}` };
+    const before = await held();
+    const watches: ReturnType<typeof request>[] = [];
+    const starts = ["", "&resourceVersion=0", "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"];
+    const count = 40;
+    try {
+      for (let index = 0; index < count; index += 1) {
+        const path = `/api/v1/configmaps?watch=1${starts[index % starts.length]}`;
+        const watch = request(`${server.server.url}${path}`, { ca: server.server.caPem, headers, agent: false }).end();
+        watches.push(watch);
+        const [response]: IncomingMessage[] = await once(watch, "response");
+        assert.equal(response?.statusCode, 200);
+        response?.pause();
+      }
+      // Each would hold most of 10 MB. The bound has room for both ends of the connections, whose buffers count twice.
+      await until("the lists to be free", async () => (await held()) - before < count * 2_000_000);
+    } finally {
+      for (const watch of watches) watch.destroy();
+      await server.stop();
+      other.remove();
+    }
+  });
+
+  test("may go on with it after objects changed, and has what was there and then what changed", async () => {
+    const other = makeFolder();
+    const server = await startSample(other.folder);
+    const bulk = "x".repeat(50_000);
+    const names = Array.from({ length: 200 }, (_, index) => `many-${1_000 + index}`);
+    await Promise.all(names.map((name) => server.client.create(configMaps, configMap(name, { bulk }))));
+    const { resourceVersion: start } = await server.client.list(configMaps);
+    const headers = { authorization: `Bearer ${readFileSync(join(other.folder, "pki/token"), "utf8").trim()}` };
+    const path = "/api/v1/configmaps?watch=1";
+    const watch = request(`${server.server.url}${path}`, { ca: server.server.caPem, headers, agent: false }).end();
+    try {
+      const [response]: IncomingMessage[] = await once(watch, "response");
+      assert.ok(response !== undefined);
+      const last = at("many-1199");
+      await server.client.patch(configMaps, last, "merge", { data: { colour: "red" } });
+      await server.client.delete(configMaps, at("many-1198"));
+      await server.client.create(configMaps, configMap("many-1198a"));
+      await server.client.create(configMaps, configMap("a-first"));
+      await server.client.delete(configMaps, at("many-1000"));
+      await server.client.patch(configMaps, last, "merge", { data: { colour: "blue" } });
+      let text = "";
+      let lines = 0;
+      for await (const chunk of response) {
+        text += String(chunk);
+        lines += String(chunk).split("\n").length - 1;
+        if (lines >= names.length + 6) break;
+      }
+      const seen = text
+        .trim()
+        .split("\n")
+        .map((line): WatchEvent<KubeObject> => JSON.parse(line));
+      const told = seen.map(({ type, object }) => `${type} ${object.metadata.name}`);
+      assert.deepEqual(told, [
+        ...names.map((name) => `ADDED ${name}`),
+        "MODIFIED many-1199",
+        "DELETED many-1198",
+        "ADDED many-1198a",
+        "ADDED a-first",
+        "DELETED many-1000",
+        "MODIFIED many-1199",
+      ]);
+      const revisions = seen.map(({ object }) => Number(object.metadata.resourceVersion));
+      assert.ok(revisions.slice(0, names.length).every((revision) => revision <= Number(start)));
+      assert.deepEqual(
+        revisions.slice(names.length),
+        [1, 2, 3, 4, 5, 6].map((step) => Number(start) + step),
+      );
+    } finally {
+      watch.destroy();
+      await server.stop();
+      other.remove();
+    }
+  });
+
   /** Bytes that are held after a collection. */
   async function held(): Promise<number> {
     setFlagsFromString("--expose-gc");
