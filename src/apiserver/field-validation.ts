@@ -1,5 +1,6 @@
 import type { StatusCause } from "../model/api/admission.ts";
 import { conform, prune } from "../model/api/conform.ts";
+import { conforms } from "../model/api/conformity.ts";
 import { checkConstraints } from "../model/api/constraints.ts";
 import type { JsonSchema, KubeObject, ResourceDefinition } from "../model/api/resource.ts";
 import { checkShape, type ShapeProblem } from "../model/api/shape.ts";
@@ -31,16 +32,13 @@ export function validateFields(
   mode: FieldValidation,
 ): ValidatedFields {
   const { schema } = definition;
-  if (schema === undefined) return { object, warnings: [] };
+  const lists = mergesStrategically(definition) ? "any" : "distinct";
+  if (schema === undefined || conforms(schema, object, lists)) return { object, warnings: [] };
   const problems = checkShape(schema, object);
   const unknown = unknownFields(definition, problems, mode);
   const conformed = asKubeObject(conform(schema, object));
   const misshapen = conformed === object ? problems : checkShape(schema, conformed);
-  const causes = (
-    misshapen.length > 0
-      ? misshapen
-      : checkConstraints(schema, conformed, mergesStrategically(definition) ? "any" : "distinct")
-  ).map(causeOf);
+  const causes = (misshapen.length > 0 ? misshapen : checkConstraints(schema, conformed, lists)).map(causeOf);
   if (causes.length > 0) throw invalid(definition, object.metadata.name, causes);
   return { object: conformed, warnings: mode === "Warn" ? unknown : [] };
 }
@@ -60,6 +58,7 @@ export function validateStatus(
   const { apiVersion, kind, metadata, status } = object;
   const part = asKubeObject({ apiVersion, kind, metadata, ...(status === undefined ? {} : { status }) });
   const judged = validateFields({ ...definition, schema }, part, mode);
+  if (judged.object === part) return { object, warnings: judged.warnings };
   return { object: asKubeObject(withFields(object, { status: judged.object["status"] })), warnings: judged.warnings };
 }
 
@@ -97,7 +96,7 @@ export function validateConfig(
   mode: FieldValidation,
 ): ValidatedFields {
   const { schema } = definition;
-  if (schema === undefined) return { object: config, warnings: [] };
+  if (schema === undefined || conforms(schema, config)) return { object: config, warnings: [] };
   const unknown = unknownFields(definition, checkShape(schema, config), mode);
   return { object: asKubeObject(prune(schema, config)), warnings: mode === "Warn" ? unknown : [] };
 }

@@ -1,5 +1,6 @@
 import { isJsonObject, type JsonObject } from "../json.ts";
 import type { JsonSchema } from "./resource.ts";
+import { EMBEDDED_FIELDS } from "./shape.ts";
 
 /**
  * A value without the fields that its schema does not know, and with the defaults that the schema has for absent ones,
@@ -9,9 +10,6 @@ import type { JsonSchema } from "./resource.ts";
 export function conform(schema: JsonSchema, value: unknown): unknown {
   return withDefaults(schema, prune(schema, value));
 }
-
-/** Fields that an object inside another one has whatever its schema says (`x-kubernetes-embedded-resource`). */
-const EMBEDDED = ["apiVersion", "kind", "metadata"];
 
 /** The value without the fields that its schema does not know. */
 export function prune(schema: JsonSchema, value: unknown): unknown {
@@ -26,7 +24,7 @@ export function prune(schema: JsonSchema, value: unknown): unknown {
   return eachField(value, (key, field) => {
     const known = Object.hasOwn(properties, key) ? properties[key] : additionalProperties;
     if (isJsonObject(known)) return prune(known, field);
-    return open || untyped || (embedded && EMBEDDED.includes(key)) ? field : undefined;
+    return open || untyped || (embedded && EMBEDDED_FIELDS.includes(key)) ? field : undefined;
   });
 }
 

@@ -23,7 +23,7 @@ export interface ShapeProblem {
 /** More problems than this help nobody. */
 const MOST_PROBLEMS = 100;
 /** What an object inside another one may have beside what its schema names. */
-const EMBEDDED_FIELDS = ["apiVersion", "kind", "metadata"];
+export const EMBEDDED_FIELDS: readonly string[] = ["apiVersion", "kind", "metadata"];
 
 /**
  * Everything in `value` that `schema` does not take; empty when all is well. Never throws.

@@ -133,7 +133,7 @@ function visit(schema: unknown, place: string, { depth, causes }: Visit): void {
 }
 
 /** `anyOf: [{type: integer}, {type: string}]`, which Kubernetes lets stand beside x-kubernetes-int-or-string. */
-function isIntOrStringBranch({ anyOf }: JsonObject): boolean {
+export function isIntOrStringBranch({ anyOf }: JsonObject): boolean {
   return Array.isArray(anyOf) && JSON.stringify(anyOf) === '[{"type":"integer"},{"type":"string"}]';
 }
 

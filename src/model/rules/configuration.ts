@@ -45,8 +45,12 @@ export function governingConfiguration(
   kubeVirts: readonly Stored<KubeObject>[],
 ): unknown {
   const [governing] = [...oldestFirst(configMaps), ...oldestFirst(kubeVirts)];
-  return (governing === undefined ? undefined : givenConfiguration({ ...governing })?.configuration) ?? {};
+  return (
+    (governing === undefined ? undefined : givenConfiguration({ ...governing })?.configuration) ?? NO_CONFIGURATION
+  );
 }
+
+const NO_CONFIGURATION: unknown = Object.freeze({});
 
 /** Of several objects that give settings the first counts. */
 export function oldestFirst(list: readonly Stored<KubeObject>[]): readonly Stored<KubeObject>[] {

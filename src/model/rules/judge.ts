@@ -1,3 +1,4 @@
+import { conforms } from "../api/conformity.ts";
 import { valueAt } from "../api/field-path.ts";
 import { checkShape, QUANTITY, type ShapeProblem } from "../api/shape.ts";
 import { type VirtualMachine, virtualMachine } from "../api/vm.ts";
@@ -52,8 +53,10 @@ export interface Verdict {
  */
 export function judge(kind: JudgedKind, object: unknown, configuration?: unknown): Verdict {
   const schema = kind === "VirtualMachine" ? virtualMachine : virtualMachineInstance;
-  const misshapen = checkShape(schema, object).filter((problem) => matters(problem, valueAt(object, problem.at)));
-  if (misshapen.length > 0) return { problems: misshapen.map(shapeProblem), advice: [] };
+  if (!conforms(schema, object)) {
+    const misshapen = checkShape(schema, object).filter((problem) => matters(problem, valueAt(object, problem.at)));
+    if (misshapen.length > 0) return { problems: misshapen.map(shapeProblem), advice: [] };
+  }
   const settings = settingsOf(configuration);
   return kind === "VirtualMachine"
     ? judgeVm(object as VirtualMachine, settings)

@@ -38,6 +38,18 @@ export interface VoidingValue {
  * One bad value voids the whole configuration: KubeVirt then goes on as if nothing were set.
  */
 export function settingsOf(configuration: unknown): Settings {
+  if (typeof configuration !== "object" || configuration === null) return read(configuration);
+  const known = settingsByConfiguration.get(configuration);
+  if (known !== undefined) return known;
+  const settings = read(configuration);
+  settingsByConfiguration.set(configuration, settings);
+  return settings;
+}
+
+/** The same configuration holds for most of what is judged. */
+const settingsByConfiguration = new WeakMap<object, Settings>();
+
+function read(configuration: unknown): Settings {
   const given = withoutNulls(configuration) ?? {};
   const invalid = faultOf(given);
   return invalid === undefined ? settingsFrom(given as Configuration) : { ...settingsFrom({}), invalid };
