@@ -2,6 +2,7 @@ import { isJsonObject } from "../json.ts";
 import { conform } from "./conform.ts";
 import { checkConstraints } from "./constraints.ts";
 import { isOfFormat } from "./formats.ts";
+import { compilePattern } from "./patterns.ts";
 import type { JsonSchema } from "./resource.ts";
 import { checkShape, EMBEDDED_FIELDS } from "./shape.ts";
 import { isIntOrStringBranch } from "./structural.ts";
@@ -149,6 +150,6 @@ function compileIntOrString(schema: JsonSchema, lists: Lists): Takes {
   const plain = !has(schema, ["format", "minLength", "maxLength", "allOf", "oneOf", "not", ...OF_NUMBERS]);
   if (!plain || (anyOf !== undefined && !isIntOrStringBranch(schema))) return interpreted(schema, lists);
   if (typeof pattern !== "string") return (value) => typeof value === "string" || Number.isSafeInteger(value);
-  const expression = new RegExp(pattern);
-  return (value) => (typeof value === "string" ? expression.test(value) : Number.isSafeInteger(value));
+  const expression = compilePattern(pattern);
+  return (value) => (typeof value === "string" ? (expression?.test(value) ?? true) : Number.isSafeInteger(value));
 }

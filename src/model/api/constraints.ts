@@ -2,6 +2,7 @@ import { isJsonObject, type JsonObject } from "../json.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import { type FieldPath, fieldPath } from "./field-path.ts";
 import { isOfFormat } from "./formats.ts";
+import { compilePattern } from "./patterns.ts";
 import type { JsonSchema } from "./resource.ts";
 import { checkShape, type ShapeProblem } from "./shape.ts";
 
@@ -195,31 +196,6 @@ function schemasAt(schema: JsonSchema, key: string): readonly JsonObject[] {
 
 function propertiesOf({ properties }: JsonSchema): Readonly<Record<string, JsonObject>> {
   return isJsonObject(properties) ? (properties as Readonly<Record<string, JsonObject>>) : {};
-}
-
-/** What only the flag `u` reads. Without the flag V8 can match in linear time, which users' patterns may need. */
-const UNICODE = /[^\x20-\x7e]|\\[pPu]/;
-const patterns = new Map<string, RegExp | undefined>();
-const MOST_PATTERNS = 1_000;
-
-/** A pattern of a schema as it is matched here; undefined where it is none that can be read. */
-export function compilePattern(pattern: string): RegExp | undefined {
-  if (!patterns.has(pattern)) {
-    if (patterns.size >= MOST_PATTERNS) patterns.clear();
-    patterns.set(
-      pattern,
-      UNICODE.test(pattern) ? (tryCompile(pattern, "u") ?? tryCompile(pattern, "")) : tryCompile(pattern, ""),
-    );
-  }
-  return patterns.get(pattern);
-}
-
-function tryCompile(pattern: string, flags: string): RegExp | undefined {
-  try {
-    return new RegExp(pattern, flags);
-  } catch {
-    return undefined;
-  }
 }
 
 function matches(pattern: string, value: string): boolean {

@@ -1,6 +1,7 @@
 import { isJsonObject } from "../json.ts";
 import { nearMiss } from "../near-miss.ts";
 import { type FieldPath, fieldPath } from "./field-path.ts";
+import { compilePattern } from "./patterns.ts";
 import type { JsonSchema } from "./resource.ts";
 
 /** Something in a value that its schema does not take. */
@@ -108,7 +109,11 @@ function checkIntOrString(search: Search, schema: JsonSchema, value: unknown, at
   const pattern = schema["pattern"];
   if (typeof value !== "string" && !Number.isSafeInteger(value)) {
     report(search, at, "type", expected, value);
-  } else if (typeof value === "string" && typeof pattern === "string" && !new RegExp(pattern).test(value)) {
+  } else if (
+    typeof value === "string" &&
+    typeof pattern === "string" &&
+    compilePattern(pattern)?.test(value) === false
+  ) {
     report(search, at, "value", expected, value);
   }
 }

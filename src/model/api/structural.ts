@@ -2,7 +2,8 @@ import { isJsonObject, type JsonObject } from "../json.ts";
 import { nearMiss } from "../near-miss.ts";
 import type { StatusCause } from "./admission.ts";
 import { conform } from "./conform.ts";
-import { compilePattern, satisfies } from "./constraints.ts";
+import { satisfies } from "./constraints.ts";
+import { compilePattern } from "./patterns.ts";
 import { checkShape } from "./shape.ts";
 
 const TYPES = ["array", "boolean", "integer", "number", "object", "string"];
