@@ -367,31 +367,37 @@ interface RecentObjects {
   put(place: string, object: StoredObject | null): void;
 }
 
-/** Keeps about `largest` characters of JSON, and forgets first what nobody asked for longest. */
+/**
+ * Keeps at most `largest` characters of JSON: those asked for of late, and those before them, which are forgotten
+ * together. A Map in the order of use would be rebuilt again and again.
+ */
 function makeRecentObjects(largest: number): RecentObjects {
-  const held = new Map<string, StoredObject>();
+  let late = new Map<string, StoredObject>();
+  let before = new Map<string, StoredObject>();
   let size = 0;
-  function forget(place: string): void {
-    size -= held.get(place)?.body.length ?? 0;
-    held.delete(place);
+  function keep(place: string, object: StoredObject): void {
+    size += object.body.length - (late.get(place)?.body.length ?? 0);
+    late.set(place, object);
+    if (size <= largest / 2) return;
+    before = late;
+    late = new Map();
+    size = 0;
   }
   return {
     get(place) {
-      const object = held.get(place);
-      if (object === undefined) return undefined;
-      // A Map has its keys in the order in which they came.
-      held.delete(place);
-      held.set(place, object);
+      const held = late.get(place);
+      if (held !== undefined) return held;
+      const object = before.get(place);
+      if (object !== undefined) keep(place, object);
       return object;
     },
     put(place, object) {
-      forget(place);
-      if (object === null || object.body.length > largest / 8) return;
-      held.set(place, object);
-      size += object.body.length;
-      for (const oldest of held.keys()) {
-        if (size <= largest) return;
-        forget(oldest);
+      before.delete(place);
+      if (object !== null && object.body.length <= largest / 8) {
+        keep(place, object);
+      } else {
+        size -= late.get(place)?.body.length ?? 0;
+        late.delete(place);
       }
     },
   };
