@@ -28,7 +28,8 @@ function admit(request: AdmissionRequest, configuration: unknown): AdmissionResp
     case "kubevirt.io/VirtualMachineInstance": {
       const causes = judgeOwnAnnotations(object);
       if (causes.length > 0) return unreadable(causes);
-      if (operation === "UPDATE") return oldObject === undefined ? asItIs : admitVmiUpdate(oldObject, object);
+      if (operation === "UPDATE")
+        return oldObject === undefined ? asItIs : admitVmiUpdate(oldObject, object, configuration);
       const answer = admitVmi(object, configuration);
       return answer.allowed ? { ...answer, object: withFinalizer(answer.object) } : answer;
     }

@@ -7,6 +7,7 @@ import { type ApiError, isApiError } from "../model/api/status.ts";
 import { keyOf, type Stored } from "../model/api/stored.ts";
 import type { VirtualMachine, VmStatus } from "../model/api/vm.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
+import type { LinkChange } from "../model/rules/link-state.ts";
 import { runStrategyOf } from "./vm-course.ts";
 import { decideVm, VM_FINALIZER, type VmAction } from "./vm-decision.ts";
 import { controlledBy } from "./vm-instance.ts";
@@ -87,6 +88,8 @@ export function startVmController({ client, events, log, meter }: ControllerOpti
         return adopt(vm, action.vmi);
       case "vmi.delete":
         return unlessGone(client.delete(vmiResource, vm.metadata, { uid: action.uid }));
+      case "vmi.links":
+        return setLinks(action.vmi, action.changes);
       case "unhalt":
         return unlessGone(client.patch(vmResource, vm.metadata, "merge", { spec: running(vm) }));
       case "status":
@@ -103,6 +106,19 @@ export function startVmController({ client, events, log, meter }: ControllerOpti
         return left.length === vm.metadata.finalizers?.length ? undefined : finalizers(vm, left);
       }
     }
+  }
+
+  /** Of the very NICs that were looked at: where the list is another by now, the watch brings the VM here again. */
+  function setLinks({ metadata }: Vmi, changes: readonly LinkChange[]): Promise<void> {
+    const patch = changes.flatMap(({ index, name, state }) => {
+      const nic = `/spec/domain/devices/interfaces/${index}`;
+      return [
+        { op: "test", path: `${nic}/name`, value: name },
+        { op: "add", path: `${nic}/state`, value: state },
+      ];
+    });
+    const own = { op: "test", path: "/metadata/uid", value: metadata.uid };
+    return unlessGone(client.patch(vmiResource, metadata, "json", [own, ...patch]));
   }
 
   /** False where the VMI was refused. */

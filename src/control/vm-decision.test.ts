@@ -365,6 +365,39 @@ describe("a VM that is deleted", () => {
   });
 });
 
+test("the template's link states go to the running VMI, an unplugged NIC's and a finished VMI's do not", () => {
+  const template = (...states: readonly (string | undefined)[]) =>
+    vmWith({
+      template: {
+        spec: {
+          domain: {
+            devices: {
+              interfaces: states.map((state, index) => ({
+                name: ["default", "second"][index] ?? "",
+                bridge: {},
+                ...(state === undefined ? {} : { state }),
+              })),
+            },
+          },
+        },
+      },
+    });
+  const running = (phase: VmiPhase, ...states: readonly (string | undefined)[]) => ({
+    ...vmiIn(phase),
+    spec: template(...states).spec.template.spec ?? { domain: { devices: {} } },
+  });
+  const changes = (vm: Stored<VirtualMachine>, vmi: Stored<VirtualMachineInstance>) =>
+    decided(vm, vmi).flatMap((action) => (action.do === "vmi.links" ? action.changes : []));
+  assert.deepEqual(changes(template("up", "down"), running("Running", "down", undefined)), [
+    { index: 0, name: "default", state: "up" },
+    { index: 1, name: "second", state: "down" },
+  ]);
+  assert.deepEqual(changes(template(undefined), running("Running", "up")), []);
+  assert.deepEqual(changes(template("up", "absent"), running("Running", "up", "down")), []);
+  assert.deepEqual(changes(template("up", "down"), running("Running", "up", "absent")), []);
+  assert.deepEqual(changes(template("up"), running("Failed", "down")), []);
+});
+
 test("a VM without the controller's finalizer gets it before anything else", () => {
   const vm = vmWith({ runStrategy: "Always" });
   const { finalizers: _, ...metadata } = vm.metadata;

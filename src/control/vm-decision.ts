@@ -2,6 +2,8 @@ import type { KubeObject, OwnerReference } from "../model/api/resource.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachine, VmStatus } from "../model/api/vm.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
+import { type LinkChange, linkChanges } from "../model/rules/link-state.ts";
+import { readSpec } from "../model/rules/reading.ts";
 import { isFinal } from "../model/status/vmi.ts";
 import { fieldsThatNeedRestart } from "./restart-required.ts";
 import { type Course, courseOf, openRequests, runStrategyOf, startFailureAfter } from "./vm-course.ts";
@@ -21,6 +23,8 @@ export type VmAction =
   /** The VM is to control a VMI that nobody does. */
   | { readonly do: "vmi.adopt"; readonly vmi: Stored<VirtualMachineInstance> }
   | { readonly do: "vmi.delete"; readonly uid: string }
+  /** The links of the running VMI are to be as the template has them. */
+  | { readonly do: "vmi.links"; readonly vmi: Stored<VirtualMachineInstance>; readonly changes: readonly LinkChange[] }
   /** The VM's spec is to say that it runs. */
   | { readonly do: "unhalt" }
   | { readonly do: "status"; readonly change: VmStatusChange }
@@ -69,6 +73,7 @@ export function decideVm(situation: VmSituation): readonly VmAction[] {
     ...(course.do === "start" ? [] : [status]),
     ...(failure === undefined ? carriedOut(vm, vmi, course, now) : []),
     ...(course.do === "start" ? [status] : []),
+    ...links(vm, vmi),
     ...toldAnew(vm, failure, stale),
   ];
 }
@@ -123,8 +128,16 @@ function depart({ vm, now }: VmSituation, vmi: VmSituation["vmi"]): readonly VmA
 }
 
 function staleFields(vm: Stored<VirtualMachine>, vmi: VmSituation["vmi"]): readonly string[] {
-  const runs = vmi !== undefined && vmi.metadata.deletionTimestamp === undefined && !isFinal(vmi.status?.phase);
-  return runs ? fieldsThatNeedRestart(templateSpec(vm), vmi.spec) : [];
+  return isLive(vmi) ? fieldsThatNeedRestart(templateSpec(vm), vmi.spec) : [];
+}
+
+function links(vm: Stored<VirtualMachine>, vmi: VmSituation["vmi"]): readonly VmAction[] {
+  const changes = isLive(vmi) ? linkChanges(readSpec(templateSpec(vm)), vmi.spec) : [];
+  return isLive(vmi) && changes.length > 0 ? [{ do: "vmi.links", vmi, changes }] : [];
+}
+
+function isLive(vmi: VmSituation["vmi"]): vmi is Stored<VirtualMachineInstance> {
+  return vmi !== undefined && vmi.metadata.deletionTimestamp === undefined && !isFinal(vmi.status?.phase);
 }
 
 /** One on its way out is nobody's to take. */

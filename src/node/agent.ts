@@ -11,7 +11,9 @@ import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { type Fault, isFault, toFault } from "../model/fault.ts";
 import { LAUNCHER_LABEL, LAUNCHER_LABEL_VALUE, NODE_FINALIZER } from "../model/pods/launcher-pod.ts";
 import { isToBePaused } from "../model/pods/pause.ts";
+import { linkChanges } from "../model/rules/link-state.ts";
 import { guestAgents } from "./guest-agents.ts";
+import { setLinks } from "./link-states.ts";
 import { adopt, bringUp, endOf, type LivePod, mend, type NodeParts, takeDown } from "./pod-lifecycle.ts";
 import type { PodRecord } from "./records.ts";
 import { type GuestEnd, guestEnd, type Reporter } from "./report.ts";
@@ -120,7 +122,8 @@ export function startAgent({ client, nodeName, parts, report, log, meter }: Agen
     {
       add: podOfVmi,
       update: (vmi, before) => {
-        if (isToBePaused(vmi) !== isToBePaused(before)) podOfVmi(vmi);
+        const linksMoved = linkChanges(vmi.spec, before.spec).length > 0;
+        if (linksMoved || isToBePaused(vmi) !== isToBePaused(before)) podOfVmi(vmi);
       },
       synced: everyPod,
       failed: failed("VMIs"),
@@ -268,12 +271,16 @@ export function startAgent({ client, nodeName, parts, report, log, meter }: Agen
     }
   }
 
-  async function keep(vmi: Vmi, pod: LauncherPod, { record, guest }: LivePod): Promise<void> {
+  async function keep(vmi: Vmi, pod: LauncherPod, there: LivePod): Promise<void> {
+    const { guest } = there;
+    let { record } = there;
     let steps = repaired.get(record.podUid) ?? 0;
     const paused = isToBePaused(vmi);
     try {
       steps += mend(parts, record);
       await guest.setPaused(paused);
+      record = await setLinks(parts, there, vmi);
+      if (record !== there.record) live.set(record.podUid, { ...there, record });
     } catch (thrown) {
       if ((await endOf(guest)) === undefined) throw thrown;
       return;

@@ -1,8 +1,8 @@
 // What an interface asks for, as the guest finds it in its own /sys: model, place on PCI, index, MAC, queues, link, boot order.
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { eventually, TestHost } from "../daemon.ts";
-import { guestManifest } from "../manifests.ts";
+import { eventually, type Outcome, TestHost } from "../daemon.ts";
+import { vmManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
 import { definitions, hostLocal, networkStatusOf, ready } from "./attachments.ts";
 import { type GuestShell, openShell } from "./guest-shell.ts";
@@ -59,32 +59,35 @@ test("the features of NICs, each seen from inside the guest", { timeout: 300_000
   );
   await host.kubectlOk(
     ["apply", "-f", "-"],
-    guestManifest({
-      name: "models",
-      domain: { cpu: { cores: 2 } },
-      devices: {
-        networkInterfaceMultiqueue: true,
-        interfaces: [
-          ...models.map(({ model, mac }) => ({
-            name: model,
-            model,
-            macAddress: mac,
-            ...(model === "virtio" ? { masquerade: {} } : { bridge: {} }),
-            ...wishes[model],
-          })),
-          { name: "tuned", bridge: {}, macAddress: "02-00-00-00-61-07" },
-        ],
+    vmManifest(
+      {
+        name: "models",
+        domain: { cpu: { cores: 2 } },
+        devices: {
+          networkInterfaceMultiqueue: true,
+          interfaces: [
+            ...models.map(({ model, mac }) => ({
+              name: model,
+              model,
+              macAddress: mac,
+              ...(model === "virtio" ? { masquerade: {} } : { bridge: {} }),
+              ...wishes[model],
+            })),
+            { name: "tuned", bridge: {}, macAddress: "02-00-00-00-61-07" },
+          ],
+        },
+        spec: {
+          networks: [
+            ...models.map(({ model }) => ({
+              name: model,
+              ...(model === "virtio" ? { pod: {} } : { multus: { networkName: "bare" } }),
+            })),
+            { name: "tuned", multus: { networkName: "tuned" } },
+          ],
+        },
       },
-      spec: {
-        networks: [
-          ...models.map(({ model }) => ({
-            name: model,
-            ...(model === "virtio" ? { pod: {} } : { multus: { networkName: "bare" } }),
-          })),
-          { name: "tuned", multus: { networkName: "tuned" } },
-        ],
-      },
-    }),
+      "Always",
+    ),
   );
   await ready(host, "models");
   const shell = await openShell(host, "models");
@@ -171,6 +174,60 @@ test("the features of NICs, each seen from inside the guest", { timeout: 300_000
     const { stdout } = await host.run(["nsenter", `--net=${netns}`, "ip", "-o", "link"]);
     for (const line of stdout.split("\n").filter((text) => / [0-9a-z]+-nic@/.test(text)))
       assert.doesNotMatch(line, /link\/ether 02:00:00:00:61:/);
+  });
+  const link = async (index: number, mac: string, state: "up" | "down"): Promise<void> => {
+    const carrier = state === "up" ? "1" : "0";
+    await eventually(`${mac} to be ${state} in the guest`, async () =>
+      (await nicsIn(shell)).some((one) => one.mac === mac && one.carrier === carrier),
+    );
+    await eventually(
+      `${mac} to be ${state} in the status`,
+      async () => (await host.value("vmi", "models", `.status.interfaces[${index}].linkState`)) === state,
+    );
+  };
+  const patched = (kind: string, at: string, index: number, state: string): Promise<Outcome> => {
+    const path = `${at}/domain/devices/interfaces/${index}/state`;
+    return host.kubectl([
+      "patch",
+      kind,
+      "models",
+      "--type=json",
+      "-p",
+      JSON.stringify([{ op: "add", path, value: state }]),
+    ]);
+  };
+
+  await step("row 15: the VM's template flips links of its running guest, both ways, without a restart", async () => {
+    for (const [index, state] of [
+      [4, "up"],
+      [1, "down"],
+      [0, "down"],
+    ] as const) {
+      const outcome = await patched("vm", "/spec/template/spec", index, state);
+      assert.equal(outcome.code, 0, outcome.stderr);
+    }
+    await link(4, "02:00:00:00:61:05", "up");
+    await link(1, "02:00:00:00:61:02", "down");
+    await link(0, "02:00:00:00:61:01", "down");
+    assert.equal(await host.value("vm", "models", ".status.conditions[?(@.type=='RestartRequired')].status"), "");
+    assert.equal((await patched("vm", "/spec/template/spec", 0, "up")).code, 0);
+    await link(0, "02:00:00:00:61:01", "up");
+  });
+
+  await step("row 15: links stay as they are over the daemon's end, and what was asked meanwhile is done", async () => {
+    await host.killDaemon();
+    await host.up();
+    await link(1, "02:00:00:00:61:02", "down");
+    await link(4, "02:00:00:00:61:05", "up");
+    assert.equal((await patched("vm", "/spec/template/spec", 1, "up")).code, 0);
+    await link(1, "02:00:00:00:61:02", "up");
+  });
+
+  await step("row 15: of a running VMI nothing else may change, and no other state is taken", async () => {
+    const misspelt = await patched("vmi", "/spec", 1, "Down");
+    assert.match(misspelt.stderr, /PB2052: .*Did you mean "down"/);
+    const unplugged = await patched("vmi", "/spec", 1, "absent");
+    assert.match(unplugged.stderr, /PB2093: /);
   });
   await shell.close();
 });

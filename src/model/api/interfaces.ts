@@ -98,7 +98,7 @@ export const networkInterface = object(
       "int64",
     ),
     state: text(
-      "`up`, `down`, or `absent` to unplug a bridge interface of a secondary network; anything else is refused, and `up` and `down` of sriov. Default up.",
+      "`up`, `down`, or `absent` to unplug a bridge interface of a secondary network; anything else is refused, and `up` and `down` of sriov. Up and down may change while the guest runs. Default up.",
     ),
   },
 );

@@ -3,6 +3,7 @@ import { canonicalJson } from "../api/canonical-json.ts";
 import { fieldPath } from "../api/field-path.ts";
 import type { KubeObject } from "../api/resource.ts";
 import { type JudgedKind, judge } from "./judge.ts";
+import { differInLinksOnly } from "./link-state.ts";
 import type { Problem } from "./problem.ts";
 import { settingsOf } from "./settings.ts";
 
@@ -20,21 +21,26 @@ export function admitVm(object: KubeObject, configuration?: unknown): AdmissionR
 }
 
 /**
- * A change of a VirtualMachineInstance: its spec stays as it is, whoever asks.
- *
- * `old` and `next` differ in metadata or status at most.
+ * A change of a VirtualMachineInstance: its spec stays as it is, whoever asks, but for the links of its NICs, which may go
+ * up and down while it runs (reference 8.5).
  */
-export function admitVmiUpdate(old: KubeObject, next: KubeObject): AdmissionResponse {
-  if (canonicalJson(old["spec"]) === canonicalJson(next["spec"])) return { allowed: true, object: next, warnings: [] };
-  const message = "PB2093: The spec of a VirtualMachineInstance cannot be changed. Delete it and create it anew.";
-  return {
-    allowed: false,
-    status: 422,
-    reason: "Invalid",
-    message,
-    causes: [{ reason: "FieldValueNotSupported", message, field: "spec" }],
-    warnings: [],
-  };
+export function admitVmiUpdate(old: KubeObject, next: KubeObject, configuration?: unknown): AdmissionResponse {
+  const allowed: AdmissionResponse = { allowed: true, object: next, warnings: [] };
+  if (canonicalJson(old["spec"]) === canonicalJson(next["spec"])) return allowed;
+  if (differInLinksOnly(old["spec"], next["spec"])) {
+    // What else a manifest must satisfy it did when it was made; the settings may have changed since.
+    const { problems } = judge("VirtualMachineInstance", next, configuration);
+    const causes = problems.filter(({ at }) => at.at(-1) === "state").map(cause);
+    return causes.length === 0 ? allowed : refused(causes);
+  }
+  const message =
+    "PB2093: The spec of a VirtualMachineInstance cannot be changed, but for the state of its interfaces, up or down. Delete it and create it anew.";
+  return refused([{ reason: "FieldValueNotSupported", message, field: "spec" }]);
+}
+
+function refused(causes: readonly StatusCause[]): AdmissionResponse {
+  const message = causes.map((one) => one.message).join(" ");
+  return { allowed: false, status: 422, reason: "Invalid", message, causes, warnings: [] };
 }
 
 function admit(kind: JudgedKind, object: KubeObject, configuration: unknown): AdmissionResponse {

@@ -266,6 +266,27 @@ test("a VMI's spec stays as it is", () => {
   assert.ok(!admitVmiUpdate(old, vmi()).allowed);
 });
 
+test("links of a running VMI go up and down; what else its interfaces say stays", () => {
+  const withNic = (nic: object) => vmi({ ...SIMPLE, interfaces: [{ name: "default", ...nic }] });
+  const bridge = withNic({ bridge: {} });
+  assert.ok(admitVmiUpdate(bridge, withNic({ bridge: {}, state: "down" })).allowed);
+  assert.ok(admitVmiUpdate(withNic({ bridge: {}, state: "down" }), bridge).allowed);
+  const refusals = [
+    [withNic({ bridge: {}, state: "absent" }), /PB2093/],
+    [withNic({ bridge: {}, state: "Down" }), /PB2052/],
+    [withNic({ bridge: {}, state: "down", model: "e1000" }), /PB2093/],
+    [withNic({ masquerade: {}, state: "down" }), /PB2093/],
+  ] as const;
+  for (const [next, code] of refusals) {
+    const answer = admitVmiUpdate(bridge, next);
+    assert.ok(!answer.allowed);
+    assert.match(answer.message, code);
+  }
+  const handedOver = admitVmiUpdate(withNic({ sriov: {} }), withNic({ sriov: {}, state: "down" }));
+  assert.ok(!handedOver.allowed);
+  assert.match(handedOver.message, /PB2056/);
+});
+
 test("no object makes it throw", () => {
   const word = fc.constantFrom(
     "default",
