@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isFault } from "../../model/fault.ts";
 import { decideHardware, type HardwareRequest } from "../../model/guest/hardware.ts";
-import type { GuestNic } from "../../model/wiring/wiring.ts";
+import type { GuestNic, UserNetwork } from "../../model/wiring/wiring.ts";
 import { type GuestDisk, type GuestSpec, guestFiles, qemuCommandLine, startsPaused } from "./command-line.ts";
 
 function nic(name: string, more: Partial<GuestNic> = {}): GuestNic {
@@ -164,13 +164,53 @@ test("a guest whose link is down at first starts paused", () => {
   assert.equal(startsPaused(spec([nic("default")])), false);
 });
 
-test("taps that are missing and attachments that are not known are refused", () => {
+test("taps that are missing and attachments that are not QEMU's are refused", () => {
   const refused = (thrown: unknown) => isFault(thrown, "PB5059");
   assert.throws(() => qemuCommandLine(spec([nic("default")]), new Map()), refused);
-  const passt = nic("default", {
-    attachment: { kind: "stream", process: "passt", device: "eth0", ports: { tcp: "all", udp: "all" } },
-  });
-  assert.throws(() => qemuCommandLine(spec([passt]), new Map()), refused);
+  const plugged = nic("default", { attachment: { kind: "plugin", plugin: "unknown" } });
+  assert.throws(() => qemuCommandLine(spec([plugged]), new Map()), refused);
+});
+
+const netdevOf = (attachment: GuestNic["attachment"]): string | undefined => {
+  const args = qemuCommandLine(spec([nic("default", { attachment })]), new Map());
+  return args[args.indexOf("-netdev") + 1];
+};
+
+test("slirp: addresses, search domains and each port, of the families that the pod has", () => {
+  const user: UserNetwork = {
+    kind: "user",
+    cidr: "10.0.2.0/24",
+    gateway: "10.0.2.2",
+    nameserver: "10.0.2.3",
+    guest: "10.0.2.15",
+    families: [4],
+    forwards: [
+      { protocol: "tcp", port: 80 },
+      { protocol: "udp", port: 53 },
+    ],
+    nameservers: ["10.96.0.10"],
+    search: ["a.b", "b"],
+  };
+  assert.equal(
+    netdevOf(user),
+    "user,id=host-default,ipv4=on,ipv6=off,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.3,dhcpstart=10.0.2.15,dnssearch=a.b,dnssearch=b,hostfwd=tcp::80-:80,hostfwd=udp::53-:53",
+  );
+  assert.equal(netdevOf({ ...user, families: [6], forwards: [], search: [] }), "user,id=host-default,ipv4=off,ipv6=on");
+});
+
+test("passt: QEMU listens on a socket of the guest's folder", () => {
+  assert.equal(
+    netdevOf({
+      kind: "stream",
+      process: "passt",
+      device: "eth0",
+      families: [4, 6],
+      ports: { tcp: "all", udp: "all" },
+      nameservers: [],
+      search: [],
+    }),
+    "stream,id=host-default,server=on,addr.type=unix,addr.path=./nic0.sock",
+  );
 });
 
 test("a folder whose sockets would have too long a path is refused", () => {

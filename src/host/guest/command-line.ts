@@ -9,7 +9,7 @@ import {
   scsiId,
   usbId,
 } from "../../model/guest/hardware.ts";
-import type { GuestNic } from "../../model/wiring/wiring.ts";
+import type { GuestNic, UserNetwork } from "../../model/wiring/wiring.ts";
 import { diskArguments } from "./disk-arguments.ts";
 import { at, escaped, option, socket } from "./qemu-options.ts";
 
@@ -41,6 +41,19 @@ export interface GuestDisk {
   /** From 1; the lowest is tried first. */
   readonly bootOrder?: number;
   readonly serial?: string;
+  readonly tuning?: DiskTuning;
+}
+
+/** How a disk is read and written. */
+export interface DiskTuning {
+  /** Absent: as QEMU does it, through the machine's page cache. */
+  readonly cache?: "none" | "writethrough" | "writeback";
+  readonly io?: "native" | "threads" | "default";
+  /** Others write the same file. */
+  readonly shareable?: boolean;
+  readonly errorPolicy?: "stop" | "ignore" | "report" | "enospace";
+  /** Bytes. */
+  readonly blockSize?: { readonly logical: number; readonly physical: number };
 }
 
 /** The sockets that QEMU listens on, and the file it copies the serial console to. */
@@ -49,6 +62,28 @@ export interface GuestFiles {
   readonly serial: string;
   readonly agent: string;
   readonly consoleLog: string;
+}
+
+/** The files of a NIC that a process beside QEMU carries, by the NIC's place among the guest's. */
+export interface StreamFiles {
+  /** QEMU listens here. */
+  readonly socket: string;
+  /** The process writes its number here once it is ready. */
+  readonly ready: string;
+  readonly log: string;
+  /** What it says before it has its log. */
+  readonly errors: string;
+}
+
+/** The names of such a NIC's files in the guest's folder; none is longer than those of {@link guestFiles}. */
+export function streamFiles(runDir: string, index: number): StreamFiles {
+  const stem = `${runDir}/nic${index}`;
+  return { socket: `${stem}.sock`, ready: `${stem}.pid`, log: `${stem}.log`, errors: `${stem}.err` };
+}
+
+/** Of a NIC's backend, by its name in the manifest. */
+export function netdevId(nic: string): string {
+  return `host-${nic}`;
 }
 
 /** The character device that the guest's agent is reached by, in QEMU. */
@@ -193,7 +228,7 @@ function nicArguments(
 ): string[][] {
   const nic = spec.nics.find((candidate) => candidate.name === hardware.name);
   if (nic === undefined) return [];
-  const netdev = `host-${nic.name}`;
+  const netdev = netdevId(nic.name);
   const virtio = hardware.model === "virtio";
   const device = option(hardware.device, {
     id: nicId(nic.name),
@@ -209,25 +244,56 @@ function nicArguments(
     "acpi-index": hardware.acpiIndex,
   });
   return [
-    ["-netdev", netdevArgument(nic, netdev, fds)],
+    ["-netdev", netdevArgument(spec, nic, netdev, fds)],
     ["-device", device],
   ];
 }
 
-function netdevArgument(nic: GuestNic, id: string, fds: readonly number[]): string {
+function netdevArgument(spec: GuestSpec, nic: GuestNic, id: string, fds: readonly number[]): string {
   const { attachment } = nic;
-  if (attachment.kind !== "tap" && attachment.kind !== "macvtap") {
-    throw new Fault("PB5059", `Interface ${nic.name} is attached by ${attachment.kind}, which QEMU is not given yet.`, {
-      cure: "Use the masquerade or bridge binding.",
-      place: `spec.domain.devices.interfaces[${nic.name}]`,
-    });
+  switch (attachment.kind) {
+    case "user":
+      return userNetwork(attachment, id);
+    case "stream":
+      // QEMU is the one that listens: it takes another passt where the first one ended, as its client side cannot here.
+      return option("stream", {
+        id,
+        server: true,
+        "addr.type": "unix",
+        "addr.path": streamFiles(".", spec.nics.indexOf(nic)).socket,
+      });
+    case "tap":
+    case "macvtap":
+      if (fds.length === attachment.queues) return option("tap", { id, fds: fds.join(":") });
+      throw new Fault("PB5059", `Interface ${nic.name} has ${attachment.queues} queues, but ${fds.length} open taps.`, {
+        place: `spec.domain.devices.interfaces[${nic.name}]`,
+      });
+    default:
+      throw new Fault(
+        "PB5059",
+        `Interface ${nic.name} is attached by ${attachment.kind}, which QEMU is not given yet.`,
+        { cure: "Use the masquerade or bridge binding.", place: `spec.domain.devices.interfaces[${nic.name}]` },
+      );
   }
-  if (fds.length !== attachment.queues) {
-    throw new Fault("PB5059", `Interface ${nic.name} has ${attachment.queues} queues, but ${fds.length} open taps.`, {
-      place: `spec.domain.devices.interfaces[${nic.name}]`,
-    });
-  }
-  return option("tap", { id, fds: fds.join(":") });
+}
+
+/** QEMU's user network: the addresses are said even where they are QEMU's own choice, as the guest is told of them. */
+function userNetwork(
+  { cidr, gateway, guest, nameserver, families, forwards, search }: UserNetwork,
+  id: string,
+): string {
+  const four = families.includes(4);
+  const head = option("user", {
+    id,
+    ipv4: four,
+    ipv6: families.includes(6),
+    ...(four ? { net: cidr, host: gateway, dns: nameserver, dhcpstart: guest } : {}),
+  });
+  const lists = [
+    ...search.map((domain) => option("", { dnssearch: domain })),
+    ...forwards.map(({ protocol, port }) => option("", { hostfwd: `${protocol}::${port}-:${port}` })),
+  ];
+  return [head, ...lists].join(",");
 }
 
 /**

@@ -26,22 +26,68 @@ function wired(nic: NicContext, change: (facts: PodFacts) => PodFacts = (facts) 
 
 const pod = { pod: {} };
 const lan = { multus: { networkName: "lan" } };
+const only =
+  (...families: readonly (4 | 6)[]) =>
+  (facts: PodFacts): PodFacts => ({
+    ...facts,
+    links: facts.links.map((link) => ({
+      ...link,
+      addresses: link.addresses.filter(({ cidr }) => families.includes(cidr.includes(":") ? 6 : 4)),
+    })),
+  });
 const isUntouched = ({ kernel }: NicWiring): boolean => Object.values(kernel).every((list) => list.length === 0);
 
 test("slirp: QEMU's own network, nothing built, each listed port forwarded once", () => {
   const ports = [{ port: 80 }, { port: 80, name: "again" }, { port: 53, protocol: "UDP" }];
   const wiring = wired(contextOf({ slirp: {}, ports }, { pod: { vmNetworkCIDR: "10.7.0.0/24" } }));
-  assert.ok(isUntouched(wiring));
+  assert.deepEqual(
+    wiring.kernel.sysctls.map(({ key }) => key),
+    ["net/ipv4/ip_unprivileged_port_start"],
+  );
+  assert.ok(isUntouched({ ...wiring, kernel: { ...wiring.kernel, sysctls: [] } }));
+  assert.ok(isUntouched(wired(contextOf({ slirp: {}, ports: [{ port: 8080 }] }, pod))));
   assert.equal(wiring.services, undefined);
   assert.deepEqual(wiring.nic.attachment, {
     kind: "user",
     cidr: "10.7.0.0/24",
+    gateway: "10.7.0.2",
+    nameserver: "10.7.0.3",
+    guest: "10.7.0.15",
+    families: [4, 6],
     forwards: [
       { protocol: "tcp", port: 80 },
       { protocol: "udp", port: 53 },
     ],
+    nameservers: ["10.96.0.10", "fd10:96::a"],
     search: ["default.svc.cluster.local", "svc.cluster.local", "cluster.local"],
   });
+});
+
+test("slirp: QEMU's own addresses in a network of any size, and others where those would not fit", () => {
+  const hosts = (vmNetworkCIDR: string): unknown => {
+    const { attachment } = wired(contextOf({ slirp: {} }, { pod: { vmNetworkCIDR } })).nic;
+    assert.ok(attachment.kind === "user");
+    return [attachment.gateway, attachment.nameserver, attachment.guest];
+  };
+  assert.deepEqual(hosts("10.0.2.0/24"), ["10.0.2.2", "10.0.2.3", "10.0.2.15"]);
+  assert.deepEqual(hosts("10.4.0.0/16"), ["10.4.2.2", "10.4.2.3", "10.4.2.15"]);
+  assert.deepEqual(hosts("10.0.2.64/27"), ["10.0.2.66", "10.0.2.67", "10.0.2.79"]);
+  assert.deepEqual(hosts("10.0.2.64/28"), ["10.0.2.66", "10.0.2.67", "10.0.2.68"]);
+  assert.deepEqual(hosts("10.0.2.8/29"), ["10.0.2.10", "10.0.2.11", "10.0.2.12"]);
+  assert.throws(
+    () => hosts("10.0.2.8/30"),
+    (thrown) => isFault(thrown, "PB4003"),
+  );
+});
+
+test("slirp: a pod's families are the guest's, and nothing comes in by IPv6", () => {
+  const { attachment } = wired(contextOf({ slirp: {}, ports: [{ port: 80 }] }, pod), only(6)).nic;
+  assert.ok(attachment.kind === "user");
+  assert.deepEqual([attachment.families, attachment.forwards], [[6], []]);
+  assert.throws(
+    () => wired(contextOf({ slirp: {} }, pod), only()),
+    (thrown) => isFault(thrown, "PB4005"),
+  );
 });
 
 test("passt: all ports where none is listed, else those, sorted; its own sysctls", () => {
@@ -54,9 +100,73 @@ test("passt: all ports where none is listed, else those, sorted; its own sysctls
   );
   const some = wired(contextOf({ passtBinding: {}, ports: [{ port: 443 }, { port: 80 }, { port: 443 }] }, pod));
   assert.ok(some.nic.attachment.kind === "stream");
-  assert.deepEqual(some.nic.attachment.ports, { tcp: [80, 443], udp: [] });
+  assert.deepEqual(some.nic.attachment.ports, { tcp: [{ port: 80 }, { port: 443 }], udp: [] });
   assert.equal(bindingOf("passt").migration(contextOf({ passt: {} }, pod)).migratable, false);
   assert.equal(bindingOf("passtBinding").migration(contextOf({ passtBinding: {} }, pod)).migratable, true);
+});
+
+const ports = (nic: Parameters<typeof wired>[0], change?: (facts: PodFacts) => PodFacts): unknown => {
+  const { attachment } = change === undefined ? wired(nic).nic : wired(nic, change).nic;
+  assert.ok(attachment.kind === "stream");
+  return attachment.ports;
+};
+
+test("passt in a mesh: its proxy keeps its ports (reference 5.4)", () => {
+  const annotations = { "sidecar.istio.io/inject": "true" };
+  const all = { ...contextOf({ passt: {} }, pod), annotations };
+  assert.deepEqual(ports(all), {
+    tcp: [
+      { port: 1, last: 14999 },
+      { port: 15002, last: 15003 },
+      { port: 15005 },
+      { port: 15007 },
+      { port: 15010, last: 15019 },
+      { port: 15022, last: 15052 },
+      { port: 15054, last: 15089 },
+      { port: 15091, last: 49151 },
+    ],
+    udp: [],
+  });
+  const some = contextOf({ passt: {}, ports: [{ port: 15001 }, { port: 81 }, { port: 80 }] }, pod);
+  assert.deepEqual(ports({ ...some, annotations }), { tcp: [{ port: 80, last: 81 }], udp: [] });
+});
+
+test("passt: as many ports as a process may have files, the well-known ones first", () => {
+  const limited =
+    (openFiles: number) =>
+    (facts: PodFacts): PodFacts => ({ ...facts, openFiles });
+  const all = contextOf({ passt: {} }, pod);
+  assert.deepEqual(ports(all, limited(1_048_576)), { tcp: "all", udp: "all" });
+  assert.deepEqual(ports(all, limited(20_000)), {
+    tcp: [{ port: 1, last: 16930 }],
+    udp: [{ port: 1, last: 1023 }],
+  });
+  assert.deepEqual(ports(all, limited(1_000)), { tcp: [], udp: [] });
+  assert.deepEqual(ports(contextOf({ passt: {}, ports: [{ port: 80 }] }, pod), limited(20_000)), {
+    tcp: [{ port: 80 }],
+    udp: [],
+  });
+});
+
+test("passt: a family without a default route is none, and a link without any is refused", () => {
+  const all = contextOf({ passt: {} }, pod);
+  const routes =
+    (keep: readonly number[]) =>
+    (facts: PodFacts): PodFacts => ({
+      ...facts,
+      routes: facts.routes.filter(({ family }) => keep.includes(family)),
+    });
+  const { attachment } = wired(all, routes([6])).nic;
+  assert.ok(attachment.kind === "stream");
+  assert.deepEqual(attachment.families, [6]);
+  assert.throws(
+    () => wired(all, routes([])),
+    (thrown) => isFault(thrown, "PB4006"),
+  );
+  assert.throws(
+    () => wired(all, only()),
+    (thrown) => isFault(thrown, "PB4005"),
+  );
 });
 
 test("macvtap: QEMU holds the pod's link, whose MAC is the guest's", () => {

@@ -1,11 +1,16 @@
+import { parseCidr } from "../addresses/cidr.ts";
+import { familyOf } from "../addresses/ip.ts";
 import { derivedMac } from "../addresses/mac.ts";
 import { marker } from "../api/schema.ts";
 import { type BindingSays, listed, type Need } from "../explain/claim.ts";
-import { portsText } from "../explain/ports.ts";
+import { listenedText } from "../explain/ports.ts";
+import { Fault } from "../fault.ts";
 import { interfacesOf, type Nic, nicProblem } from "../rules/subject.ts";
-import { type PodFacts, podAddresses } from "../wiring/facts.ts";
-import type { PasstPorts } from "../wiring/wiring.ts";
+import { globalAddresses, type LinkFacts, type PodFacts, podAddresses } from "../wiring/facts.ts";
+import { type Forward, PASST_LAST_PORT, type PasstListens, type PasstPorts, type PortRun } from "../wiring/wiring.ts";
 import type { Binding, NicContext, NicWiring } from "./binding.ts";
+import { guestDns } from "./guest-dns.ts";
+import { isMeshed, PROXY_PORTS } from "./masquerade-nat.ts";
 import { guestNic, podLink, untouched } from "./pod-link.ts";
 
 /** `passt: {}` of an interface. */
@@ -99,6 +104,8 @@ function notOnPodNetwork(nic: Nic, code: "PB2026" | "PB2072", binding: string) {
 
 function wirePasst(nic: NicContext, facts: PodFacts): NicWiring {
   const link = podLink(nic, facts);
+  const families = familiesOf(link, facts);
+  const dns = guestDns(facts.resolver, nic.subdomain);
   return {
     kernel: {
       ...untouched,
@@ -109,7 +116,15 @@ function wirePasst(nic: NicContext, facts: PodFacts): NicWiring {
       ],
     },
     nic: guestNic(nic, {
-      attachment: { kind: "stream", process: "passt", device: link.name, ports: portsOf(nic) },
+      attachment: {
+        kind: "stream",
+        process: "passt",
+        device: link.name,
+        families,
+        ports: listenedOn(nic, facts, families.length),
+        nameservers: [...dns.nameservers4, ...dns.nameservers6],
+        search: dns.search,
+      },
       // passt itself has the link's.
       mac: nic.mac ?? derivedMac(facts.podUid, nic.name),
       mtu: link.mtu,
@@ -117,23 +132,102 @@ function wirePasst(nic: NicContext, facts: PodFacts): NicWiring {
   };
 }
 
-/** All of both protocols where the manifest lists none (reference 5.4). */
-function portsOf({ ports }: NicContext): PasstPorts {
-  if (ports.length === 0) return { tcp: "all", udp: "all" };
-  const of = (wanted: string): number[] =>
-    [...new Set(ports.filter(({ protocol }) => protocol === wanted).map(({ port }) => port))].toSorted((a, b) => a - b);
-  return { tcp: of("tcp"), udp: of("udp") };
+/** Those of which the link has an address and a way out by a gateway: of any other passt gives the guest nothing. */
+function familiesOf(link: LinkFacts, facts: PodFacts): readonly (4 | 6)[] {
+  const addressed = ([4, 6] as const).filter((family) => globalAddresses(link, family).length > 0);
+  if (addressed.length === 0) {
+    throw new Fault("PB4005", `The pod's link "${link.name}" has no address, so passt has none to give the guest.`, {
+      place: link.name,
+      cure: "Give the pod network an IPAM section in its CNI configuration.",
+    });
+  }
+  const routed = addressed.filter((wanted) =>
+    facts.routes.some(
+      ({ family, destination, gateway, device }) =>
+        family === wanted &&
+        device === link.name &&
+        gateway !== undefined &&
+        parseCidr(destination)?.prefixLength === 0,
+    ),
+  );
+  if (routed.length > 0) return routed;
+  throw new Fault("PB4006", `The pod's link "${link.name}" has an address and no default route, which passt needs.`, {
+    place: link.name,
+    cure: "Let the pod network's CNI configuration give a default route with a gateway: isGateway or isDefaultGateway of the bridge plugin, or routes of its ipam.",
+  });
+}
+
+const HIGHEST_PORT = 65535;
+
+/** The ports by the table of reference 5.4: a mesh's proxy keeps its own. */
+function listenedOn(nic: NicContext, facts: PodFacts, families: number): PasstPorts {
+  const kept = isMeshed(nic) ? PROXY_PORTS : [];
+  if (nic.ports.length === 0) {
+    const { tcp, udp } = withinLimit(facts, families, kept.length > 0);
+    return { tcp: tcp === PASST_LAST_PORT && kept.length === 0 ? "all" : runsOf(1, tcp, kept), udp };
+  }
+  const of = (wanted: Forward["protocol"], without: readonly number[]): readonly PortRun[] => {
+    const wished = nic.ports.filter(({ protocol }) => protocol === wanted);
+    const covered = joined(wished.map(({ port, last = port }) => [port, Math.min(last, HIGHEST_PORT)]));
+    return covered.flatMap(([first, last]) => runsOf(first, last, without));
+  };
+  return { tcp: of("tcp", kept), udp: of("udp", []) };
+}
+
+/** Runs of ports in order, those that meet as one. */
+function joined(runs: readonly (readonly [first: number, last: number])[]): readonly (readonly [number, number])[] {
+  const merged: [number, number][] = [];
+  for (const [first, last] of runs.toSorted(([one], [other]) => one - other)) {
+    const before = merged.at(-1);
+    if (before !== undefined && first <= before[1] + 1) before[1] = Math.max(before[1], last);
+    else merged.push([first, last]);
+  }
+  return merged;
+}
+
+/** From `first` to `last`, but for some. */
+function runsOf(first: number, last: number, without: readonly number[]): readonly PortRun[] {
+  const cuts = without.filter((port) => port >= first && port <= last).toSorted((one, other) => one - other);
+  const starts = [first, ...cuts.map((port) => port + 1)];
+  const ends = [...cuts.map((port) => port - 1), last];
+  return starts.flatMap((port, index): PortRun[] => {
+    const end = ends[index] ?? last;
+    return end < port ? [] : end === port ? [{ port }] : [{ port, last: end }];
+  });
+}
+
+/** Files that passt keeps for itself and for the connections that it makes. */
+const OTHER_FILES = 1024;
+/** UDP ports that are listened on first where there are not enough files for all: the well-known ones. */
+const FIRST_UDP_PORTS = 1023;
+
+/**
+ * The last TCP port, and the UDP ports, that passt can listen on: each takes an open file, UDP one a family. passt does
+ * not start where it wants more than it may have.
+ */
+function withinLimit(
+  { openFiles = Number.POSITIVE_INFINITY }: PodFacts,
+  families: number,
+  meshed: boolean,
+): { readonly tcp: number; readonly udp: PasstListens } {
+  const room = Math.max(openFiles - OTHER_FILES, 0);
+  const first = meshed ? 0 : Math.min(FIRST_UDP_PORTS, Math.floor(room / (families + 1)));
+  const tcp = Math.min(PASST_LAST_PORT, room - first * families);
+  const udp = meshed ? 0 : Math.min(PASST_LAST_PORT, Math.floor((room - tcp) / families));
+  return { tcp, udp: udp === PASST_LAST_PORT ? "all" : runsOf(1, udp, []) };
 }
 
 function explain(nic: NicContext, facts: PodFacts, { nic: { attachment } }: NicWiring): Omit<BindingSays, "needs"> {
-  const addresses = podAddresses(facts, nic.podInterface);
-  const ports = attachment.kind === "stream" ? attachment.ports : { tcp: [], udp: [] };
-  const all = nic.ports.length === 0;
+  if (attachment.kind !== "stream") throw new Fault("PB4001", `The interface "${nic.name}" is not passt's.`);
+  const { families, ports, device } = attachment;
+  const addresses = podAddresses(facts, device).filter((address) =>
+    families.some((family) => family === familyOf(address)),
+  );
   return {
     in: {
-      statement: `Whoever reaches the pod reaches the guest at ${listed(addresses)} on ${all ? "every TCP and UDP port" : portsText(nic.ports)}, where passt listens for it; the guest has these addresses itself.`,
+      statement: `Whoever reaches the pod reaches the guest at ${listed(addresses)} on ${listenedText(ports)}, where passt listens for it; the guest has these addresses itself.${shortOf(nic, facts, ports)}`,
       addresses,
-      ports: all ? "all" : ports,
+      ports,
     },
     "in-icmp": { statement: "Echo requests to the pod are answered by the pod.", answeredBy: "pod" },
     out: {
@@ -141,4 +235,10 @@ function explain(nic: NicContext, facts: PodFacts, { nic: { attachment } }: NicW
       seenAs: addresses,
     },
   };
+}
+
+/** Why there are fewer ports than a manifest without any asks for. */
+function shortOf(nic: NicContext, { openFiles }: PodFacts, { tcp, udp }: PasstPorts): string {
+  if (nic.ports.length > 0 || openFiles === undefined || isMeshed(nic) || (tcp === "all" && udp === "all")) return "";
+  return ` More it cannot: a process here may have ${openFiles} files open, and each port takes one. List the ports that are wanted, or raise the limit (ulimit -n, LimitNOFILE= of systemd).`;
 }

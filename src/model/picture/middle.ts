@@ -1,4 +1,4 @@
-import { portsText } from "../explain/ports.ts";
+import { listenedText, portsText } from "../explain/ports.ts";
 import type { Plan, PlannedNic } from "../wiring/plan.ts";
 import { addressesOn, type Box, servesOf } from "./box.ts";
 
@@ -18,10 +18,10 @@ export function middleOf(plan: Plan, nic: PlannedNic): Box | undefined {
       };
     case "stream": {
       const { tcp, udp } = attachment.ports;
-      const all = tcp === "all" || udp === "all";
+      const all = tcp === "all" && udp === "all";
       return {
         title: "passt",
-        lines: [`listens on ${all ? "every port" : portsText(nic.ports)}`, "TCP, UDP, ICMP echo"],
+        lines: [`listens on ${all ? "every port" : listenedText(attachment.ports)}`, "TCP, UDP, ICMP echo"],
         serves: ["DHCPv4", "DHCPv6", "RA"],
       };
     }

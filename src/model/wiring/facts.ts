@@ -15,6 +15,8 @@ export interface PodFacts {
   readonly networkStatus: readonly NetworkStatus[];
   /** Devices that were claimed for networks of the pod. */
   readonly devices?: readonly ClaimedDevice[];
+  /** How many files a process of the pod may have open, where that is not without bounds (RLIMIT_NOFILE of getrlimit(2)). */
+  readonly openFiles?: number;
 }
 
 /** A PCI device of the host that one network of the pod hands over. */
@@ -114,6 +116,7 @@ export function parsePodFacts(text: string): PodFacts | undefined {
     },
     networkStatus: list(facts["networkStatus"], "networkStatus", statusOf),
     ...maybe("devices", facts["devices"], "", (value, path) => list(value, path, deviceOf)),
+    ...maybe("openFiles", facts["openFiles"], "", numberOf),
   };
 }
 

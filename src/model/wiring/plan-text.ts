@@ -1,5 +1,5 @@
+import { listenedText } from "../explain/ports.ts";
 import type { Plan, PlannedLink, PlannedNic } from "./plan.ts";
-import type { PasstPorts } from "./wiring.ts";
 
 /** A plan as lines to read; what there is none of is left out. */
 export function planText({ vmi, pod, nics }: Plan): string {
@@ -73,16 +73,10 @@ function attachmentText(attachment: PlannedNic["attachment"]): string {
       return `user network ${attachment.cidr}, ${forwards.length === 0 ? "nothing" : forwards.join(", ")} let in`;
     }
     case "stream":
-      return `socket of ${attachment.process} on ${attachment.device}, ${portsText(attachment.ports)} let in`;
+      return `socket of ${attachment.process} on ${attachment.device}, ${listenedText(attachment.ports)} let in`;
     case "vfio":
       return `device ${attachment.pci} of the host`;
     case "plugin":
       return `plugged by the plugin ${attachment.plugin}`;
   }
-}
-
-function portsText({ tcp, udp }: PasstPorts): string {
-  const of = (protocol: string, ports: PasstPorts["tcp"]): string[] =>
-    ports === "all" ? [`all ${protocol}`] : ports.length === 0 ? [] : [`${protocol} ${ports.join(", ")}`];
-  return [...of("tcp", tcp), ...of("udp", udp)].join(", ") || "nothing";
 }

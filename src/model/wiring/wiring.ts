@@ -104,31 +104,64 @@ export interface GuestNic {
 export type Attachment =
   | { readonly kind: "tap"; readonly device: string; readonly queues: number }
   | { readonly kind: "macvtap"; readonly device: string; readonly queues: number }
-  /** QEMU's own user network (slirp). */
-  | {
-      readonly kind: "user";
-      readonly cidr: string;
-      readonly forwards: readonly Forward[];
-      readonly search: readonly string[];
-    }
-  | { readonly kind: "stream"; readonly process: "passt"; readonly device: string; readonly ports: PasstPorts }
+  | UserNetwork
+  | PasstStream
   /** PCI address of the host's device. */
   | { readonly kind: "vfio"; readonly pci: string }
   /** A binding plugin plugs the NIC. */
   | { readonly kind: "plugin"; readonly plugin: string };
 
+/** QEMU's own user network (slirp): QEMU's sockets in the pod speak for the guest. */
+export interface UserNetwork {
+  readonly kind: "user";
+  /** IPv4 network of the guest; the next three are in it. */
+  readonly cidr: string;
+  readonly gateway: string;
+  readonly guest: string;
+  /** Where the guest asks for names: QEMU passes it on to the first of `nameservers` of the family. */
+  readonly nameserver: string;
+  /** The families that the guest has. */
+  readonly families: readonly (4 | 6)[];
+  /** QEMU listens for them by IPv4 alone. */
+  readonly forwards: readonly Forward[];
+  readonly nameservers: readonly string[];
+  readonly search: readonly string[];
+}
+
+/** A socket between QEMU and a passt process in the pod, which speaks for the guest. */
+export interface PasstStream {
+  readonly kind: "stream";
+  readonly process: "passt";
+  /** The pod's link whose addresses the guest is given. */
+  readonly device: string;
+  /** The families that the guest has. */
+  readonly families: readonly (4 | 6)[];
+  readonly ports: PasstPorts;
+  readonly nameservers: readonly string[];
+  readonly search: readonly string[];
+}
+
 /** The ports that passt listens on, of each protocol. */
 export interface PasstPorts {
-  readonly tcp: "all" | readonly number[];
-  readonly udp: "all" | readonly number[];
+  readonly tcp: PasstListens;
+  readonly udp: PasstListens;
+}
+
+/** `all`: those that are not ephemeral, 1 to {@link PASST_LAST_PORT}. */
+export type PasstListens = "all" | readonly PortRun[];
+
+/** The last port that passt takes for one that may be listened on by itself: below those of RFC 6335, section 6. */
+export const PASST_LAST_PORT = 49151;
+
+/** A port, or a run of them that ends with `last`. */
+export interface PortRun {
+  readonly port: number;
+  readonly last?: number;
 }
 
 /** A port that is let in, or a run of them. */
-export interface Forward {
+export interface Forward extends PortRun {
   readonly protocol: "tcp" | "udp";
-  readonly port: number;
-  /** The last port of a run. */
-  readonly last?: number;
 }
 
 export type NicModel = "virtio" | "e1000" | "e1000e" | "igb" | "ne2k_pci" | "pcnet" | "rtl8139";

@@ -1,0 +1,147 @@
+import { Fault, isFault } from "../../model/fault.ts";
+import type { GuestNic } from "../../model/wiring/wiring.ts";
+import { netdevId } from "./command-line.ts";
+import {
+  findPassts,
+  type Passt,
+  type PasstNic,
+  type PasstPlace,
+  passtNics,
+  passtWords,
+  startPasst,
+  stopPasst,
+} from "./passt.ts";
+import { isRunning } from "./process.ts";
+import type { Qmp } from "./qmp.ts";
+import type { ChildExit } from "./running-guest.ts";
+
+/** Keeps the passt processes of one guest running as long as the guest runs: one a NIC, never two. */
+export interface PasstKeeper {
+  /** Why a NIC has none just now; undefined while each has its own. */
+  fault(): Fault | undefined;
+  /** Ends the processes, and waits until they are gone. */
+  stop(): Promise<void>;
+  /** Lets go of the processes, which run on; another keeper finds them. */
+  release(): void;
+}
+
+/** What passts are kept for. */
+export interface KeptGuest extends PasstPlace {
+  readonly nics: readonly GuestNic[];
+  readonly qmp: Pick<Qmp, "onEvent" | "closed">;
+  /** Hears whenever {@link PasstKeeper.fault} is another. */
+  readonly changed: () => void;
+}
+
+/** Waits before a passt that ended is started again: the first, and the longest. */
+const FIRST_WAIT_MS = 1_000;
+const LAST_WAIT_MS = 30_000;
+/** A passt that ran so long is no sign that the next one ends at once. */
+const STEADY_MS = 60_000;
+
+/** Finds the passt of each NIC, or starts it. What fails is {@link PasstKeeper.fault}, and is tried again. */
+export async function keepPassts(guest: KeptGuest): Promise<PasstKeeper> {
+  const kept = passtNics(guest.nics, guest.runDir).map((wanted) => keepOne(wanted, guest));
+  await Promise.all(kept.map(({ begun }) => begun));
+  return {
+    fault: () => kept.map(({ fault }) => fault()).find((fault) => fault !== undefined),
+    stop: async () => void (await Promise.all(kept.map(({ stop }) => stop()))),
+    release() {
+      for (const { release } of kept) release();
+    },
+  };
+}
+
+/** Ends the passts of a guest that nobody keeps. */
+export async function endPassts(nics: readonly GuestNic[], runDir: string): Promise<void> {
+  const found = passtNics(nics, runDir).flatMap((wanted) => findPassts(wanted));
+  await Promise.all(found.map((passt) => stopPasst(passt)));
+}
+
+function keepOne(wanted: PasstNic, guest: KeptGuest): PasstKeeper & { readonly begun: Promise<void> } {
+  let passt: Passt | undefined;
+  let fault: Fault | undefined;
+  let over = false;
+  let timer: NodeJS.Timeout | undefined;
+  let wait = FIRST_WAIT_MS;
+  let since = 0;
+
+  const begin = async (): Promise<void> => {
+    try {
+      const [found, ...others] = findPassts(wanted);
+      await Promise.all(others.map((other) => stopPasst(other)));
+      const started = found ?? (await startPasst(wanted, guest));
+      passt = started;
+      fault = undefined;
+      since = performance.now();
+      void passt.exited?.then((exit) => lost(started, exit));
+      // It may have ended before anybody listened.
+      if (!isRunning(started)) lost(started);
+    } catch (thrown) {
+      if (!isFault(thrown)) throw thrown;
+      fault = thrown;
+      again();
+    }
+  };
+  const again = (): void => {
+    if (over) return;
+    timer = setTimeout(() => {
+      starting = begin().then(guest.changed, (thrown: unknown) => {
+        // What is no Fault is tried again like one.
+        fault = new Fault(
+          "PB5066",
+          `passt for the interface "${wanted.nic.name}" cannot be started: ${String(thrown)}.`,
+        );
+        again();
+      });
+    }, wait);
+    wait = Math.min(2 * wait, LAST_WAIT_MS);
+  };
+  const lost = (which: Passt, exit?: ChildExit): void => {
+    if (over || passt !== which) return;
+    passt = undefined;
+    if (performance.now() - since > STEADY_MS) wait = FIRST_WAIT_MS;
+    fault = endedUnder(wanted, exit);
+    void stopPasst(which).catch(() => undefined);
+    again();
+    guest.changed();
+  };
+  let starting = begin();
+  const ends = guest.qmp.onEvent(({ name, data }) => {
+    if (name !== "NETDEV_STREAM_DISCONNECTED" || data["netdev-id"] !== netdevId(wanted.nic.name)) return;
+    const which = passt;
+    if (which === undefined) return;
+    // Of a child the exit says more.
+    if (which.exited === undefined) lost(which);
+  });
+  const release = (): void => {
+    over = true;
+    clearTimeout(timer);
+    ends();
+  };
+  void guest.qmp.closed.then(release);
+
+  return {
+    begun: starting,
+    fault: () => fault,
+    async stop() {
+      release();
+      await starting.catch(() => undefined);
+      await Promise.all(findPassts(wanted).map((each) => stopPasst(each)));
+    },
+    release,
+  };
+}
+
+function endedUnder({ nic, files }: PasstNic, exit: ChildExit | undefined): Fault {
+  const words = passtWords(files);
+  const how = exit === undefined ? "" : exit.signal === null ? ` with exit code ${exit.code}` : ` by ${exit.signal}`;
+  return new Fault(
+    "PB5065",
+    `passt of the interface "${nic.name}" ended${how} while the guest runs, which has no network there meanwhile${words === "" ? "" : `; it said: ${words.replace(/\.$/, "")}`}.`,
+    {
+      place: `spec.domain.devices.interfaces[${nic.name}]`,
+      cure: `It is started again by itself. Where it ends again and again, see its log, ${files.log}.`,
+    },
+  );
+}

@@ -1,0 +1,194 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import * as fs from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Fault } from "../../model/fault.ts";
+import type { GuestNic, PasstListens, PasstStream } from "../../model/wiring/wiring.ts";
+import { within } from "../linux/netns.ts";
+import { openFilesLimit } from "../linux/open-files.ts";
+import { unixConnection } from "../linux/unix-socket.ts";
+import { findProgram } from "../setup/programs.ts";
+import type { User } from "../setup/users.ts";
+import { type StreamFiles, streamFiles } from "./command-line.ts";
+import { lastWords } from "./guest-log.ts";
+import { findQemuUser, goneWithin, kill, type ProcessId, startTimeOf } from "./process.ts";
+import type { ChildExit } from "./running-guest.ts";
+
+/** A NIC of a guest whose backend is a passt process. */
+export interface PasstNic {
+  readonly nic: GuestNic;
+  readonly attachment: PasstStream;
+  readonly files: StreamFiles;
+}
+
+/** Where passt runs. */
+export interface PasstPlace {
+  readonly netns: string;
+  /** The guest's folder. */
+  readonly runDir: string;
+}
+
+/** A passt process; `exited` where it is a child of this process. */
+export interface Passt extends ProcessId {
+  readonly exited?: Promise<ChildExit>;
+}
+
+const READY_DEADLINE_MS = 20_000;
+const POLL_MS = 10;
+const KILL_DEADLINE_MS = 5_000;
+const LOG_BYTES = 256 << 10;
+
+/** The NICs of a guest that passt carries. */
+export function passtNics(nics: readonly GuestNic[], runDir: string): readonly PasstNic[] {
+  return nics.flatMap((nic, index) =>
+    nic.attachment.kind === "stream" ? [{ nic, attachment: nic.attachment, files: streamFiles(runDir, index) }] : [],
+  );
+}
+
+/**
+ * passt's arguments, without the program's name; `fd` is its socket to QEMU.
+ *
+ * In the foreground its number is known before it does anything. The gateway is the network's own, not this pod's
+ * loopback, which passt would put in its place.
+ */
+export function passtArguments({ nic, attachment, files }: PasstNic, fd: number): string[] {
+  const { device, families, ports, nameservers, search } = attachment;
+  return [
+    "--foreground",
+    "--quiet",
+    ...["--log-file", files.log, "--log-size", String(LOG_BYTES)],
+    ...["--pid", files.ready],
+    ...["--fd", String(fd)],
+    ...["--interface", device],
+    ...["--mtu", String(nic.mtu)],
+    "--no-map-gw",
+    ...(families.includes(6) ? [] : ["--ipv4-only"]),
+    ...(families.includes(4) ? [] : ["--ipv6-only"]),
+    ...(nameservers.length === 0 ? ["--dns", "none"] : nameservers.flatMap((server) => ["--dns", server])),
+    ...["--search", search.length === 0 ? "none" : search.join(" ")],
+    ...["--tcp-ports", portSpec(ports.tcp)],
+    ...["--udp-ports", portSpec(ports.udp)],
+  ];
+}
+
+function portSpec(ports: PasstListens): string {
+  if (ports === "all") return "all";
+  return ports.map(({ port, last = port }) => (last === port ? `${port}` : `${port}-${last}`)).join(",") || "none";
+}
+
+/**
+ * Starts passt in the pod's namespace, unprivileged, on a new connection to QEMU, and waits until it listens. It outlives
+ * this process.
+ *
+ * @throws Fault PB5066, PB5054; then no process is left
+ */
+export async function startPasst(wanted: PasstNic, { netns, runDir }: PasstPlace): Promise<Passt> {
+  const { nic, files } = wanted;
+  const program = findProgram("passt");
+  if (program === undefined) throw notStarted(nic.name, "this machine has no passt", "Run ./patchbay setup.");
+  const user = findQemuUser();
+  openFilesLimit();
+  fs.rmSync(files.ready, { force: true });
+  const child = connectedChild(wanted, { netns, runDir }, program, user);
+  const exited = new Promise<ChildExit>((resolve) => {
+    child.once("error", (error) => resolve({ code: null, signal: null, error }));
+    child.once("exit", (code, signal) => resolve({ code, signal }));
+  });
+  const startTime = child.pid === undefined ? undefined : startTimeOf(child.pid);
+  if (child.pid === undefined || startTime === undefined) throw ended(wanted, await exited);
+  child.unref();
+  const passt = { pid: child.pid, startTime, exited };
+  let over: ChildExit | undefined;
+  void exited.then((exit) => {
+    over = exit;
+  });
+  const deadline = performance.now() + READY_DEADLINE_MS;
+  while (!fs.existsSync(files.ready)) {
+    if (over !== undefined) throw ended(wanted, over);
+    if (performance.now() > deadline) {
+      await stopPasst(passt);
+      throw notStarted(nic.name, `it was not ready within ${READY_DEADLINE_MS / 1000} s`, seeLog(files));
+    }
+    await sleep(POLL_MS);
+  }
+  return passt;
+}
+
+function connectedChild(wanted: PasstNic, place: PasstPlace, program: string, user: User): ChildProcess {
+  const { files } = wanted;
+  const errors = fs.openSync(files.errors, fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_TRUNC, 0o640);
+  let connection: number | undefined;
+  try {
+    connection = unixConnection(files.socket);
+    const stdio = ["ignore", errors, errors, connection] as const;
+    return within(place.netns, () =>
+      spawn(program, passtArguments(wanted, stdio.length - 1), {
+        ...user,
+        detached: true,
+        cwd: place.runDir,
+        env: { PATH: "/usr/bin:/bin" },
+        stdio: [...stdio],
+      }),
+    );
+  } finally {
+    fs.closeSync(errors);
+    // passt has its own by now; while this one is open, QEMU does not notice that passt is gone.
+    if (connection !== undefined) fs.closeSync(connection);
+  }
+}
+
+/** The living passt of a NIC, found by its arguments: whoever started it. There may be none that is ready yet. */
+export function findPassts({ files }: Pick<PasstNic, "files">): readonly ProcessId[] {
+  const { uid } = findQemuUser();
+  return fs.readdirSync("/proc").flatMap((entry): ProcessId[] => {
+    const pid = Number(entry);
+    if (!Number.isSafeInteger(pid)) return [];
+    try {
+      if (fs.statSync(`/proc/${pid}`).uid !== uid) return [];
+      const args = fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+      const startTime = startTimeOf(pid);
+      const isIts = args[args.indexOf("--pid") + 1] === files.ready && args.includes("--fd");
+      return isIts && startTime !== undefined ? [{ pid, startTime }] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Ends a passt and waits until it is gone. @throws Fault PB5057 */
+export async function stopPasst(id: ProcessId): Promise<void> {
+  kill(id);
+  if (await goneWithin(id, KILL_DEADLINE_MS)) return;
+  throw new Fault("PB5057", `passt (process ${id.pid}) does not end, not even by SIGKILL.`, {
+    cure: "A device of the machine may be stuck; see dmesg.",
+  });
+}
+
+function ended({ nic, files }: PasstNic, { code, signal, error }: ChildExit): Fault {
+  if (error !== undefined) return notStarted(nic.name, error.message, "Run ./patchbay setup.");
+  const words = passtWords(files);
+  const how = signal === null ? `it ended with exit code ${code}` : `it ended by ${signal}`;
+  return notStarted(
+    nic.name,
+    words === "" ? how : words,
+    words.includes("enough sockets")
+      ? "List the ports that are wanted in the interface's ports, or raise the limits of open files (ulimit -n, sysctl fs.file-max)."
+      : seeLog(files),
+  );
+}
+
+/** What passt said last. */
+export function passtWords(files: StreamFiles): string {
+  const said = [lastWords(files.errors), lastWords(files.log)].find((words) => words !== "") ?? "";
+  return said.split("\n").at(-1) ?? "";
+}
+
+function seeLog({ log }: StreamFiles): string {
+  return `See its log, ${log}.`;
+}
+
+function notStarted(nic: string, why: string, cure: string): Fault {
+  return new Fault("PB5066", `passt for the interface "${nic}" cannot be started: ${why.replace(/\.$/, "")}.`, {
+    place: `spec.domain.devices.interfaces[${nic}]`,
+    cure,
+  });
+}
