@@ -193,6 +193,8 @@ export function startCollector(machinery: Machinery): Collector {
 
   function hear(changes: readonly Change[]): void {
     for (const change of changes) {
+      // Most objects belong to none and stay: nothing is to be done for them, and they need not be read.
+      if (change.type !== "DELETED" && !CONCERNED.some((field) => change.body.includes(field))) continue;
       const object = asKubeObject(parseStored(change.body));
       const { uid, ownerReferences = [], deletionTimestamp, finalizers = [] } = object.metadata;
       if (uid === undefined) continue;
@@ -249,6 +251,9 @@ export function startCollector(machinery: Machinery): Collector {
     },
   };
 }
+
+/** What the text of an object has in it that may be the collector's. */
+const CONCERNED = ['"ownerReferences"', '"deletionTimestamp"'];
 
 /** Kubernetes' own events; a user's kind of that name is none. */
 function isEvents({ group, plural }: ResourceDefinition): boolean {

@@ -121,6 +121,7 @@ function compareElements(was: Elements, is: Elements): NodeChanges {
 function gathered(parts: readonly (readonly [string, NodeChanges])[]): NodeChanges {
   if (parts.length === 0) return SAME;
   const part = (which: keyof NodeChanges): FieldSet | undefined => {
+    if (!parts.some(([, changes]) => changes[which] !== undefined)) return undefined;
     const set = makeSet(parts.map(([step, changes]) => [step, changes[which]]));
     return isEmptySet(set) ? undefined : set;
   };

@@ -17,8 +17,17 @@ export const MEMBER: FieldSet = NO_FIELDS;
 const SELF = ".";
 
 export function fieldStep(name: string): string {
-  return `f:${name}`;
+  const known = fieldSteps.get(name);
+  if (known !== undefined) return known;
+  if (fieldSteps.size >= MOST_FIELD_STEPS) fieldSteps.clear();
+  const step = `f:${name}`;
+  fieldSteps.set(name, step);
+  return step;
 }
+
+/** Nearly all steps are to fields of schemas, and a text that is made anew has no hash yet. */
+const fieldSteps = new Map<string, string>();
+const MOST_FIELD_STEPS = 10_000;
 
 /** The step to the list element with these keys. */
 export function keyStep(keys: JsonObject): string {
@@ -53,9 +62,15 @@ export function nodeOf(member: boolean, below: FieldSet): FieldSet | undefined {
 
 /** The set with what stands at one step; undefined leaves it as it is. */
 export function makeSet(nodes: Iterable<readonly [step: string, node: FieldSet | undefined]>): FieldSet {
-  const found: [string, FieldSet][] = [];
+  const found: (readonly [string, FieldSet])[] = [];
   for (const [step, node] of nodes) if (node !== undefined) found.push([step, node]);
-  return found.length === 0 ? NO_FIELDS : Object.fromEntries(found.sort(([left], [right]) => inOrder(left, right)));
+  return found.length === 0 ? NO_FIELDS : inStepOrder(found);
+}
+
+function inStepOrder(nodes: (readonly [step: string, node: FieldSet])[]): FieldSet {
+  const set: Record<string, FieldSet> = {};
+  for (const [step, node] of nodes.sort(([left], [right]) => inOrder(left, right))) set[step] = node;
+  return set;
 }
 
 export function union(left: FieldSet, right: FieldSet): FieldSet {
@@ -74,7 +89,7 @@ export function union(left: FieldSet, right: FieldSet): FieldSet {
     grown ||= there === undefined;
   }
   if (changed === undefined) return left;
-  return grown ? Object.fromEntries(Object.entries(changed).sort(([one], [other]) => inOrder(one, other))) : changed;
+  return grown ? inStepOrder(Object.entries(changed)) : changed;
 }
 
 function unionOfNodes(left: FieldSet, right: FieldSet): FieldSet {
@@ -174,6 +189,6 @@ function withoutSelf({ [SELF]: _, ...rest }: FieldSet): FieldSet {
 const KINDS = ".fkvi";
 
 function inOrder(left: string, right: string): number {
-  const kinds = KINDS.indexOf(left.charAt(0)) - KINDS.indexOf(right.charAt(0));
+  const kinds = left[0] === right[0] ? 0 : KINDS.indexOf(left.charAt(0)) - KINDS.indexOf(right.charAt(0));
   return kinds !== 0 ? kinds : left < right ? -1 : left > right ? 1 : 0;
 }

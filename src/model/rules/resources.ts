@@ -33,7 +33,8 @@ function judgeResource(subject: Subject, resource: "memory" | "cpu"): Problem[] 
 
 /** Bytes of memory, thousandths of a processor; 0 where nothing is said. */
 function amountOf(value: string | number | undefined, resource: "memory" | "cpu"): bigint {
-  const text = String(value ?? "0");
+  if (value === undefined) return 0n;
+  const text = String(value);
   if (resource === "memory") return parseQuantity(text) ?? 0n;
   const thousandths = /^([+-]?(?:\d+\.?\d*|\.\d+))(m?)$/.exec(text);
   if (thousandths === null) return (parseQuantity(text) ?? 0n) * 1000n;

@@ -136,7 +136,7 @@ function targets(subject: Subject): Problem[] {
     const volume = volumeByName.get(name);
     const isFixed = bus === "sata" && disk?.readonly === true;
     const fits = bus === "" || (BUSES.includes(bus) && !(kind === "cdrom" && bus === "virtio") && !isFixed);
-    const near = nearMiss(bus, BUSES);
+    const near = fits ? undefined : nearMiss(bus, BUSES);
     return [
       ...(fits
         ? []
