@@ -2,6 +2,7 @@ import type { AdmissionRequest } from "../model/api/admission.ts";
 import type { KubeObject, ResourceDefinition } from "../model/api/resource.ts";
 import { ApiError, failure } from "../model/api/status.ts";
 import type { Machinery, WriteOptions } from "./machinery.ts";
+import { withWarnings } from "./refusal-warnings.ts";
 import { forbidden, invalid } from "./refusals.ts";
 
 /**
@@ -42,16 +43,4 @@ export async function admit(
     causes: response.causes,
   });
   throw withWarnings(new ApiError("PB6010", status), response.warnings);
-}
-
-const refusalWarnings = new WeakMap<ApiError, readonly string[]>();
-
-function withWarnings(error: ApiError, warnings: readonly string[]): ApiError {
-  refusalWarnings.set(error, warnings);
-  return error;
-}
-
-/** What admission warned of beside its refusal. */
-export function warningsOf(error: ApiError): readonly string[] {
-  return refusalWarnings.get(error) ?? [];
 }

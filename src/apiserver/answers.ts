@@ -4,6 +4,8 @@ import { sentence } from "../model/fault.ts";
 
 const JSON_TYPE = "application/json";
 const LONGEST_WARNINGS = 4096;
+/** Characters of one. */
+const LONGEST_WARNING = 1_000;
 /** A client that takes nothing of its answer for so long is cut off. */
 const STALL_MS = 60_000;
 
@@ -59,18 +61,25 @@ export function internalError(): ApiError {
   return new ApiError("PB6010", failure(500, "InternalError", message));
 }
 
-/** One `Warning: 299` header a sentence (RFC 7234 §5.5), 4 KiB in all. */
+/** One `Warning: 299` header a sentence (RFC 7234 §5.5), each once; 4 KiB in all with those that are there already. */
 export function addWarnings(response: ServerResponse, warnings: readonly string[]): void {
   if (warnings.length === 0) return;
-  let size = 0;
-  const values: string[] = [];
-  for (const warning of new Set(warnings)) {
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: a header may not carry them
-    const plain = warning.replace(/[\u0000-\u001f\u007f]+/g, " ").replace(/["\\]/g, "\\$&");
-    size += plain.length;
+  const held = response.getHeader("warning");
+  const values = new Set(Array.isArray(held) ? held : []);
+  let size = [...values].reduce((sum, value) => sum + value.length, 0);
+  for (const value of warnings.map(warningValue)) {
+    if (values.has(value)) continue;
+    size += value.length;
     if (size > LONGEST_WARNINGS) break;
-    // Headers are bytes; clients read these as UTF-8.
-    values.push(`299 - "${Buffer.from(plain, "utf8").toString("latin1")}"`);
+    values.add(value);
   }
-  response.appendHeader("warning", values);
+  response.setHeader("warning", [...values]);
+}
+
+function warningValue(warning: string): string {
+  const short = warning.length > LONGEST_WARNING ? `${warning.slice(0, LONGEST_WARNING)}…` : warning;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: a header may not carry them
+  const plain = short.replace(/[\u0000-\u001f\u007f]+/g, " ").replace(/["\\]/g, "\\$&");
+  // Headers are bytes; clients read these as UTF-8.
+  return `299 - "${Buffer.from(plain, "utf8").toString("latin1")}"`;
 }

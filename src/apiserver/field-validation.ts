@@ -10,6 +10,7 @@ import { apiVersionOf } from "./catalog.ts";
 import { withFields } from "./json.ts";
 import type { FieldValidation } from "./machinery.ts";
 import { asKubeObject } from "./object-meta.ts";
+import { withWarnings } from "./refusal-warnings.ts";
 import { invalid } from "./refusals.ts";
 import { mergesStrategically } from "./strategic-merge.ts";
 
@@ -39,8 +40,9 @@ export function validateFields(
   const conformed = asKubeObject(conform(schema, object));
   const misshapen = conformed === object ? problems : checkShape(schema, conformed);
   const causes = (misshapen.length > 0 ? misshapen : checkConstraints(schema, conformed, lists)).map(causeOf);
-  if (causes.length > 0) throw invalid(definition, object.metadata.name, causes);
-  return { object: conformed, warnings: mode === "Warn" ? unknown : [] };
+  const warnings = mode === "Warn" ? unknown : [];
+  if (causes.length > 0) throw withWarnings(invalid(definition, object.metadata.name, causes), warnings);
+  return { object: conformed, warnings };
 }
 
 /**
@@ -108,12 +110,29 @@ function unknownFields(
   mode: FieldValidation,
 ): readonly string[] {
   const unknown = problems.filter((problem) => problem.kind === "unknown").map(unknownField);
-  if (mode === "Strict" && unknown.length > 0) {
-    const apiVersion = apiVersionOf(definition);
-    const message = `${definition.kind} in version "${apiVersion}" cannot be handled as a ${definition.kind}: strict decoding error: ${unknown.join(", ")}`;
-    throw new ApiError("PB6010", failure(400, "BadRequest", message));
-  }
+  if (mode === "Strict") refuseStrictly(definition, unknown);
   return unknown;
+}
+
+/**
+ * Judges what a body names more than once: the sentences to warn of it with.
+ *
+ * @throws ApiError 400 where there is any under `Strict`.
+ */
+export function judgeDuplicates(
+  definition: ResourceDefinition,
+  duplicates: readonly string[],
+  mode: FieldValidation,
+): readonly string[] {
+  if (mode === "Strict") refuseStrictly(definition, duplicates);
+  return mode === "Warn" ? duplicates : [];
+}
+
+function refuseStrictly(definition: ResourceDefinition, problems: readonly string[]): void {
+  if (problems.length === 0) return;
+  const { kind } = definition;
+  const message = `${kind} in version "${apiVersionOf(definition)}" cannot be handled as a ${kind}: strict decoding error: ${problems.join(", ")}`;
+  throw new ApiError("PB6010", failure(400, "BadRequest", message));
 }
 
 function unknownField({ path, hint }: ShapeProblem): string {

@@ -3,12 +3,12 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ResourceDefinition } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
 import { isJsonObject, type JsonObject } from "../model/json.ts";
-import { warningsOf } from "./admit.ts";
 import { addWarnings, answerError, answerJson, answerText, internalError } from "./answers.ts";
 import { apiVersionOf, listKindOf } from "./catalog.ts";
 import { deleteObject } from "./deletes.ts";
 import { serveDocument } from "./documents.ts";
-import type { Machinery } from "./machinery.ts";
+import { judgeDuplicates } from "./field-validation.ts";
+import type { FieldValidation, Machinery } from "./machinery.ts";
 import { isApply, namesRevision, readPatch } from "./patches.ts";
 import {
   flagParameter,
@@ -20,9 +20,10 @@ import {
   wholeParameter,
 } from "./query.ts";
 import { readList, readOne, readRevision, revisionOf } from "./reads.ts";
+import { warningsOf } from "./refusal-warnings.ts";
 import { badRequest, expired, methodNotAllowed } from "./refusals.ts";
 import { chooseRepresentation, type Representation, readAccept, readIncludeObject } from "./representation.ts";
-import { mediaTypeOf, readBody } from "./request-body.ts";
+import { mediaTypeOf, readBody, readDocument } from "./request-body.ts";
 import { type Route, readRoute } from "./route.ts";
 import { readSelection } from "./selectors.ts";
 import { parseStored } from "./serving.ts";
@@ -87,13 +88,8 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
       case "POST": {
         if (definition.namespaced && route.namespace === undefined) throw methodNotAllowed();
         const options = readWriteOptions(query, user, userAgent, "CreateOptions");
-        const written = await createObject(
-          machinery,
-          definition,
-          route.namespace ?? "",
-          await required(request),
-          options,
-        );
+        const body = await readWritten(exchange, definition, options.fieldValidation);
+        const written = await createObject(machinery, definition, route.namespace ?? "", body, options);
         answerObject(exchange, definition, 201, written.body, written.warnings);
         return written.body;
       }
@@ -116,9 +112,9 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
         answerObject(exchange, definition, 200, readOne(store, definition, namespace, name));
         return undefined;
       case "PUT": {
-        const body = await required(request);
-        const wanted = { from: () => body, pinned: namesRevision(body), ...part };
         const options = readWriteOptions(query, user, userAgent, "UpdateOptions");
+        const body = await readWritten(exchange, definition, options.fieldValidation);
+        const wanted = { from: () => body, pinned: namesRevision(body), ...part };
         const written = await changeObject(machinery, definition, namespace, name, wanted, options);
         answerObject(exchange, definition, 200, written.body, written.warnings);
         return written.body;
@@ -128,7 +124,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
         const applies = isApply(definition, mediaType);
         const force = readForce(query, applies);
         const options = readWriteOptions(query, user, userAgent, "PatchOptions");
-        const patch = await required(request);
+        const patch = await readWritten(exchange, definition, options.fieldValidation);
         const pinned = namesRevision(patch);
         const written = applies
           ? await applyObject(
@@ -328,10 +324,16 @@ function readUrl(request: IncomingMessage): URL {
   }
 }
 
-async function required(request: IncomingMessage): Promise<unknown> {
-  const body = await readBody(request);
-  if (body === undefined) throw badRequest("the request needs a body");
-  return body;
+/** The body of a write. What is to be warned of in it goes with the answer, whatever that is. */
+async function readWritten(
+  { request, response }: Exchange,
+  definition: ResourceDefinition,
+  mode: FieldValidation,
+): Promise<unknown> {
+  const { value, duplicates } = await readDocument(request);
+  if (value === undefined) throw badRequest("the request needs a body");
+  addWarnings(response, judgeDuplicates(definition, duplicates, mode));
+  return value;
 }
 
 function optional(body: unknown): JsonObject {

@@ -21,26 +21,33 @@ export function sameJson(left: unknown, right: unknown): boolean {
   );
 }
 
-/**
- * What is unsafe to walk in a parsed document: nesting deeper than `limit`, or a key that would reach a prototype.
- * Undefined where nothing is.
- */
-export function hazardOf(value: unknown, limit: number): string | undefined {
+/** What a walk over a parsed document told. */
+export interface JsonSurvey {
+  /** How many fields its objects have. */
+  readonly fields: number;
+  /** What is unsafe to walk: nesting deeper than the limit, or a key that would reach a prototype. */
+  readonly hazard?: string;
+}
+
+/** Walks a parsed document, no deeper than `limit` levels. */
+export function surveyJson(value: unknown, limit: number): JsonSurvey {
+  let fields = 0;
   let level: unknown[] = [value];
   for (let depth = 0; level.length > 0; depth += 1) {
-    if (depth > limit) return `it is nested deeper than ${limit} levels`;
+    if (depth > limit) return { fields, hazard: `it is nested deeper than ${limit} levels` };
     const below: unknown[] = [];
     for (const item of level) {
       if (Array.isArray(item)) {
         for (const element of item) below.push(element);
       } else if (isJsonObject(item)) {
         for (const [key, field] of Object.entries(item)) {
-          if (key === "__proto__") return "it has a field named __proto__";
+          if (key === "__proto__") return { fields, hazard: "it has a field named __proto__" };
+          fields += 1;
           below.push(field);
         }
       }
     }
     level = below;
   }
-  return undefined;
+  return { fields };
 }

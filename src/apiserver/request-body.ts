@@ -1,40 +1,63 @@
 import type { IncomingMessage } from "node:http";
-import { parseDocument } from "yaml";
+import { LineCounter, parseDocument } from "yaml";
 import { duplicateKeys } from "../model/manifest/duplicate-keys.ts";
-import { hazardOf } from "./json.ts";
+import { duplicateFields } from "./duplicate-fields.ts";
+import { surveyJson } from "./json.ts";
 import { PROTOBUF, readProtobufObject } from "./protobuf-objects.ts";
 import { badRequest, tooLarge, unsupportedMediaType } from "./refusals.ts";
 
 /** As kube-apiserver's limit. */
 export const LARGEST_BODY = 3 * 1024 * 1024;
 const DEEPEST_NESTING = 100;
+/** Of a YAML document; more of them help nobody. */
+const MOST_DUPLICATES = 100;
 
 /** The media type of a request, without parameters and in lower case. */
 export function mediaTypeOf(request: IncomingMessage): string {
   return (request.headers["content-type"] ?? "application/json").split(";", 1)[0]?.trim().toLowerCase() ?? "";
 }
 
+/** A request's document. */
+export interface BodyDocument {
+  /** Undefined where there is none. Of fields that are named more than once, the last counts, as in Kubernetes. */
+  readonly value: unknown;
+  /** Those fields, in Kubernetes' words: `duplicate field "data.a"`, or of YAML `line 3: key "a" already set in map`. */
+  readonly duplicates: readonly string[];
+}
+
+/** The value of {@link readDocument}. */
+export async function readBody(request: IncomingMessage, mediaType: string = mediaTypeOf(request)): Promise<unknown> {
+  return (await readDocument(request, mediaType)).value;
+}
+
 /**
- * Reads a request's JSON or YAML document, of `mediaType` in place of the one that it says; undefined where there is none.
+ * Reads a request's JSON or YAML document, of `mediaType` in place of the one that it says.
  *
  * @throws ApiError 413 beyond {@link LARGEST_BODY}, 415 for other forms, 400 for what cannot be read.
  */
-export async function readBody(request: IncomingMessage, mediaType: string = mediaTypeOf(request)): Promise<unknown> {
+export async function readDocument(
+  request: IncomingMessage,
+  mediaType: string = mediaTypeOf(request),
+): Promise<BodyDocument> {
   const encoding = request.headers["content-encoding"] ?? "identity";
   if (encoding !== "identity") throw unsupportedMediaType(`the content encoding ${encoding} is not taken`);
   const bytes = await readBytes(request);
-  if (bytes.length === 0) return undefined;
-  if (mediaType === PROTOBUF) return readProtobufObject(bytes);
+  if (bytes.length === 0) return { value: undefined, duplicates: [] };
+  if (mediaType === PROTOBUF) return { value: readProtobufObject(bytes), duplicates: [] };
   if (mediaType !== "" && !/^application\/(?:json|yaml|[a-z0-9.-]+\+(?:json|yaml))$/.test(mediaType)) {
     throw unsupportedMediaType(
       `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, ${PROTOBUF}`,
     );
   }
   const text = bytes.toString("utf8");
-  const value = mediaType.endsWith("yaml") ? parseYaml(text) : parseJson(text);
-  const hazard = hazardOf(value, DEEPEST_NESTING);
+  // Clients send JSON as YAML, which it is; reading it as JSON is many times faster.
+  const json = mediaType.endsWith("yaml") ? jsonIn(text) : { value: parseJson(text) };
+  const document = json === undefined ? parseYaml(text) : { ...json, duplicates: undefined };
+  const { value } = document;
+  const { hazard, fields } = surveyJson(value, DEEPEST_NESTING);
   if (hazard !== undefined) throw badRequest(`the body is refused: ${hazard}`);
-  return value;
+  const { duplicates = duplicateFields(text, fields).map((path) => `duplicate field "${path}"`) } = document;
+  return { value, duplicates };
 }
 
 function readBytes(request: IncomingMessage): Promise<Buffer> {
@@ -70,20 +93,31 @@ function parseJson(text: string): unknown {
   }
 }
 
-function parseYaml(text: string): unknown {
-  // Clients send JSON as YAML, which it is; reading it as JSON is many times faster.
-  if (text.startsWith("{")) {
-    try {
-      return JSON.parse(text);
-    } catch {
-      // It may still be YAML.
-    }
-  }
+/** The value of a text that is JSON; undefined where it is none. */
+function jsonIn(text: string): { readonly value: unknown } | undefined {
+  if (!text.startsWith("{")) return undefined;
   try {
-    const document = parseDocument(text, { uniqueKeys: false });
-    const [error] = document.errors.length > 0 ? document.errors : duplicateKeys(document);
+    return { value: JSON.parse(text) };
+  } catch {
+    // It may still be YAML.
+    return undefined;
+  }
+}
+
+function parseYaml(text: string): BodyDocument {
+  const lineCounter = new LineCounter();
+  try {
+    const document = parseDocument(text, { uniqueKeys: false, lineCounter });
+    const [error] = document.errors;
     if (error !== undefined) throw error;
-    return document.toJS({ maxAliasCount: 100 });
+    const value: unknown = document.toJS({ maxAliasCount: 100 });
+    const duplicates = duplicateKeys(document)
+      .slice(0, MOST_DUPLICATES)
+      .map(({ pos: [start, end] }) => {
+        const { line } = lineCounter.linePos(start);
+        return `line ${line}: key ${JSON.stringify(text.slice(start, end))} already set in map`;
+      });
+    return { value, duplicates };
   } catch (thrown) {
     throw badRequest(`the body is not valid YAML: ${reasonOf(thrown)}`);
   }

@@ -12,6 +12,7 @@ import type { Machinery, WriteOptions, Written } from "./machinery.ts";
 import { type Ownership, ownershipsOf, timeless, type Writer } from "./managed-fields.ts";
 import { asNewNamespace, isNamespaceResource, requireNamespace } from "./namespaces.ts";
 import { asKubeObject, readObject, takeOwners, withMetadata } from "./object-meta.ts";
+import { carrying, withWarnings } from "./refusal-warnings.ts";
 import {
   alreadyExists,
   badRequest,
@@ -58,7 +59,9 @@ export async function createObject(
   };
   const fresh = withMetadata(withoutStatus(definition, given), born);
   const judged = validateFields(definition, fresh, options.fieldValidation);
-  const admitted = await admit(machinery, definition, options, { operation: "CREATE", object: judged.object });
+  const admitted = await carrying(judged.warnings, () =>
+    admit(machinery, definition, options, { operation: "CREATE", object: judged.object }),
+  );
   const time = timestampOf(machinery.now());
   const managedFields =
     owners ?? ownersAtCreation(definition, judged.object, taken.owners, updater(definition, options), time);
@@ -71,16 +74,18 @@ export async function createObject(
   const object = isNamespaceResource(definition) ? asNewNamespace(settled) : settled;
   const warnings = [...judged.warnings, ...admitted.warnings];
   const key = keyFor(definition, namespace, name);
-  if (options.dryRun) {
-    if (store.get(key) !== undefined) throw alreadyExists(definition, name);
-    return { body: JSON.stringify(object), warnings, created: true };
-  }
-  const stored = await store.transact((transaction) => {
-    requireNamespace(catalog, transaction.get, definition, namespace, name);
-    if (transaction.get(key) !== undefined) throw alreadyExists(definition, name);
-    return requireSize(put(machinery, definition, transaction, key, object));
+  return carrying(warnings, async () => {
+    if (options.dryRun) {
+      if (store.get(key) !== undefined) throw alreadyExists(definition, name);
+      return { body: JSON.stringify(object), warnings, created: true };
+    }
+    const stored = await store.transact((transaction) => {
+      requireNamespace(catalog, transaction.get, definition, namespace, name);
+      if (transaction.get(key) !== undefined) throw alreadyExists(definition, name);
+      return requireSize(put(machinery, definition, transaction, key, object));
+    });
+    return { body: servedBody(definition, stored.body), warnings, created: true };
   });
-  return { body: servedBody(definition, stored.body), warnings, created: true };
 }
 
 /** What a write makes of the object that is there. */
@@ -117,11 +122,13 @@ export async function changeObject(
     const judged = validate(definition, prepared, options.fieldValidation);
     const admitted =
       wanted.subresource === undefined
-        ? await admit(machinery, definition, options, {
-            operation: "UPDATE",
-            object: judged.object,
-            oldObject: current,
-          })
+        ? await carrying(judged.warnings, () =>
+            admit(machinery, definition, options, {
+              operation: "UPDATE",
+              object: judged.object,
+              oldObject: current,
+            }),
+          )
         : { object: judged.object, warnings: [] };
     const owners =
       wanted.tellsOwners === true
@@ -145,18 +152,20 @@ export async function changeObject(
       generation: (current.metadata.generation ?? 1) + (asksAnew(definition, current, settled) ? 1 : 0),
     });
     if (options.dryRun) return { body: JSON.stringify(object), warnings, created: false };
-    const written = await store.transact((transaction) => {
-      const there = transaction.get(key);
-      if (there === undefined) throw notFound(definition, name);
-      if (there.revision !== stored.revision) return undefined;
-      return isDone(object) && !holdsContent(definition, transaction, name)
-        ? remove(machinery, definition, transaction, key, object)
-        : requireSize(put(machinery, definition, transaction, key, object));
-    });
+    const written = await carrying(warnings, () =>
+      store.transact((transaction) => {
+        const there = transaction.get(key);
+        if (there === undefined) throw notFound(definition, name);
+        if (there.revision !== stored.revision) return undefined;
+        return isDone(object) && !holdsContent(definition, transaction, name)
+          ? remove(machinery, definition, transaction, key, object)
+          : requireSize(put(machinery, definition, transaction, key, object));
+      }),
+    );
     if (written !== undefined) {
       return { body: servedBody(definition, written.body), warnings, created: false };
     }
-    if (wanted.pinned) throw staleWrite(definition, name);
+    if (wanted.pinned) throw withWarnings(staleWrite(definition, name), warnings);
   }
   throw tooManyCollisions(definition, name);
 }
@@ -198,29 +207,31 @@ export async function applyObject(
   const writer = { manager, operation: "Apply", apiVersion: apiVersionOf(definition), ...part } as const;
   const from = (current: KubeObject): KubeObject =>
     applyToObject(definition, current, judged.object, { writer, force, time: timestampOf(machinery.now()) });
-  const withWarnings = (written: Written): Written => ({
-    ...written,
-    warnings: [...judged.warnings, ...written.warnings],
-  });
   const isThere = () => machinery.store.get(keyFor(definition, namespace, name)) !== undefined;
-  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-    const changes = subresource !== undefined || isThere();
-    try {
-      if (changes) {
-        const wanted: Wanted = { from, pinned, tellsOwners: true, ...part };
-        return withWarnings(await changeObject(machinery, definition, namespace, name, wanted, options));
+  const apply = async (): Promise<Written> => {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+      const changes = subresource !== undefined || isThere();
+      try {
+        if (changes) {
+          const wanted: Wanted = { from, pinned, tellsOwners: true, ...part };
+          return await changeObject(machinery, definition, namespace, name, wanted, options);
+        }
+        const { uid } = given.metadata;
+        if (uid !== undefined) {
+          throw conflict(definition, name, `no object is there, and what is applied has uid ${uid}`);
+        }
+        const owners = ownersByApply(definition, judged.object, { writer, force, time: timestampOf(machinery.now()) });
+        return await createObject(machinery, definition, namespace, judged.object, options, owners);
+      } catch (thrown) {
+        // Another one deleted it, or created it, in between.
+        const missed = subresource === undefined && isApiError(thrown, changes ? "NotFound" : "AlreadyExists");
+        if (!missed || isThere() === changes) throw thrown;
       }
-      const { uid } = given.metadata;
-      if (uid !== undefined) throw conflict(definition, name, `no object is there, and what is applied has uid ${uid}`);
-      const owners = ownersByApply(definition, judged.object, { writer, force, time: timestampOf(machinery.now()) });
-      return withWarnings(await createObject(machinery, definition, namespace, judged.object, options, owners));
-    } catch (thrown) {
-      // Another one deleted it, or created it, in between.
-      const missed = subresource === undefined && isApiError(thrown, changes ? "NotFound" : "AlreadyExists");
-      if (!missed || isThere() === changes) throw thrown;
     }
-  }
-  throw tooManyCollisions(definition, name);
+    throw tooManyCollisions(definition, name);
+  };
+  const written = await carrying(judged.warnings, apply);
+  return { ...written, warnings: [...judged.warnings, ...written.warnings] };
 }
 
 function updater(definition: ResourceDefinition, { manager }: WriteOptions, subresource?: "status"): Writer {

@@ -333,6 +333,60 @@ describe("objects", () => {
     assert.equal(warned.length, 1);
   });
 
+  test("with fields that are named twice: refused, warned of, or the last is taken, as asked", async () => {
+    const path = "/api/v1/namespaces/default/configmaps?dryRun=All&fieldValidation=";
+    const json = '{"metadata":{"name":"twice"},"data":{"a":"1","a":"2"}}';
+    const yaml = "metadata: {name: twice}\ndata:\n  a: '1'\n  a: '2'\n";
+    const words = { json: 'duplicate field "data.a"', yaml: 'line 4: key "a" already set in map' };
+    for (const [form, body] of Object.entries({ json, yaml })) {
+      const post = (mode: string) =>
+        raw("POST", `${path}${mode}`, { body, headers: { "content-type": `application/${form}` } });
+      const said = words[form === "json" ? "json" : "yaml"];
+      const strict = await post("Strict");
+      assert.deepEqual([strict.code, strict.body["reason"]], [400, "BadRequest"]);
+      assert.equal(
+        strict.body["message"],
+        `ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: ${said}`,
+      );
+      const warned = await post("Warn");
+      assert.deepEqual([warned.code, warned.body["data"]], [201, { a: "2" }]);
+      assert.equal(warned.headers["warning"], `299 - "${said.replaceAll('"', '\\"')}"`);
+      const ignored = await post("Ignore");
+      assert.deepEqual([ignored.code, ignored.body["data"], ignored.headers["warning"]], [201, { a: "2" }, undefined]);
+    }
+    const patch = await raw("PATCH", "/api/v1/namespaces/default?fieldValidation=Strict", {
+      body: '{"metadata":{"labels":{"a":"1","a":"2"}}}',
+      headers: { "content-type": "application/merge-patch+json" },
+    });
+    assert.equal(patch.code, 400);
+    assert.match(String(patch.body["message"]), /duplicate field "metadata\.labels\.a"/);
+  });
+
+  test("that are refused carry every warning that was found before", async () => {
+    const unknown = '299 - "unknown field \\"spec.colur\\" (did you mean \\"colour\\"?)"';
+    const path = "/apis/example.io/v1/namespaces/default/widgets";
+    const odd = (name: string, size: unknown = "large") =>
+      JSON.stringify({ ...widget(name), spec: { size, colur: "red" } });
+    const post = async (body: string) => {
+      const { body: status, headers } = await raw("POST", path, { body });
+      return [status["reason"], headers["warning"]];
+    };
+    assert.deepEqual(await post(odd("ill-typed", 3)), ["Invalid", unknown]);
+    assert.deepEqual(await post(odd("invalid")), ["Invalid", `${unknown}, 299 - "and a warning"`]);
+    assert.deepEqual(await post(odd("forbidden")), ["Forbidden", unknown]);
+    await sample.client.create(widgets, widget("there"));
+    assert.deepEqual(await post(odd("there")), ["AlreadyExists", unknown]);
+    for (const [type, query, reason] of [
+      ["merge-patch", "", "Invalid"],
+      ["apply-patch", "?fieldManager=other", "Conflict"],
+    ] as const) {
+      const headers = { "content-type": `application/${type}+${reason === "Conflict" ? "yaml" : "json"}` };
+      const { body, headers: told } = await raw("PATCH", `${path}/there${query}`, { body: odd("there", 3), headers });
+      assert.deepEqual([body["reason"], told["warning"]], [reason, unknown]);
+    }
+    await sample.client.delete(widgets, ref("there"));
+  });
+
   test("are changed and warned of by admission", async () => {
     assert.deepEqual((await sample.client.create(widgets, widget("mutated")))["spec"], { size: "defaulted" });
     const warned: string[] = [];
