@@ -29,7 +29,7 @@ test("what cannot be applied is refused before a daemon is started", (t) => {
 
 test("kinds of other programs are not applied", () => {
   const { documents } = readManifests(
-    "apiVersion: sriovnetwork.openshift.io/v1\nkind: SriovNetwork\n---\napiVersion: v1\nkind: ConfigMap\n",
+    "apiVersion: nmstate.io/v1\nkind: NodeNetworkConfigurationPolicy\n---\napiVersion: v1\nkind: ConfigMap\n",
     "a.yaml",
   );
   assert.deepEqual(documents.map(isServed), [false, true]);

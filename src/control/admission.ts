@@ -4,6 +4,7 @@ import { admitVm, admitVmi, admitVmiUpdate } from "../model/rules/admit.ts";
 import { admitData } from "../model/rules/data-objects.ts";
 import { admitPod } from "../model/rules/pod.ts";
 import { admitService } from "../model/rules/service.ts";
+import { admitSriov } from "../model/rules/sriov.ts";
 import { judgeOwnAnnotations } from "./own-annotations.ts";
 import { VMI_FINALIZER } from "./vmi-decision.ts";
 
@@ -35,6 +36,9 @@ function admit(request: AdmissionRequest, configuration: unknown): AdmissionResp
     }
     case "kubevirt.io/VirtualMachine":
       return admitVm(object, configuration);
+    case "sriovnetwork.openshift.io/SriovNetworkNodePolicy":
+    case "sriovnetwork.openshift.io/SriovNetwork":
+      return admitSriov(object);
     case "Service":
       return admitService(object);
     case "ConfigMap":

@@ -5,6 +5,7 @@ import { customResourceDefinition } from "./crd-types.ts";
 import { kubeVirt } from "./kubevirt.ts";
 import { virtualMachineInstanceMigration } from "./migration.ts";
 import type { ResourceDefinition } from "./resource.ts";
+import { SRIOV_GROUP, sriovNetwork, sriovNetworkNodePolicy } from "./sriov-resources.ts";
 import { virtualMachine } from "./vm.ts";
 import { virtualMachineInstance } from "./vmi.ts";
 
@@ -89,6 +90,42 @@ export const definitions: readonly ResourceDefinition[] = [
     statusSubresource: false,
     schema: networkAttachmentDefinition,
     columns: [age],
+  },
+  {
+    group: SRIOV_GROUP,
+    version: "v1",
+    kind: "SriovNetworkNodePolicy",
+    plural: "sriovnetworknodepolicies",
+    singular: "sriovnetworknodepolicy",
+    shortNames: [],
+    categories: [],
+    namespaced: true,
+    statusSubresource: true,
+    schema: sriovNetworkNodePolicy,
+    columns: [
+      column("Resource", ".spec.resourceName", "Resource that the virtual functions are."),
+      column("VFs", ".spec.numVfs", "Virtual functions of each card.", { type: "integer" }),
+      ready,
+      age,
+    ],
+  },
+  {
+    group: SRIOV_GROUP,
+    version: "v1",
+    kind: "SriovNetwork",
+    plural: "sriovnetworks",
+    singular: "sriovnetwork",
+    shortNames: [],
+    categories: [],
+    namespaced: true,
+    statusSubresource: true,
+    schema: sriovNetwork,
+    columns: [
+      column("Resource", ".spec.resourceName", "Resource of its virtual functions."),
+      column("Namespace", ".spec.networkNamespace", "Where its definition is."),
+      ready,
+      age,
+    ],
   },
   {
     group: "apiextensions.k8s.io",

@@ -4,6 +4,7 @@ const kubevirt = (plural: string) => ({ group: "kubevirt.io", version: "v1", plu
 
 export const podResource = core("pods");
 export const configMapResource = core("configmaps");
+export const secretResource = core("secrets");
 export const eventResource = core("events");
 export const nodeResource = { group: "", version: "v1", plural: "nodes", namespaced: false } as const;
 export const definitionResource = {
@@ -15,3 +16,9 @@ export const definitionResource = {
 export const vmResource = kubevirt("virtualmachines");
 export const vmiResource = kubevirt("virtualmachineinstances");
 export const kubeVirtResource = kubevirt("kubevirts");
+
+const sriov = (plural: string) =>
+  ({ group: "sriovnetwork.openshift.io", version: "v1", plural, namespaced: true }) as const;
+
+export const sriovPolicyResource = sriov("sriovnetworknodepolicies");
+export const sriovNetworkResource = sriov("sriovnetworks");

@@ -3,6 +3,7 @@ import type { ShapeProblem } from "../api/shape.ts";
 import { EXPECTED } from "../rules/expected.ts";
 import { JUDGED_KINDS, type JudgedKind, judge } from "../rules/judge.ts";
 import type { Problem, RuleCode } from "../rules/problem.ts";
+import { sriovProblems } from "../rules/sriov.ts";
 import { type Finding, findingAt } from "./finding.ts";
 import { metadataFindings } from "./metadata-findings.ts";
 import type { ManifestDocument } from "./read.ts";
@@ -18,7 +19,8 @@ export function checkManifest(document: ManifestDocument, configuration: unknown
   if (definition === undefined) return [...findings];
   const isNamespace = definition.group === "" && definition.plural === "namespaces";
   const nameless = [...namelessFinding(document, misfits), ...metadataFindings(document, isNamespace)];
-  if (!isJudged(definition.kind)) return [...findings, ...nameless];
+  const ofDevices = sriovProblems(document.value).map((problem) => ruleFinding(document, problem, "error"));
+  if (!isJudged(definition.kind)) return [...findings, ...nameless, ...ofDevices];
   const missing = misfits.filter(({ kind }) => kind === "missing").map(({ at }) => at);
   const { problems, advice } = judge(definition.kind, document.value, configuration);
   const broken = problems.filter(

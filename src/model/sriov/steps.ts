@@ -1,0 +1,243 @@
+import { Fault } from "../fault.ts";
+import { type PhysicalFunction, type SriovInventory, VFIO_DRIVER, type VirtualFunction } from "./inventory.ts";
+import type { PolicyProblem, WantedCard, WantedGroup } from "./policies.ts";
+
+/** Something that is done to a card or to one of its virtual functions. */
+export type SriovStep =
+  /** The number of virtual functions; a card that has some goes by way of none. */
+  | { readonly do: "card.functions"; readonly pci: string; readonly count: number }
+  | { readonly do: "link.mtu"; readonly link: string; readonly mtu: number }
+  | { readonly do: "link.up"; readonly link: string }
+  | { readonly do: "driver.load"; readonly driver: string }
+  /** Which driver takes a device: a name, or nothing for the kernel's own choice. */
+  | { readonly do: "driver.bind"; readonly pci: string; readonly driver: string | undefined };
+
+/** A virtual function that the node hands out. */
+export interface SriovDevice {
+  readonly resource: string;
+  readonly pci: string;
+  readonly pf: string;
+  readonly pfLink?: string;
+  readonly index: number;
+  readonly vfio: boolean;
+  readonly group?: number;
+  readonly numaNode?: number;
+}
+
+export interface SriovDecision {
+  /** In the order in which they are to be done; then the inventory is read and the decision made again. */
+  readonly steps: readonly { readonly policies: readonly string[]; readonly step: SriovStep }[];
+  readonly problems: readonly PolicyProblem[];
+  /** What may be handed out now. */
+  readonly devices: readonly SriovDevice[];
+}
+
+/**
+ * What is to be done to make the cards as they are wanted, and what they offer as they are. `inUse` has the virtual
+ * functions that guests hold: nothing is done to those, nor to the number of their card's.
+ */
+export function decideSriov(
+  wanted: readonly WantedCard[],
+  inventory: SriovInventory,
+  inUse: ReadonlySet<string>,
+): SriovDecision {
+  const decisions = wanted.flatMap((card) => {
+    const there = inventory.cards.find(({ pci }) => pci === card.pci);
+    return there === undefined ? [] : [decideCard(card, there, inventory, inUse)];
+  });
+  return {
+    steps: decisions.flatMap(({ steps }) => steps),
+    problems: decisions.flatMap(({ problems }) => problems),
+    devices: decisions.flatMap(({ devices }) => devices),
+  };
+}
+
+function decideCard(
+  card: WantedCard,
+  there: PhysicalFunction,
+  inventory: SriovInventory,
+  inUse: ReadonlySet<string>,
+): SriovDecision {
+  const policies = [...new Set(card.groups.map(({ policy }) => policy))];
+  const name = there.link ?? there.pci;
+  const everywhere = (fault: Fault): PolicyProblem[] => policies.map((policy) => ({ policy, fault }));
+  const step = (what: SriovStep) => ({ policies, step: what });
+  const { vfs } = there;
+  if (vfs.length !== card.numVfs && !(card.external && vfs.length > card.numVfs)) {
+    if (card.external) return { steps: [], devices: [], problems: everywhere(notMade(name, vfs.length, card.numVfs)) };
+    const busy = vfs.filter(({ pci }) => inUse.has(pci));
+    if (busy.length > 0) {
+      const { devices } = decideGroups(card, there, inventory, inUse);
+      return { steps: [], devices, problems: everywhere(cardBusy(name, vfs.length, card.numVfs, busy)) };
+    }
+    return { steps: [step({ do: "card.functions", pci: there.pci, count: card.numVfs })], devices: [], problems: [] };
+  }
+  const { link } = there;
+  const links =
+    link === undefined
+      ? []
+      : [
+          ...(card.mtu !== undefined && there.mtu !== card.mtu
+            ? [step({ do: "link.mtu", link, mtu: card.mtu } as const)]
+            : []),
+          // Without it no virtual function has a carrier.
+          ...(there.up === true ? [] : [step({ do: "link.up", link } as const)]),
+        ];
+  const groups = decideGroups(card, there, inventory, inUse);
+  return { ...groups, steps: [...(card.external ? [] : links), ...groups.steps] };
+}
+
+function decideGroups(
+  card: WantedCard,
+  there: PhysicalFunction,
+  inventory: SriovInventory,
+  inUse: ReadonlySet<string>,
+): SriovDecision {
+  const decisions = card.groups.map((group) => decideGroup(group, card, there, inventory, inUse));
+  return {
+    steps: decisions.flatMap(({ steps }) => steps),
+    problems: decisions.flatMap(({ problems }) => problems),
+    devices: decisions.flatMap(({ devices }) => devices),
+  };
+}
+
+function decideGroup(
+  group: WantedGroup,
+  card: WantedCard,
+  there: PhysicalFunction,
+  { drivers, iommu }: SriovInventory,
+  inUse: ReadonlySet<string>,
+): SriovDecision {
+  const policies = [group.policy];
+  const problem = (fault: Fault): PolicyProblem => ({ policy: group.policy, fault });
+  const own = there.vfs.filter(({ index }) => index >= group.first && index <= group.last);
+  if (group.vfio && !iommu) return { steps: [], devices: [], problems: [problem(withoutIommu())] };
+  if (group.vfio && !drivers.includes(VFIO_DRIVER)) {
+    return { steps: [{ policies, step: { do: "driver.load", driver: VFIO_DRIVER } }], devices: [], problems: [] };
+  }
+  const wrong = own.filter((vf) => !isBound(vf, group));
+  const steps = wrong
+    .filter(({ pci }) => !inUse.has(pci))
+    .map(({ pci }) => ({
+      policies,
+      step: { do: "driver.bind", pci, driver: group.vfio ? VFIO_DRIVER : undefined } as const,
+    }));
+  const mtus =
+    group.vfio || card.mtu === undefined
+      ? []
+      : own.flatMap(({ link, mtu, pci }) =>
+          link === undefined || mtu === card.mtu || card.mtu === undefined || inUse.has(pci)
+            ? []
+            : [{ policies, step: { do: "link.mtu", link, mtu: card.mtu } as const }],
+        );
+  const problems = wrong.filter(({ pci }) => inUse.has(pci)).map((vf) => problem(functionBusy(vf, group)));
+  const shared = own.filter((vf) => isBound(vf, group) && vf.alone === false);
+  return {
+    steps: [...steps, ...mtus],
+    problems: [...problems, ...shared.map((vf) => problem(groupShared(vf)))],
+    devices: own.filter((vf) => isBound(vf, group) && vf.alone !== false).map((vf) => deviceOf(vf, group, there)),
+  };
+}
+
+/** A guest's device needs an IOMMU group beside its driver. */
+function isBound(vf: VirtualFunction, { vfio }: WantedGroup): boolean {
+  if (vfio) return vf.driver === VFIO_DRIVER && vf.group !== undefined;
+  return vf.driver !== VFIO_DRIVER && vf.override === undefined;
+}
+
+function deviceOf(
+  { index, pci, group, numaNode }: VirtualFunction,
+  own: WantedGroup,
+  card: PhysicalFunction,
+): SriovDevice {
+  return {
+    resource: own.resource,
+    pci,
+    pf: card.pci,
+    ...(card.link === undefined ? {} : { pfLink: card.link }),
+    index,
+    vfio: own.vfio,
+    ...(group === undefined || !own.vfio ? {} : { group }),
+    ...(numaNode === undefined ? {} : { numaNode }),
+  };
+}
+
+/**
+ * What gives a card back that no policy wants any more: what it was before the first did. `busy` where guests hold
+ * virtual functions of it; then there is nothing to do but to wait for them.
+ */
+export function giveBackSteps(
+  before: { readonly numVfs: number; readonly mtu?: number },
+  card: PhysicalFunction,
+  inUse: ReadonlySet<string>,
+): { readonly steps: readonly SriovStep[]; readonly busy: boolean } {
+  if (card.vfs.some(({ pci }) => inUse.has(pci))) return { steps: [], busy: true };
+  const { link, mtu, vfs, pci } = card;
+  // Virtual functions of an earlier owner that stay get the kernel's own choice of drivers again.
+  const stay = vfs.length === before.numVfs ? vfs.filter(({ override }) => override === VFIO_DRIVER) : [];
+  return {
+    busy: false,
+    steps: [
+      ...stay.map((vf) => ({ do: "driver.bind", pci: vf.pci, driver: undefined }) as const),
+      ...(vfs.length === before.numVfs ? [] : [{ do: "card.functions", pci, count: before.numVfs } as const]),
+      ...(link === undefined || before.mtu === undefined || mtu === before.mtu
+        ? []
+        : [{ do: "link.mtu", link, mtu: before.mtu } as const]),
+    ],
+  };
+}
+
+function notMade(name: string, there: number, wanted: number): Fault {
+  return new Fault(
+    "PB4208",
+    `The card ${name} has ${there} virtual functions of ${wanted}, and others are to make them.`,
+    {
+      place: "spec.externallyManaged",
+      cure: `Make them (echo ${wanted} > /sys/class/net/${name}/device/sriov_numvfs), or leave externallyManaged out.`,
+    },
+  );
+}
+
+function cardBusy(name: string, there: number, wanted: number, busy: readonly VirtualFunction[]): Fault {
+  const held = busy.map(({ pci }) => pci).join(", ");
+  return new Fault(
+    "PB4203",
+    `The card ${name} cannot have ${wanted} virtual functions now: guests hold ${held} of its ${there}.`,
+    {
+      place: "spec.numVfs",
+      cure: "Delete the VMIs that use them; the number changes by itself then.",
+      data: { held: busy.map(({ pci }) => pci) },
+    },
+  );
+}
+
+function functionBusy({ pci, driver }: VirtualFunction, { vfio }: WantedGroup): Fault {
+  const wanted = vfio ? VFIO_DRIVER : "its network driver";
+  return new Fault(
+    "PB4203",
+    `The virtual function ${pci} is to get ${wanted}, and a guest holds it by ${driver ?? "none"}.`,
+    {
+      place: "spec.deviceType",
+      cure: "Delete the VMI that uses it; it changes by itself then.",
+      data: { held: [pci] },
+    },
+  );
+}
+
+function groupShared({ pci, group }: VirtualFunction): Fault {
+  return new Fault(
+    "PB4209",
+    `The virtual function ${pci} is in the IOMMU group ${group} with devices that the host drives, and cannot be handed over without them.`,
+    {
+      place: `/sys/kernel/iommu_groups/${group}/devices`,
+      cure: "Put the card into a slot whose root port isolates its devices (ACS), or bind the others to vfio-pci too.",
+    },
+  );
+}
+
+function withoutIommu(): Fault {
+  return new Fault("PB4205", "This machine has no IOMMU that is on, so no device can be handed over to a guest.", {
+    place: "spec.deviceType",
+    cure: "Switch VT-d or AMD-Vi on in the firmware, and start the kernel with intel_iommu=on where it is Intel's.",
+  });
+}
