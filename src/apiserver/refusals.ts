@@ -1,6 +1,6 @@
 import type { StatusCause } from "../model/api/admission.ts";
 import type { ResourceDefinition } from "../model/api/resource.ts";
-import { ApiError, failure, type StatusDetails } from "../model/api/status.ts";
+import { ApiError, failure, type StatusDetails, toldCauses } from "../model/api/status.ts";
 
 /** `pods` or `virtualmachineinstances.kubevirt.io`, as Kubernetes names a resource in sentences. */
 export function qualifiedPlural(definition: Pick<ResourceDefinition, "group" | "plural">): string {
@@ -94,7 +94,9 @@ export function unsupportedMediaType(message: string): ApiError {
 /** 422 with its causes; `message` of a cause is what stands after the field in the sentence. */
 export function invalid(subject: Subject, name: string, causes: readonly StatusCause[]): ApiError {
   const kind = subject.group === "" ? subject.kind : `${subject.kind}.${subject.group}`;
-  const sentences = causes.map((cause) => (cause.field === "" ? cause.message : `${cause.field}: ${cause.message}`));
+  const sentences = toldCauses(causes).map((cause) =>
+    cause.field === "" ? cause.message : `${cause.field}: ${cause.message}`,
+  );
   const all = sentences.length === 1 ? sentences[0] : `[${sentences.join(", ")}]`;
   return refusal(422, "Invalid", `${kind} "${name}" is invalid: ${all}`, {
     name,

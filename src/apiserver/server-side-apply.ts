@@ -200,6 +200,9 @@ function withLastApplied(object: KubeObject, config: KubeObject, writer: Writer)
   });
 }
 
+/** Of one owner, in a conflict's message; more of them help nobody. */
+const MOST_PATHS = 100;
+
 /** A conflict in Kubernetes' own words, which clients print. */
 function conflictOf(conflicts: readonly FieldConflict[]): ApiError {
   const named = conflicts
@@ -212,7 +215,11 @@ function conflictOf(conflicts: readonly FieldConflict[]): ApiError {
   if (causes.length === 1 && first !== undefined) {
     return applyConflict(`Apply failed with 1 conflict: ${first.message}: ${first.field}`, causes);
   }
-  const lines = named.flatMap(({ who, paths }) => [`conflicts with ${who}:`, ...paths.map((path) => `- ${path}`)]);
+  const lines = named.flatMap(({ who, paths }) => [
+    `conflicts with ${who}:`,
+    ...paths.slice(0, MOST_PATHS).map((path) => `- ${path}`),
+    ...(paths.length > MOST_PATHS ? [`- ${paths.length - MOST_PATHS} more fields`] : []),
+  ]);
   return applyConflict(`Apply failed with ${causes.length} conflicts: ${lines.join("\n")}`, causes);
 }
 

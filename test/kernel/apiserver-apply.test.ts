@@ -188,6 +188,23 @@ describe("an apply", () => {
     );
   });
 
+  test("of which too much is wrong is told how much, in an answer that can be read", async () => {
+    const fields = (value: string) =>
+      Object.fromEntries(Array.from({ length: 2_000 }, (_, index) => [`a-key-that-is-not-short-${index}`, value]));
+    await apply(`${maps}/many`, "one", map("many", fields("1")));
+    const conflicts = await apply(`${maps}/many`, "two", map("many", fields("2")));
+    assert.equal(conflicts.code, 409);
+    assert.match(String(conflicts.body["message"]), /^Apply failed with 2000 conflicts: [^]*\n- 1900 more fields$/);
+    const labelled = { ...map("many"), metadata: { name: "many", labels: fields("no label!") } };
+    const refused = await apply(`${maps}/many`, "one", labelled);
+    assert.equal(refused.code, 422);
+    for (const answer of [conflicts, refused]) {
+      assert.equal(causes(answer).at(-1)?.["message"], "1900 more causes are not listed here");
+      assert.ok(JSON.stringify(answer.body).length < 64 * 1024);
+    }
+    await call("DELETE", `${maps}/many`, "application/json", "");
+  });
+
   test("for a version of the object that is not the present one is refused, for one uid of none too", async () => {
     await apply(`${maps}/a5`, "one", map("a5"));
     const stale = { ...map("a5"), metadata: { name: "a5", resourceVersion: "1" } };

@@ -47,16 +47,48 @@ export class ApiError extends Fault {
   }
 }
 
-/** A failure as the API words it. */
+/** More causes than these help nobody. */
+const MOST_CAUSES = 100;
+/** Characters of a cause's sentence or place, and of a name; names that can be have at most 317. */
+const LONGEST_PART = 1_000;
+/** Characters of a whole message. */
+const LONGEST_MESSAGE = 16_384;
+
+/** As many causes as a Status tells, each of a length that helps; of more, the last one says how many there are. */
+export function toldCauses(causes: readonly StatusCause[]): readonly StatusCause[] {
+  const told = causes.slice(0, MOST_CAUSES).map((cause) => {
+    const { message, field } = cause;
+    if (message.length <= LONGEST_PART && field.length <= LONGEST_PART) return cause;
+    return { ...cause, message: shortened(message, LONGEST_PART), field: shortened(field, LONGEST_PART) };
+  });
+  const more = causes.length - told.length;
+  if (more === 0) return told;
+  return [...told, { reason: "TooManyCauses", message: `${more} more causes are not listed here`, field: "" }];
+}
+
+function shortened(text: string, longest: number): string {
+  return text.length <= longest ? text : `${text.slice(0, longest)}… (${text.length - longest} more characters)`;
+}
+
+function toldDetails(details: StatusDetails): StatusDetails {
+  const { name, causes } = details;
+  return {
+    ...details,
+    ...(name === undefined ? {} : { name: shortened(name, LONGEST_PART) }),
+    ...(causes === undefined ? {} : { causes: toldCauses(causes) }),
+  };
+}
+
+/** A failure as the API words it, of a size that helps whatever was asked. */
 export function failure(httpStatus: number, reason: string, message: string, details?: StatusDetails): Status {
   return {
     kind: "Status",
     apiVersion: "v1",
     metadata: {},
     status: "Failure",
-    message,
+    message: shortened(message, LONGEST_MESSAGE),
     reason,
-    ...(details === undefined ? {} : { details }),
+    ...(details === undefined ? {} : { details: toldDetails(details) }),
     code: httpStatus,
   };
 }
