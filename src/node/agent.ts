@@ -57,7 +57,8 @@ const GONE_MEANWHILE: GuestEnd = {
  * INVARIANTS: one reconciler a pod at a time; `live` has exactly the pods whose guest this process talks to; a pod
  * without a record has left no trace.
  */
-export function startAgent({ client, nodeName, parts, report, log, meter }: AgentOptions): Agent {
+export function startAgent({ client, nodeName, parts: given, report, log, meter }: AgentOptions): Agent {
+  const parts: NodeParts = { ...given, carrierChanged: (podUid) => queue.add(podUid) };
   const closing = new AbortController();
   const live = new Map<string, LivePod>();
   const ended = new Map<string, GuestEnd>();
@@ -291,7 +292,8 @@ export function startAgent({ client, nodeName, parts, report, log, meter }: Agen
       report.mended(vmi, steps);
     }
     const agent = agents.report(record.podUid);
-    await report.running(vmi, pod, agent === undefined ? record : { ...record, agent }, paused);
+    const uncarried = there.passts.fault();
+    await report.running(vmi, pod, agent === undefined ? record : { ...record, agent }, paused, uncarried);
   }
 
   async function giveBack(podUid: string, pod: LauncherPod | undefined): Promise<void> {
@@ -324,7 +326,8 @@ export function startAgent({ client, nodeName, parts, report, log, meter }: Agen
       agents.close();
       await queue.close();
       await Promise.all(
-        [...live.values()].map(async ({ guest, services }) => {
+        [...live.values()].map(async ({ guest, services, passts }) => {
+          passts.release();
           guest.release();
           await services.close();
         }),

@@ -1,6 +1,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { endPassts, keepPassts, type PasstKeeper } from "../host/guest/passt-keeper.ts";
 import type { GuestRunner } from "../host/guest/runner.ts";
 import type { ExitReport, RunningGuest } from "../host/guest/running-guest.ts";
 import { type Applied, applyKernel } from "../host/linux/apply.ts";
@@ -10,6 +11,7 @@ import { type RunningServices, type ServeEvent, startServices } from "../host/se
 import type { Pod } from "../model/api/pod.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
+import type { NicContext } from "../model/bindings/binding.ts";
 import { overlapsOf } from "../model/bindings/masquerade-sides.ts";
 import { Fault, isFault } from "../model/fault.ts";
 import { readPodNetworks } from "../model/networks/network-selection.ts";
@@ -34,6 +36,8 @@ export interface NodeParts extends GuestParts, VolumeParts {
   readonly runner: GuestRunner;
   /** What the servers have to tell of a guest's doings. */
   readonly served: (event: ServeEvent) => void;
+  /** Hears that what carries a NIC of a pod ended under the running guest, or is there again. */
+  readonly carrierChanged?: (podUid: string) => void;
   /** Hears how long it took to compare a pod's network with its wiring and to make it so, and in how many steps. */
   readonly applied?: (seconds: number, steps: number) => void;
 }
@@ -43,6 +47,8 @@ export interface LivePod {
   readonly record: PodRecord;
   readonly guest: RunningGuest;
   readonly services: RunningServices;
+  /** The processes that carry NICs beside QEMU. */
+  readonly passts: PasstKeeper;
   /** Where it was just made: why its addresses are others than those that its VM had. */
   readonly differs?: Fault;
 }
@@ -74,11 +80,12 @@ export async function bringUp(
   };
   parts.records.put(begun);
   try {
-    const { netns, facts, differs } = await parts.pods.acquire(sandboxRequest(pod), signal, waits);
+    const { netns, facts, differs } = await parts.pods.acquire(sandboxRequest(pod, nics), signal, waits);
     const wiring = wire(nics, facts);
     for (const { splits, fault } of overlapsOf(nics, facts)) if (splits) throw fault;
     const hardware = hardwareOf(parts, vmi, wiring);
-    const wired: PodRecord = { ...begun, stage: "wired", facts, hardware, wiring };
+    // Its devices are in the record meanwhile.
+    const wired: PodRecord = { ...begun, ...parts.records.get(podUid), stage: "wired", facts, hardware, wiring };
     parts.records.put(wired);
     const place = { netns, runDir: runDirOf(parts, podUid), logFile: join(parts.logsDir, `${podUid}.log`) };
     const disks = await prepareVolumes(parts, vmi, volumes, place.runDir);
@@ -92,6 +99,12 @@ export async function bringUp(
       });
       try {
         const { pod: live } = await activate(parts, { ...wired, stage: "guest", guest: guest.record }, guest);
+        const uncarried = live.passts.fault();
+        if (uncarried !== undefined) {
+          live.passts.release();
+          await live.services.close();
+          throw uncarried;
+        }
         return differs === undefined ? live : { ...live, differs };
       } catch (thrown) {
         guest.release();
@@ -189,8 +202,12 @@ async function activate(
     onEvent: parts.served,
   });
   try {
-    announce(record.netns, wiring.announcements);
-    return { pod: { record, guest, services }, steps };
+    const { netns, podUid } = record;
+    const { runDir } = guest.record;
+    const changed = (): void => parts.carrierChanged?.(podUid);
+    const passts = await keepPassts({ netns, runDir, nics: wiring.nics, qmp: guest.qmp, changed });
+    announce(netns, wiring.announcements);
+    return { pod: { record, guest, services, passts }, steps };
   } catch (thrown) {
     await services.close();
     throw thrown;
@@ -202,6 +219,8 @@ export async function takeDown(parts: NodeParts, record: PodRecord, live?: LiveP
   await live?.services.close();
   if (live !== undefined) await live.guest.powerdown(graceSeconds);
   else await endGuest(parts, record, graceSeconds);
+  await live?.passts.stop();
+  if (live === undefined) await endPassts(record.wiring?.nics ?? [], runDirOf(parts, record.podUid));
   await parts.pods.release(record.podUid);
   rmSync(runDirOf(parts, record.podUid), { recursive: true, force: true });
   rmSync(join(parts.logsDir, `${record.podUid}.log`), { force: true });
@@ -228,7 +247,7 @@ function runDirOf(parts: NodeParts, podUid: string): string {
   return join(parts.guestsDir, podUid);
 }
 
-function sandboxRequest(pod: Stored<Pod>): SandboxRequest {
+function sandboxRequest(pod: Stored<Pod>, nics: readonly NicContext[]): SandboxRequest {
   const { uid: podUid, namespace, name, annotations = {} } = pod.metadata;
   // Only the NIC on the pod network keeps addresses.
   const ips = keptInterfaces(annotations).flatMap((kept) => kept.ips ?? []);
@@ -241,7 +260,8 @@ function sandboxRequest(pod: Stored<Pod>): SandboxRequest {
     });
   }
   const { dnsPolicy, dnsConfig } = pod.spec ?? {};
-  return { podUid, namespace, name, networks: reading.networks, dnsPolicy, dnsConfig, ips };
+  const networkNames = new Map(nics.map((nic) => [nic.podInterface, nic.name]));
+  return { podUid, namespace, name, networks: reading.networks, networkNames, dnsPolicy, dnsConfig, ips };
 }
 
 function tapsByNic(

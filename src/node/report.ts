@@ -24,8 +24,11 @@ type LauncherPod = Stored<Pod>;
 
 /** Writes what the node finds out into the API: annotations, statuses, conditions, events. */
 export interface Reporter {
-  /** The guest runs with every NIC wired; `paused`: its processors stand still, because somebody asked for it. */
-  running(vmi: Vmi, pod: LauncherPod, record: PodRecord, paused: boolean): Promise<void>;
+  /**
+   * The guest runs with every NIC wired, but for those of which `uncarried` tells; `paused`: its processors stand still,
+   * because somebody asked for it.
+   */
+  running(vmi: Vmi, pod: LauncherPod, record: PodRecord, paused: boolean, uncarried?: Fault): Promise<void>;
   /** Something that the guest needs takes long; it is waited for. */
   waiting(vmi: Vmi, fault: Fault): Promise<void>;
   /** The guest could not be started, or cannot go on as it is; it is tried again. */
@@ -73,15 +76,18 @@ export function makeReporter(client: KubeClient, events: EventRecorder, node: No
     await changeStatus<VmiStatus, Vmi>(client, vmiResource, vmi, change);
   };
   return {
-    async running(vmi, pod, record, paused) {
+    async running(vmi, pod, record, paused, uncarried) {
       const { facts } = record;
       const addresses = facts === undefined ? [] : podAddresses(facts, PRIMARY_INTERFACE);
       await annotate(client, pod, record);
       await changeStatus<PodStatus, LauncherPod>(client, podResource, pod, (status, now) =>
         podRunning(status, addresses, now),
       );
-      await vmiStatus(vmi, unlessSame(inOrder(guestRuns(vmi, record, node, paused), accelerated(node))));
+      await vmiStatus(vmi, unlessSame(inOrder(guestRuns(vmi, record, node, paused, uncarried), accelerated(node))));
       if (vmi.status?.phase !== "Running") events.event(vmi, "Normal", "Started", "VirtualMachineInstance started.");
+      if (uncarried === undefined) return;
+      const message = sentence(uncarried);
+      if (!isTold(vmi, uncarried.code, message)) events.event(vmi, "Warning", uncarried.code, message);
     },
     async waiting(vmi, fault) {
       // Who knows that it hangs is not told at each try that it is waited for.
@@ -92,9 +98,7 @@ export function makeReporter(client: KubeClient, events: EventRecorder, node: No
     },
     async failing(vmi, fault) {
       const message = sentence(fault);
-      const told = vmi.status?.conditions?.some(
-        (condition) => condition.reason === fault.code && condition.message === message,
-      );
+      const told = isTold(vmi, fault.code, message);
       await vmiStatus(
         vmi,
         claim(
@@ -102,7 +106,7 @@ export function makeReporter(client: KubeClient, events: EventRecorder, node: No
           { type: "Ready", status: "False", reason: "GuestNotRunning", message: "The guest does not run." },
         ),
       );
-      if (told !== true) events.event(vmi, "Warning", fault.code, message);
+      if (!told) events.event(vmi, "Warning", fault.code, message);
     },
     differs(vmi, fault) {
       events.event(vmi, "Warning", fault.code, sentence(fault));
@@ -159,6 +163,11 @@ export function makeReporter(client: KubeClient, events: EventRecorder, node: No
   };
 }
 
+/** True where a condition says just that already. */
+function isTold({ status }: Vmi, code: string, said: string): boolean {
+  return status?.conditions?.some(({ reason, message }) => reason === code && message === said) === true;
+}
+
 /** The annotations that the contracts of a pod name. */
 async function annotate(client: KubeClient, pod: LauncherPod, record: PodRecord): Promise<void> {
   const annotations = {
@@ -186,6 +195,13 @@ const NOT_READY_PAUSED: ConditionClaim = {
   message: "The guest is paused. Let it go on: virtctl unpause vmi NAME.",
 };
 
+/** Whether a guest that runs is as it should be. */
+function wholeness(paused: boolean, uncarried: Fault | undefined): readonly ConditionClaim[] {
+  const broken = uncarried && ({ status: "False", reason: uncarried.code, message: sentence(uncarried) } as const);
+  const ready = broken ?? ({ status: "True" } as const);
+  return [paused ? NOT_READY_PAUSED : { type: "Ready", ...ready }, { type: "Synchronized", ...ready }];
+}
+
 function podRunning(status: Partial<PodStatus>, addresses: readonly string[], now: string): Partial<PodStatus> {
   if (status.phase === "Running" && status.podIP === addresses[0]) return status;
   const ready: ConditionClaim = { type: "Ready", status: "True" };
@@ -201,7 +217,13 @@ function podRunning(status: Partial<PodStatus>, addresses: readonly string[], no
   };
 }
 
-function guestRuns(vmi: Vmi, record: PodRecord, node: NodeFacts, paused: boolean): VmiStatusChange {
+function guestRuns(
+  vmi: Vmi,
+  record: PodRecord,
+  node: NodeFacts,
+  paused: boolean,
+  uncarried: Fault | undefined,
+): VmiStatusChange {
   const { facts, wiring, hardware, agent } = record;
   if (facts === undefined || wiring === undefined) return (status) => status;
   const nics = nicsOf(vmi);
@@ -216,7 +238,7 @@ function guestRuns(vmi: Vmi, record: PodRecord, node: NodeFacts, paused: boolean
       : { type: "LiveMigratable", status: "False", reason: "InterfaceNotLiveMigratable", message: fixed.join(" ") };
   return inOrder(
     enterPhase("Running"),
-    claim(paused ? NOT_READY_PAUSED : { type: "Ready", status: "True" }, { type: "Synchronized", status: "True" }),
+    claim(...wholeness(paused, uncarried)),
     claim(migratable),
     paused ? claim(PAUSED) : unclaim(PAUSED.type),
     agentChange(agent, nics, wiring, facts),

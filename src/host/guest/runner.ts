@@ -11,6 +11,7 @@ import { lastWords } from "./guest-log.ts";
 import { findQemus, findQemuUser, goneWithin, isRunning, kill, type ProcessId, startTimeOf } from "./process.ts";
 import { qemuPath } from "./qemu-facts.ts";
 import { connectQmp, type Qmp } from "./qmp.ts";
+import { resolverFile, withResolver } from "./resolver-mount.ts";
 import { type ChildExit, type GuestRecord, type RunningGuest, runningGuest, unkillable } from "./running-guest.ts";
 
 /** Where a guest runs. */
@@ -74,6 +75,7 @@ async function start(
   const { numbers, stdio } = childFds(fds);
   const args = qemuCommandLine(spec, numbers);
   makeRunDir(place.runDir, user);
+  const begun = withResolver({ program, args, user }, resolverFile(spec.nics, place.runDir));
 
   const log = fs.openSync(place.logFile, "a", 0o640);
   let child: ChildProcess;
@@ -81,8 +83,8 @@ async function start(
   try {
     logStart = fs.fstatSync(log).size;
     child = within(place.netns, () =>
-      spawn(program, args, {
-        ...user,
+      spawn(begun.program, begun.args, {
+        ...begun.user,
         detached: true,
         // QEMU names its files relative to this: what lies above need not be open to its user.
         cwd: place.runDir,
