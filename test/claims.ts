@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Interface } from "../src/model/api/interfaces.ts";
 import type { Network } from "../src/model/api/networks.ts";
 import type { BindingField } from "../src/model/bindings/binding.ts";
+import { SPOOF_GUARD_ANNOTATION } from "../src/model/bindings/spoof-guard.ts";
 import type { ClaimId } from "../src/model/explain/claim.ts";
 import { explainVmi } from "../src/model/explain/explain.ts";
 import type { PlanRequest } from "../src/model/wiring/plan.ts";
@@ -48,7 +49,9 @@ export function everyClaim(): ReadonlySet<ClaimId> {
         [[], [{ port: 80 }]].flatMap((ports) => {
           const interfaces = [{ name: "a", ...binding, ports }];
           const spec = { domain: { devices: { interfaces } }, networks: [{ name: "a", ...network }] };
-          const explained = explainVmi({ namespace: "default", name: "guest", hostName: "guest", spec, plugins });
+          const annotations = { [SPOOF_GUARD_ANNOTATION]: "true" };
+          const guest = { namespace: "default", name: "guest", hostName: "guest" };
+          const explained = explainVmi({ ...guest, spec, annotations, plugins });
           return explained.nics.flatMap(({ claims }) => claims.map(({ id }) => id));
         }),
       ),
@@ -56,7 +59,7 @@ export function everyClaim(): ReadonlySet<ClaimId> {
 }
 
 /** A step of a test that is waited for, and the claim at the head of its name. */
-const STEP = /\bawait (?:step|t\.test)\(\s*"([a-zA-Z0-9]+\.[a-z0-9-]+): /g;
+const STEP = /\bawait (?:step|t\.test)\(\s*"([a-z][a-zA-Z0-9]*\.[a-z][a-z0-9-]*): /g;
 
 /** The claims that the kernel and guest tests have steps for, as often as they have; comments do not count. */
 export function testedClaims(root: string): readonly string[] {

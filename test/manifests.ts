@@ -8,6 +8,7 @@ export interface GuestWish {
   /** A `#!` script that the test guest runs. */
   readonly userData?: string;
   readonly memory?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
   /** Merged into `spec`. */
   readonly spec?: Readonly<Record<string, unknown>>;
   /** Merged into `spec.domain`. */
@@ -26,7 +27,11 @@ export function guestManifest(wish: GuestWish): string {
   return stringify({
     apiVersion: "kubevirt.io/v1",
     kind: "VirtualMachineInstance",
-    metadata: { name: wish.name, namespace: "default" },
+    metadata: {
+      name: wish.name,
+      namespace: "default",
+      ...(wish.annotations === undefined ? {} : { annotations: wish.annotations }),
+    },
     spec: {
       terminationGracePeriodSeconds: 0,
       domain: {

@@ -4,6 +4,7 @@ import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachine } from "../model/api/vm.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { overlapsOf } from "../model/bindings/masquerade-sides.ts";
+import { withSpoofGuardOf } from "../model/bindings/spoof-guard.ts";
 import { Fault, isFault } from "../model/fault.ts";
 import { type Finding, findingAt } from "../model/manifest/finding.ts";
 import type { ManifestDocument } from "../model/manifest/read.ts";
@@ -12,6 +13,7 @@ import { qualifiedName } from "../model/networks/multus.ts";
 import { planRequestOf } from "../model/pods/plan-request.ts";
 import { judge } from "../model/rules/judge.ts";
 import { asksForMemory } from "../model/rules/machine.ts";
+import { settingsOf } from "../model/rules/settings.ts";
 import { nicContexts } from "../model/wiring/nics.ts";
 import { type PlanRequest, typicalFactsOf } from "../model/wiring/plan.ts";
 import type { ConfigOf } from "../model/wiring/typical-facts.ts";
@@ -131,7 +133,9 @@ function requestOf(
     };
   }
   if (defaulted === undefined) return undefined;
-  const request = planRequestOf(defaulted as Stored<VirtualMachineInstance>, configuration);
+  const made = defaulted as Stored<VirtualMachineInstance>;
+  const annotations = withSpoofGuardOf(made.metadata.annotations ?? {}, settingsOf(configuration));
+  const request = { ...planRequestOf(made, configuration), annotations };
   return value["kind"] === "VirtualMachine" ? { ...request, ofVm: true } : request;
 }
 

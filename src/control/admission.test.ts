@@ -55,6 +55,28 @@ test("the spec of a VMI stays, its labels may change, and one on its way out is 
   assert.equal((await admitted(leaving, { operation: "UPDATE", oldObject: vmi })).allowed, true);
 });
 
+test("settings guard every VMI made under them that does not say otherwise", async () => {
+  const key = "patchbay.io/spoof-guard";
+  const settings = { [key]: "True", network: { defaultNetworkInterface: "no binding voids the guard" } };
+  const guardOf = async (object: KubeObject, configuration: unknown): Promise<string | undefined> => {
+    const answer = await admitted(object, {}, configuration);
+    assert.ok(answer.allowed);
+    return answer.object.metadata.annotations?.[key];
+  };
+  const saying = (word: string): KubeObject => ({
+    ...vmi,
+    metadata: { ...vmi.metadata, annotations: { [key]: word } },
+  });
+  assert.equal(await guardOf(vmi, settings), "true");
+  assert.equal(await guardOf(vmi, {}), undefined);
+  assert.equal(await guardOf(saying("false"), settings), "false");
+  for (const more of [{}, { operation: "UPDATE", oldObject: vmi } as const]) {
+    const refused = await admitted(saying("yes"), more, settings);
+    assert.ok(!refused.allowed);
+    assert.match(refused.message, /PB1005/);
+  }
+});
+
 test("annotations that the node acts on are refused where they cannot be read", async () => {
   const annotated = (annotations: Readonly<Record<string, string>>): KubeObject => ({
     ...vmi,

@@ -12,6 +12,7 @@ import {
   misspeltGates,
   oldestFirst,
   problemText,
+  spoofGuardProblem,
   unknownKeys,
   voidConfiguration,
 } from "../model/rules/configuration.ts";
@@ -149,7 +150,7 @@ function judged({ object, operation }: AdmissionRequest): {
 } {
   const given = operation === "DELETE" ? undefined : givenConfiguration({ ...object });
   if (given === undefined) return { warnings: [] };
-  const isVoid = voidConfiguration(given);
+  const isVoid = voidConfiguration(given) ?? spoofGuardProblem(given);
   const warnings = [...misspeltGates(given), ...pluginSettings(given), ...unknownKeys(given)].map(problemText);
   if (isVoid === undefined) return { warnings };
   const message = problemText(isVoid);

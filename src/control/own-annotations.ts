@@ -1,5 +1,6 @@
 import type { StatusCause } from "../model/api/admission.ts";
 import type { KubeObject } from "../model/api/resource.ts";
+import { isSpoofGuardOn, SPOOF_GUARD_ANNOTATION } from "../model/bindings/spoof-guard.ts";
 import { KEPT_INTERFACES_ANNOTATION, readKeptInterfaces } from "../model/pods/kept-interfaces.ts";
 import { PAUSED_ANNOTATION } from "../model/pods/pause.ts";
 
@@ -8,6 +9,7 @@ export function judgeOwnAnnotations({ metadata }: KubeObject): readonly StatusCa
   const { annotations = {} } = metadata;
   const kept = annotations[KEPT_INTERFACES_ANNOTATION];
   const paused = annotations[PAUSED_ANNOTATION];
+  const guard = annotations[SPOOF_GUARD_ANNOTATION];
   return [
     ...(kept === undefined || readKeptInterfaces(kept) !== undefined
       ? []
@@ -21,6 +23,9 @@ export function judgeOwnAnnotations({ metadata }: KubeObject): readonly StatusCa
     ...(paused === undefined || paused === "true" || paused === "false"
       ? []
       : [cause(PAUSED_ANNOTATION, "FieldValueNotSupported", 'PB1005: It is neither "true" nor "false".')]),
+    ...(guard === undefined || isSpoofGuardOn(guard) !== undefined
+      ? []
+      : [cause(SPOOF_GUARD_ANNOTATION, "FieldValueNotSupported", 'PB1005: It is neither "true" nor "false".')]),
   ];
 }
 

@@ -1,6 +1,7 @@
 // The MAC spoof check of the CNI plugin bridge, as document 003 tells of it, tried by a guest that changes its MAC.
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import type { Explanation } from "../../src/model/explain/explain.ts";
 import { eventually, TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
@@ -16,6 +17,15 @@ test("row 58: with macspoofchk a guest is heard with its own MAC alone", { timeo
   await host.useGuestImage();
   await host.usePodNetwork([4]);
   await host.up();
+  const kubevirt = (guard: string): string =>
+    JSON.stringify({
+      ...{ apiVersion: "kubevirt.io/v1", kind: "KubeVirt" },
+      metadata: { name: "kubevirt", annotations: { "patchbay.io/spoof-guard": guard } },
+      spec: {},
+    });
+  const refused = await host.kubectl(["apply", "-f", "-"], kubevirt("on"));
+  assert.match(refused.stderr, /PB1005: .*neither "true" nor "false"/);
+  await host.kubectlOk(["apply", "-f", "-"], kubevirt("true"));
   const bridge = { cniVersion: "0.4.0", type: "bridge", isGateway: true };
   const networks = [
     { name: "checked", gateway: "10.58.0.1", config: { macspoofchk: true } },
@@ -41,7 +51,27 @@ test("row 58: with macspoofchk a guest is heard with its own MAC alone", { timeo
   await host.kubectlOk(
     ["apply", "-f", "-"],
     guestManifest({
+      name: "guarded",
+      devices: {
+        interfaces: [
+          { name: "default", masquerade: {}, macAddress: "02:00:00:00:57:01" },
+          { name: "free", bridge: {}, macAddress: "02:00:00:00:57:02" },
+        ],
+      },
+      spec: {
+        networks: [
+          { name: "default", pod: {} },
+          { name: "free", multus: { networkName: "free" } },
+        ],
+      },
+    }),
+  );
+  await host.kubectlOk(
+    ["apply", "-f", "-"],
+    guestManifest({
       name: "liar",
+      // Its own word counts before that of the settings, or the other network would hear nothing either.
+      annotations: { "patchbay.io/spoof-guard": "false" },
       devices: {
         interfaces: networks.map(({ name }, index) => ({
           name,
@@ -74,4 +104,43 @@ test("row 58: with macspoofchk a guest is heard with its own MAC alone", { timeo
   });
   await check(t);
   await shell.close();
+
+  await ready(host, "guarded");
+  const guarded = await openShell(host, "guarded");
+  const { stdout: said } = await host.patchbay(["explain", "guarded", "-o", "json"]);
+  const { nics }: Explanation = JSON.parse(said);
+  const { netns } = await host.guest("guarded");
+  /** What a guest's NIC tells with its own MAC is heard, and with another's dropped and counted at its tap. */
+  const holds = async (nic: string, link: string, neighbour: string): Promise<void> => {
+    const guard = nics.find(({ name }) => name === nic)?.claims.find(({ id }) => id.endsWith(".guard"));
+    assert.ok(guard !== undefined, said);
+    const { device, mac } = guard;
+    const dropped = async (): Promise<number> => {
+      const { stdout } = await host.run([
+        "nsenter",
+        `--net=${netns}`,
+        "nft",
+        "list",
+        "table",
+        "netdev",
+        `spoof-guard-${device}`,
+      ]);
+      return Number(stdout.match(/ether saddr != \S+ counter packets (\d+)/)?.[1]);
+    };
+    const reaches = async (): Promise<boolean> => (await guarded.run(`ping -c 1 -W 2 ${neighbour}`)).code === 0;
+    await eventually("its lease", reaches);
+    assert.equal(await dropped(), 0);
+    await guarded.ask(`ip link set ${link} address ${OTHER}`);
+    assert.equal(await reaches(), false);
+    assert.ok((await dropped()) > 0);
+    await guarded.ask(`ip link set ${link} address ${mac}`);
+    await eventually("its own MAC to be heard again", reaches);
+  };
+  const step = (name: string, act: () => Promise<void>): Promise<void> =>
+    t.test(name, host.explained<TestContext>(act));
+  await step("masquerade.guard: the settings guard a guest that says nothing, and what it forges is counted", () =>
+    holds("default", "eth0", "10.0.2.1"),
+  );
+  await step("bridge.guard: on a network without a check of its own, too", () => holds("free", "eth1", "10.59.0.1"));
+  await guarded.close();
 });

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { givenConfiguration, spoofGuardProblem } from "../rules/configuration.ts";
+import { settingsOf } from "../rules/settings.ts";
 import type { NftTable } from "../wiring/nft.ts";
 import { nicContexts, wire } from "../wiring/nics.ts";
 import { factsFor } from "../wiring/typical-facts.ts";
@@ -41,6 +43,23 @@ test("each tap is guarded where the VMI asks for it, a card's own function is no
     ],
   );
   for (const asks of [{}, { "patchbay.io/spoof-guard": "false" }]) assert.deepEqual(guardsOf(asks), []);
+});
+
+test("the object that gives the settings gives the guard, with the rest of them or alone", () => {
+  const metadata = { name: "kubevirt", annotations: { "patchbay.io/spoof-guard": "true" } };
+  const settingsFor = (object: object) => settingsOf(givenConfiguration({ metadata, ...object })?.configuration);
+  assert.equal(settingsFor({ kind: "KubeVirt" }).spoofGuard, true);
+  const bound = settingsFor({ kind: "KubeVirt", spec: { configuration: { network: { permitSlirpInterface: true } } } });
+  assert.deepEqual([bound.spoofGuard, bound.permitSlirp, bound.invalid], [true, true, undefined]);
+  const map = { kind: "ConfigMap", metadata: { ...metadata, name: "kubevirt-config" }, data: {} };
+  assert.equal(settingsFor(map).spoofGuard, true);
+  assert.equal(settingsFor({ kind: "KubeVirt", metadata: {} }).spoofGuard, false);
+  const misspelt = givenConfiguration({
+    kind: "KubeVirt",
+    metadata: { annotations: { "patchbay.io/spoof-guard": "on" } },
+  });
+  assert.ok(misspelt !== undefined);
+  assert.equal(spoofGuardProblem(misspelt)?.code, "PB1005");
 });
 
 test("the guest's MAC and its leased address are all that it may speak for", () => {

@@ -1,6 +1,10 @@
+import type { Told } from "../explain/claim.ts";
 import type { NicContext, NicWiring } from "./binding.ts";
 
-/** Of a VMI: `true` in any letter case keeps its guest to its own MAC and addresses. */
+/**
+ * `true`, in any letter case, keeps guests to their own MACs and addresses, `false` does not: of a VMI its guest, of the
+ * object that gives the settings every guest made afterwards whose VMI does not say otherwise.
+ */
 export const SPOOF_GUARD_ANNOTATION = "patchbay.io/spoof-guard";
 
 /** Before everything else that sees the guest's frames. */
@@ -9,7 +13,36 @@ const FIRST = -500;
 const SERVER_PORTS = "{ 67, 547 }";
 
 export function isGuarded({ annotations }: Pick<NicContext, "annotations">): boolean {
-  return annotations[SPOOF_GUARD_ANNOTATION]?.toLowerCase() === "true";
+  return isSpoofGuardOn(annotations[SPOOF_GUARD_ANNOTATION]) === true;
+}
+
+/** What the annotation says; undefined for what is neither. */
+export function isSpoofGuardOn(word: unknown): boolean | undefined {
+  const known = typeof word === "string" ? word.toLowerCase() : undefined;
+  return known === "true" ? true : known === "false" ? false : undefined;
+}
+
+/** Annotations of a VMI that is to be made, where the settings guard every guest: its own word counts first. */
+export function withSpoofGuardOf(
+  annotations: Readonly<Record<string, string>>,
+  { spoofGuard }: { readonly spoofGuard: boolean },
+): Readonly<Record<string, string>> {
+  if (!spoofGuard || annotations[SPOOF_GUARD_ANNOTATION] !== undefined) return annotations;
+  return { ...annotations, [SPOOF_GUARD_ANNOTATION]: "true" };
+}
+
+/** What the guard does to a NIC with this wiring, for people; undefined where there is none. */
+export function spoofGuardOf(nic: NicContext, wiring: NicWiring): Told | undefined {
+  const { attachment, mac } = wiring.nic;
+  if (!isGuarded(nic) || attachment.kind !== "tap") return undefined;
+  const address = wiring.services?.dhcp4?.clientAddress;
+  const leased = address === undefined ? "" : ` and, in ARP, ${address} alone`;
+  return {
+    statement: `Of what the guest sends only frames of its own MAC ${mac} pass${leased}. ARP and neighbour discovery for another MAC, answers of a DHCP server, router advertisements and redirects are dropped at ${attachment.device} and counted there.`,
+    device: attachment.device,
+    mac,
+    ...(address === undefined ? {} : { address }),
+  };
 }
 
 /**

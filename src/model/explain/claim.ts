@@ -11,6 +11,7 @@ export const TOPICS = {
   dhcp4: "DHCPv4",
   dhcp6: "DHCPv6",
   ra: "advertisements",
+  guard: "spoof guard",
   queues: "queues",
   memory: "memory",
   migration: "migration",

@@ -1,5 +1,6 @@
 import type { NicContext, NicWiring } from "../bindings/binding.ts";
 import { bindingOf } from "../bindings/registry.ts";
+import { spoofGuardOf } from "../bindings/spoof-guard.ts";
 import { qualifiedName } from "../networks/multus.ts";
 import { networkNeeds } from "../networks/registry.ts";
 import type { PodFacts } from "../wiring/facts.ts";
@@ -70,8 +71,10 @@ function claimsOf(
 ): readonly Claim[] {
   const binding = bindingOf(nic.binding);
   const { needs, ...says } = binding.explain(nic, facts, wired);
+  const guard = spoofGuardOf(nic, wired);
   const told: Readonly<Partial<Record<Topic, Told>>> = {
     ...says,
+    ...(guard === undefined ? {} : { guard }),
     ...fromWiring(nic, facts, wired, ofVm === true),
     migration: migrationOf(binding.migration(nic), nic, wired.nic.attachment),
     needs: needsOf([...networkNeeds(nic.network, namespace), ...needs]),

@@ -11,7 +11,9 @@ export function fromWiring(
   facts: PodFacts,
   wired: NicWiring,
   ofVm: boolean,
-): Readonly<Record<Exclude<Topic, "in" | "in-icmp" | "in-local" | "out" | "memory" | "needs" | "migration">, Told>> {
+): Readonly<
+  Record<Exclude<Topic, "in" | "in-icmp" | "in-local" | "out" | "guard" | "memory" | "needs" | "migration">, Told>
+> {
   return {
     mac: macOf(nic, facts, wired, ofVm),
     mtu: mtuOf(nic, facts, wired),

@@ -1,4 +1,10 @@
-import { givenConfiguration, misspeltGates, unknownKeys, voidConfiguration } from "../rules/configuration.ts";
+import {
+  givenConfiguration,
+  misspeltGates,
+  spoofGuardProblem,
+  unknownKeys,
+  voidConfiguration,
+} from "../rules/configuration.ts";
 import { pluginSettings } from "../rules/plugin-settings.ts";
 import { type Finding, findingAt } from "./finding.ts";
 import type { ManifestDocument } from "./read.ts";
@@ -22,6 +28,7 @@ export function configurationAmong(documents: readonly ManifestDocument[]): Foun
   if (found === undefined) return { configuration: undefined, findings: [] };
   const { document, given } = found;
   const isVoid = voidConfiguration(given);
+  const guard = spoofGuardProblem(given);
   const warn = (part: "key" | "value") => (problem: NonNullable<typeof isVoid>) => {
     const { code, at, message, expected, cure: hint } = problem;
     return findingAt(document, at, { code, severity: "warning", message, expected, hint }, { part });
@@ -30,6 +37,7 @@ export function configurationAmong(documents: readonly ManifestDocument[]): Foun
     configuration: given.configuration,
     findings: [
       ...(isVoid === undefined ? [] : [warn("value")(isVoid)]),
+      ...(guard === undefined ? [] : [{ ...warn("value")(guard), severity: "error" as const }]),
       ...misspeltGates(given).map(warn("value")),
       ...pluginSettings(given).map(warn("value")),
       ...unknownKeys(given).map(warn("key")),

@@ -2,6 +2,7 @@ import type { AdmissionResponse, StatusCause } from "../api/admission.ts";
 import { canonicalJson } from "../api/canonical-json.ts";
 import { fieldPath } from "../api/field-path.ts";
 import type { KubeObject } from "../api/resource.ts";
+import { withSpoofGuardOf } from "../bindings/spoof-guard.ts";
 import { type JudgedKind, judge } from "./judge.ts";
 import { differInLinksOnly } from "./link-state.ts";
 import type { Problem } from "./problem.ts";
@@ -50,7 +51,10 @@ function admit(kind: JudgedKind, object: KubeObject, configuration: unknown): Ad
     ...(invalid === undefined ? [] : [`PB2304: The configuration counts as empty: ${invalid.reason}.`]),
     ...advice.map((problem) => `${problem.field}: ${cause(problem).message}`),
   ];
-  if (problems.length === 0) return { allowed: true, object: { ...object, ...defaulted } as KubeObject, warnings };
+  if (problems.length === 0) {
+    const whole = { ...object, ...defaulted } as KubeObject;
+    return { allowed: true, object: kind === "VirtualMachine" ? whole : guarded(whole, configuration), warnings };
+  }
   const causes = problems.map(cause);
   const told = causes.slice(0, MOST_TOLD).map(({ message }) => message);
   const more = causes.length > MOST_TOLD ? ` (and ${causes.length - MOST_TOLD} more)` : "";
@@ -62,6 +66,13 @@ function admit(kind: JudgedKind, object: KubeObject, configuration: unknown): Ad
     causes,
     warnings,
   };
+}
+
+/** With the annotation that the settings in force give it, so that they govern this guest whatever they become. */
+function guarded(object: KubeObject, configuration: unknown): KubeObject {
+  const { annotations = {} } = object.metadata;
+  const given = withSpoofGuardOf(annotations, settingsOf(configuration));
+  return given === annotations ? object : { ...object, metadata: { ...object.metadata, annotations: given } };
 }
 
 /** kubectl shows `field: message` of each cause: where KubeVirt names no field, the one at fault is named. */

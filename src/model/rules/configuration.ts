@@ -1,6 +1,7 @@
 import { type FieldPath, fieldPath, valueAt } from "../api/field-path.ts";
 import type { KubeObject } from "../api/resource.ts";
 import type { Stored } from "../api/stored.ts";
+import { isSpoofGuardOn, SPOOF_GUARD_ANNOTATION } from "../bindings/spoof-guard.ts";
 import { isJsonObject } from "../json.ts";
 import { nearMiss } from "../near-miss.ts";
 import { CONFIG_MAP_KEYS, configurationOfConfigMap, isConfigMapKey, OTHER_CONFIG_MAP_KEYS } from "./config-map.ts";
@@ -12,8 +13,13 @@ export const CONFIG_MAP = "kubevirt-config";
 
 /** A configuration as some object gives it. */
 export interface GivenConfiguration {
-  /** `spec.configuration` of the KubeVirt resource, or what the ConfigMap says in its words. */
+  /**
+   * `spec.configuration` of the KubeVirt resource, or what the ConfigMap says in its words; with the object's annotation of
+   * the spoof guard under its own name, where it has one.
+   */
   readonly configuration: unknown;
+  /** The annotation {@link SPOOF_GUARD_ANNOTATION} as it is written. */
+  readonly spoofGuard: unknown;
   /** Where it stands in the object. */
   readonly at: FieldPath;
   /** Where a part of {@link configuration} stands in the object. */
@@ -26,7 +32,7 @@ export interface GivenConfiguration {
 
 /** Something to say about a configuration. */
 export interface ConfigurationProblem {
-  readonly code: "PB2304" | "PB2305" | "PB2306" | "PB2307" | "PB2308";
+  readonly code: "PB1005" | "PB2304" | "PB2305" | "PB2306" | "PB2307" | "PB2308";
   readonly at: FieldPath;
   readonly message: string;
   /** What would be taken, as a phrase. */
@@ -34,6 +40,7 @@ export interface ConfigurationProblem {
   readonly cure: string;
 }
 
+const SPOOF_GUARD_AT = ["metadata", "annotations", SPOOF_GUARD_ANNOTATION];
 const GATES_AT = ["developerConfiguration", "featureGates"];
 
 /**
@@ -63,6 +70,22 @@ function age({ metadata }: Stored<KubeObject>): string {
 
 /** The configuration that an object gives; undefined for one that gives none. */
 export function givenConfiguration(object: Readonly<Record<string, unknown>>): GivenConfiguration | undefined {
+  const given = configurationIn(object);
+  const spoofGuard = valueAt(object, SPOOF_GUARD_AT);
+  if (given === undefined || spoofGuard === undefined) return given && { ...given, spoofGuard };
+  const { configuration } = given;
+  const own = isJsonObject(configuration) || configuration === undefined || configuration === null;
+  return {
+    ...given,
+    spoofGuard,
+    // What is no object voids the configuration, and is told as it is.
+    configuration: own ? { ...configuration, [SPOOF_GUARD_ANNOTATION]: spoofGuard } : configuration,
+  };
+}
+
+function configurationIn(
+  object: Readonly<Record<string, unknown>>,
+): Omit<GivenConfiguration, "spoofGuard"> | undefined {
   if (object["kind"] === "KubeVirt") {
     const at = ["spec", "configuration"];
     const configuration = valueAt(object, at);
@@ -98,6 +121,18 @@ export function givenConfiguration(object: Readonly<Record<string, unknown>>): G
       .filter((word) => word !== "" && !GATES.some((gate) => word.includes(gate)))
       .map((word) => ({ word, at: ["data", "feature-gates"] })),
     keys: words.map(([key]) => key),
+  };
+}
+
+/** That the annotation of the spoof guard says neither (PB1005). */
+export function spoofGuardProblem({ spoofGuard }: GivenConfiguration): ConfigurationProblem | undefined {
+  if (spoofGuard === undefined || isSpoofGuardOn(spoofGuard) !== undefined) return undefined;
+  return {
+    code: "PB1005",
+    at: SPOOF_GUARD_AT,
+    message: `It is neither "true" nor "false".`,
+    expected: '"true" or "false"',
+    cure: 'Write "true" where every guest is to be kept to its own MAC and addresses; else leave it out.',
   };
 }
 

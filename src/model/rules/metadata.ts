@@ -1,4 +1,5 @@
 import { type FieldPath, fieldPath } from "../api/field-path.ts";
+import { isSpoofGuardOn, SPOOF_GUARD_ANNOTATION } from "../bindings/spoof-guard.ts";
 import type { Problem } from "./problem.ts";
 import type { Settings } from "./settings.ts";
 
@@ -30,7 +31,9 @@ export function judgeMetadata(
   const annotations = GATED_ANNOTATIONS.filter(
     ({ annotation, gate }) => (metadata.annotations?.[annotation] ?? "") !== "" && !settings.gates.has(gate),
   );
+  const guard = metadata.annotations?.[SPOOF_GUARD_ANNOTATION];
   return [
+    ...(guard === undefined || isSpoofGuardOn(guard) !== undefined ? [] : [neither(SPOOF_GUARD_ANNOTATION, root)]),
     ...labels.map(
       (label): Problem => ({
         code: "PB2402",
@@ -52,4 +55,17 @@ export function judgeMetadata(
       }),
     ),
   ];
+}
+
+function neither(annotation: string, root: FieldPath): Problem {
+  const at = [...root, "annotations", annotation];
+  return {
+    code: "PB1005",
+    type: "FieldValueNotSupported",
+    field: fieldPath(at),
+    at,
+    message: `The annotation ${annotation} is neither "true" nor "false".`,
+    expected: '"true" or "false"',
+    cure: 'Write "true" or "false", or leave it out: then the KubeVirt resource\'s says it.',
+  };
 }

@@ -1,6 +1,7 @@
-import type { FieldPath } from "../api/field-path.ts";
+import { type FieldPath, valueAt } from "../api/field-path.ts";
 import { type Configuration, configuration as configurationSchema, type PluginConfiguration } from "../api/kubevirt.ts";
 import { checkShape } from "../api/shape.ts";
+import { isSpoofGuardOn, SPOOF_GUARD_ANNOTATION } from "../bindings/spoof-guard.ts";
 import { nearMiss } from "../near-miss.ts";
 import { GATES, type Gate } from "./gates.ts";
 
@@ -16,6 +17,8 @@ export interface Settings {
   readonly plugins: ReadonlyMap<string, PluginConfiguration>;
   /** The feature gates that are listed; case sensitive. */
   readonly gates: ReadonlySet<Gate>;
+  /** Every guest that does not say otherwise is kept to its own MAC and addresses. */
+  readonly spoofGuard: boolean;
   /** Why the configuration counts as empty, where it does. */
   readonly invalid?: VoidingValue;
 }
@@ -52,7 +55,11 @@ const settingsByConfiguration = new WeakMap<object, Settings>();
 function read(configuration: unknown): Settings {
   const given = withoutNulls(configuration) ?? {};
   const invalid = faultOf(given);
-  return invalid === undefined ? settingsFrom(given as Configuration) : { ...settingsFrom({}), invalid };
+  // KubeVirt knows nothing of the guard: what voids its configuration must not open the door.
+  const spoofGuard = isSpoofGuardOn(valueAt(given, [SPOOF_GUARD_ANNOTATION])) === true;
+  return invalid === undefined
+    ? { ...settingsFrom(given as Configuration), spoofGuard }
+    : { ...settingsFrom({}), spoofGuard, invalid };
 }
 
 /** Null is nothing here, as it is for whoever wrote the resource. Deeper than settings go, values stay as they are. */
@@ -82,7 +89,7 @@ function faultOf(configuration: unknown): VoidingValue | undefined {
   };
 }
 
-function settingsFrom(configuration: Configuration): Settings {
+function settingsFrom(configuration: Configuration): Omit<Settings, "spoofGuard"> {
   const { network, developerConfiguration } = configuration;
   const name = network?.defaultNetworkInterface ?? "";
   return {
