@@ -8,6 +8,7 @@ import { makeAdmission } from "../control/admission.ts";
 import { makeConfiguration } from "../control/configuration.ts";
 import { startKubeVirtController } from "../control/kubevirt-controller.ts";
 import { withMigrations } from "../control/migration-admission.ts";
+import { startSriovNetworkController } from "../control/sriov-network-controller.ts";
 import { makeSurroundings } from "../control/surroundings.ts";
 import { startVmController } from "../control/vm-controller.ts";
 import { startVmiController } from "../control/vmi-controller.ts";
@@ -21,6 +22,7 @@ import { openImageStore } from "../host/images/store.ts";
 import { OWN_NETNS, startThreads } from "../host/linux/netns.ts";
 import { readLinks } from "../host/linux/pod-facts.ts";
 import { servedDefinitions } from "../model/api/kinds.ts";
+import { featureGatesOf } from "../model/rules/gates.ts";
 import { isWarning } from "../model/serve/note.ts";
 import { startAgent } from "../node/agent.ts";
 import { definitionsOf } from "../node/definitions.ts";
@@ -28,6 +30,7 @@ import { openPodRecords } from "../node/records.ts";
 import { keepNode } from "../node/registration.ts";
 import { makeReporter } from "../node/report.ts";
 import { standalonePods } from "../node/standalone-pods.ts";
+import { clusterObjects } from "../node/volume-objects.ts";
 import { makeDaemonMetrics } from "./daemon-metrics.ts";
 import { keepSettings, nodeNameFor } from "./daemon-settings.ts";
 import { makeHostWarnings } from "./host-warnings.ts";
@@ -150,6 +153,8 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
         }),
         runner: localRunner(),
         images,
+        objects: clusterObjects(client),
+        isGateOpen: async (gate) => featureGatesOf(await configuration.current()).includes(gate),
         accel: accelerator.accel,
         qemu,
         served: (event) => {
@@ -178,7 +183,7 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     const vmis = startVmiController({ ...control, meter: metrics.queue("virtualmachineinstance") });
     metrics.guests(vmis.phases);
     const vms = startVmController({ ...control, meter: metrics.queue("virtualmachine") });
-    const controllers = [vmis, vms, startKubeVirtController(control)];
+    const controllers = [vmis, vms, startKubeVirtController(control), startSriovNetworkController(control)];
     running.push(async () => void (await Promise.all(controllers.map((controller) => controller.close()))));
     log.info({ url, nodeName }, "ready");
     return url;

@@ -18,4 +18,9 @@ export const nodeCodes = {
   PB6117: "a VMI of the VM's name is not the VM's",
   PB6118: "a VM's instance is refused",
   PB6119: "a VMI's pod cannot be made",
+  PB6121: "the node does not offer the device that a network claims",
+  PB6122: "every device that a network claims is in use",
+  PB6123: "the configuration of the node's macvtap devices cannot be used",
+  PB6130: "a NetworkAttachmentDefinition is in an SriovNetwork's way",
+  PB6131: "the namespace of an SriovNetwork's definition is not there",
 } as const;
