@@ -26,6 +26,7 @@ import { featureGatesOf } from "../model/rules/gates.ts";
 import { isWarning } from "../model/serve/note.ts";
 import { startAgent } from "../node/agent.ts";
 import { definitionsOf } from "../node/definitions.ts";
+import { makeDeviceResources } from "../node/device-resources.ts";
 import { openPodRecords } from "../node/records.ts";
 import { keepNode } from "../node/registration.ts";
 import { makeReporter } from "../node/report.ts";
@@ -137,6 +138,7 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     running.push(() => client.close());
     const events = makeEventRecorder(client, "patchbay", log);
     running.push(() => events.flush());
+    const devices = makeDeviceResources(records, []);
     const agent = startAgent({
       client,
       nodeName,
@@ -149,6 +151,7 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
           binDirs,
           cacheDir: paths.cni,
           definitions: () => definitionsOf(client),
+          devices,
           ...(options.cniTimeoutMs === undefined ? {} : { pluginTimeLimitMs: options.cniTimeoutMs }),
         }),
         runner: localRunner(),
@@ -177,7 +180,8 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     adopted = true;
     await Promise.all([configuration.follow(client), surroundings.follow(client)]);
     settled = true;
-    const node = await keepNode(client, nodeName, accelerator.accel, log.child({ part: "node" }));
+    const machine = { nodeName, accel: accelerator.accel, pools: devices.pools };
+    const node = await keepNode(client, machine, log.child({ part: "node" }));
     running.push(() => node.close());
     const control = { client, events, log: log.child({ part: "control" }) };
     const vmis = startVmiController({ ...control, meter: metrics.queue("virtualmachineinstance") });

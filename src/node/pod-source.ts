@@ -10,6 +10,8 @@ export interface SandboxRequest {
   readonly name: string;
   /** What CNI attaches it to. */
   readonly networks: PodNetworks;
+  /** What the manifest calls the networks, by the pod's links. */
+  readonly networkNames?: ReadonlyMap<string, string>;
   readonly dnsPolicy?: string | undefined;
   readonly dnsConfig?: PodDnsConfig | undefined;
   /** Addresses that the pod's primary link should have, where the network can give them and they are free. */

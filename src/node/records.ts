@@ -6,6 +6,7 @@ import { Fault } from "../model/fault.ts";
 import type { AgentReport } from "../model/guest/agent.ts";
 import type { GuestHardware } from "../model/guest/hardware.ts";
 import { isJsonObject } from "../model/json.ts";
+import type { DeviceClaim } from "../model/pods/device-resources.ts";
 import type { PodFacts } from "../model/wiring/facts.ts";
 import type { Wiring } from "../model/wiring/wiring.ts";
 
@@ -26,6 +27,8 @@ export interface PodRecord {
    * `guest`: QEMU may run.
    */
   readonly stage: "network" | "wired" | "guest";
+  /** Devices of the node that are the pod's. */
+  readonly devices?: readonly DeviceClaim[];
   readonly facts?: PodFacts;
   readonly hardware?: GuestHardware;
   readonly wiring?: Wiring;

@@ -8,24 +8,36 @@ import type { Node } from "../model/api/core.ts";
 import { nodeResource } from "../model/api/references.ts";
 import type { KubeObject } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
+import { type DevicePool, resourceCounts } from "../model/pods/device-resources.ts";
 import { type Condition, withCondition } from "../model/status/conditions.ts";
 
 type StoredNode = Node & KubeObject;
 type NodeStatus = NonNullable<Node["status"]>;
 
+/** A machine as it is told to the API. */
+export interface MachineFacts {
+  readonly nodeName: string;
+  readonly accel: "kvm" | "tcg";
+  /** The devices that it offers, asked each time. */
+  readonly pools: () => readonly DevicePool[];
+}
+
+/** This machine's Node, as it is kept. */
+export interface KeptNode {
+  /** Tells the API the machine's devices again, soon. */
+  refresh(): void;
+  close(): Promise<void>;
+}
+
 /**
  * Makes this machine a Node of the API, as {@link registerNode} does, and again whenever somebody deletes it or takes its
  * readiness away, until it is closed.
  */
-export async function keepNode(
-  client: KubeClient,
-  nodeName: string,
-  accel: "kvm" | "tcg",
-  log: Logger,
-): Promise<{ close(): Promise<void> }> {
-  await registerNode(client, nodeName, accel);
+export async function keepNode(client: KubeClient, machine: MachineFacts, log: Logger): Promise<KeptNode> {
+  const { nodeName } = machine;
+  await registerNode(client, machine);
   const closing = new AbortController();
-  const queue = makeReconcileQueue(() => registerNode(client, nodeName, accel), {
+  const queue = makeReconcileQueue(() => registerNode(client, machine), {
     failed: (_, error, waitMs) => log.warn({ error, waitMs }, "the node cannot be registered"),
   });
   const look = (node: StoredNode): void => {
@@ -40,6 +52,7 @@ export async function keepNode(
   };
   inform<StoredNode>(client, nodeResource, { fieldSelector: `metadata.name=${nodeName}` }, handlers, closing.signal);
   return {
+    refresh: () => queue.add(nodeName),
     async close() {
       closing.abort();
       await queue.close();
@@ -48,7 +61,7 @@ export async function keepNode(
 }
 
 /** Makes this machine a Node of the API, or takes the one there is, and says that it is ready. */
-async function registerNode(client: KubeClient, nodeName: string, accel: "kvm" | "tcg"): Promise<void> {
+async function registerNode(client: KubeClient, { nodeName, accel, pools }: MachineFacts): Promise<void> {
   const labels = {
     "kubernetes.io/hostname": nodeName,
     "kubernetes.io/os": "linux",
@@ -56,6 +69,7 @@ async function registerNode(client: KubeClient, nodeName: string, accel: "kvm" |
     "kubevirt.io/schedulable": "true",
   };
   const node = await existing(client, nodeName, labels);
+  const { capacity, allocatable } = resourceCounts(pools());
   await changeStatus<NodeStatus, StoredNode>(client, nodeResource, node, (status) => ({
     ...status,
     conditions: withCondition(
@@ -63,6 +77,8 @@ async function registerNode(client: KubeClient, nodeName: string, accel: "kvm" |
       { type: "Ready", status: "True", reason: "AgentReady", message: "The node agent runs." },
       now(),
     ),
+    capacity,
+    allocatable,
     addresses: [{ type: "Hostname", address: nodeName }],
     nodeInfo: {
       kernelVersion: release(),

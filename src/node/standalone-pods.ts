@@ -1,4 +1,4 @@
-import { type Delegate, type DelegationSources, delegatesOf } from "../host/cni/delegation.ts";
+import { type Delegate, type DelegationSources, delegatesOf, withDevice } from "../host/cni/delegation.ts";
 import { readHostResolver } from "../host/cni/host-resolver.ts";
 import {
   type AddedNetwork,
@@ -10,10 +10,14 @@ import {
 } from "../host/cni/network.ts";
 import { networkStatusOf } from "../host/cni/network-status.ts";
 import { createNetns, deleteNetns, netnsPath } from "../host/linux/netns.ts";
+import { openFilesLimit } from "../host/linux/open-files.ts";
 import { readLinks } from "../host/linux/pod-facts.ts";
 import type { Code } from "../model/codes/codes.ts";
 import { Fault, isFault } from "../model/fault.ts";
 import { podResolver } from "../model/networks/resolver.ts";
+import type { DeviceClaim } from "../model/pods/device-resources.ts";
+import type { PodFacts } from "../model/wiring/facts.ts";
+import type { DeviceResources } from "./device-resources.ts";
 import type { PodSource, SandboxRequest } from "./pod-source.ts";
 
 /** What a machine without Kubernetes makes pods with. */
@@ -23,6 +27,8 @@ export interface StandaloneOptions extends DelegationSources {
   readonly cacheDir: string;
   /** What one plugin may take; absent: CNI's own default. */
   readonly pluginTimeLimitMs?: number;
+  /** Devices that networks claim; absent: there are none, as for pods without VMIs. */
+  readonly devices?: DeviceResources;
 }
 
 /** Names are made of the pod's UID, so that what was made can be found without its record. */
@@ -47,12 +53,18 @@ export function standalonePods(options: StandaloneOptions): PodSource {
     } finally {
       deleteNetns(netnsName(podUid));
     }
+    await options.devices?.reset(podUid);
   };
   return {
     netnsOf: (podUid) => netnsPath(netnsName(podUid)),
     acquire: async (request, signal, waits) => {
-      const delegates = await delegatesOf(request.networks, options);
+      const asked = await delegatesOf(request.networks, options);
       try {
+        const claims = await claimsOf(asked, request.podUid);
+        const delegates = asked.map((delegate) => {
+          const claim = claims.find((one) => one.interface === delegate.ifName);
+          return claim === undefined ? delegate : withDevice(delegate, claim.device);
+        });
         const netns = createNetns(netnsName(request.podUid));
         const attached: Attached[] = [];
         for (const [position, delegate] of delegates.entries()) {
@@ -67,8 +79,12 @@ export function standalonePods(options: StandaloneOptions): PodSource {
           };
           attached.push(await attach(wanted, delegate, request, { ...host, signal, waits }));
         }
-        const networkStatus = attached.map(({ added, delegate: { definition, primary } }) =>
-          networkStatusOf(added, { default: primary, ...(definition === undefined ? {} : { name: definition }) }),
+        const networkStatus = attached.map(({ added, delegate: { definition, primary, device } }) =>
+          networkStatusOf(added, {
+            default: primary,
+            ...(definition === undefined ? {} : { name: definition }),
+            ...(device === undefined ? {} : { device }),
+          }),
         );
         const [primary] = attached;
         const { links, routes } = readLinks(netns);
@@ -77,7 +93,15 @@ export function standalonePods(options: StandaloneOptions): PodSource {
           ...readHostResolver(),
           cniDns: primary?.added.result.dns,
         });
-        const facts = { podUid: request.podUid, links, routes, resolver, networkStatus };
+        const facts = {
+          podUid: request.podUid,
+          links,
+          routes,
+          resolver,
+          networkStatus,
+          ...handedOver(claims, request),
+          ...openFiles(),
+        };
         const differs = primary?.differs;
         return { netns, facts, networkStatus, ...(differs === undefined ? {} : { differs }) };
       } catch (thrown) {
@@ -88,6 +112,31 @@ export function standalonePods(options: StandaloneOptions): PodSource {
     },
     release,
   };
+
+  async function claimsOf(delegates: readonly Delegate[], podUid: string): Promise<readonly DeviceClaim[]> {
+    const requests = delegates.flatMap(({ resourceName: resource, ifName }) =>
+      resource === undefined ? [] : [{ resource, interface: ifName }],
+    );
+    return options.devices?.claim(podUid, requests) ?? [];
+  }
+}
+
+/** The PCI devices that the pod's networks have, of which its namespace shows nothing. */
+function handedOver(claims: readonly DeviceClaim[], { networkNames }: SandboxRequest): Pick<PodFacts, "devices"> {
+  const devices = claims.flatMap(({ interface: link, device: { pci, mac, mtu } }) => {
+    const network = networkNames?.get(link);
+    if (network === undefined || pci === undefined) return [];
+    return [{ network, pci, ...(mac === undefined ? {} : { mac }), ...(mtu === undefined ? {} : { mtu }) }];
+  });
+  return devices.length === 0 ? {} : { devices };
+}
+
+/** Enough for a socket on every port of both families and protocols (document 003: about 2^18). */
+const ENOUGH_FILES = 1 << 18;
+
+function openFiles(): Pick<PodFacts, "openFiles"> {
+  const limit = openFilesLimit();
+  return limit < ENOUGH_FILES ? { openFiles: limit } : {};
 }
 
 interface Attached {

@@ -199,7 +199,7 @@ test("a node that somebody deletes, or whose conditions somebody takes away, is 
   t.after(remove);
   const { client, stop } = await startSample(folder, { definitions });
   t.after(stop);
-  const kept = await keepNode(client, "here", "tcg", log);
+  const kept = await keepNode(client, { nodeName: "here", accel: "tcg", pools: () => [] }, log);
   t.after(() => kept.close());
   const isReady = async (): Promise<boolean> => {
     const { items } = await client.list<ClusterNode & KubeObject>(nodeResource);

@@ -7,6 +7,7 @@ import { completedConfig } from "../../model/networks/attachment-config.ts";
 import { type CniNetwork, type CniPlugin, parseCniConfig } from "../../model/networks/cni-config.ts";
 import type { NetworkSelection, PodNetworks } from "../../model/networks/network-selection.ts";
 import { PRIMARY_INTERFACE } from "../../model/networks/pod-interface.ts";
+import type { NodeDevice } from "../../model/pods/device-resources.ts";
 import { type ConfiguredNetwork, confFiles, podNetworkOf, readNetwork, usableNetwork } from "./conf-dir.ts";
 import { withFlannel } from "./flannel.ts";
 
@@ -23,6 +24,10 @@ export interface Delegate {
   /** CNI_ARGS beside the pod's. */
   readonly args: readonly (readonly [string, string])[];
   readonly runtimeConfig: JsonObject;
+  /** What the definition says that its pods claim a device of. */
+  readonly resourceName?: string;
+  /** The device of it that the pod has. */
+  readonly device?: NodeDevice;
 }
 
 /** A NetworkAttachmentDefinition, as far as it matters here. */
@@ -31,6 +36,8 @@ export interface Definition {
   readonly name: string;
   /** CNI configuration; empty: that of the folder with the definition's name. */
   readonly config: string;
+  /** Of the annotation `k8s.v1.cni.cncf.io/resourceName`. */
+  readonly resourceName?: string;
 }
 
 /** What configurations are found in. */
@@ -90,16 +97,25 @@ export async function delegatesOf(
     readonly network: CniNetwork;
     readonly definition: string;
     readonly place: string;
+    readonly resourceName?: string;
   } {
     const found = definitions.find(
       ({ namespace, name }) => namespace === reference.namespace && name === reference.name,
     );
     if (found === undefined) throw missing(reference, definitions);
     const definition = `${found.namespace}/${found.name}`;
-    if (found.config.trim() === "") return { definition, ...placed(namedNetwork(found.name, sources.confDir)) };
+    const claims = found.resourceName === undefined ? {} : { resourceName: found.resourceName };
+    if (found.config.trim() === "") {
+      return { definition, ...claims, ...placed(namedNetwork(found.name, sources.confDir)) };
+    }
     const place = `NetworkAttachmentDefinition ${definition}`;
     const reading = parseCniConfig(completedConfig(found.config, found.name).text);
-    return { definition, place, network: usableNetwork(reading, `The CNI configuration of the ${place}`, place) };
+    return {
+      definition,
+      ...claims,
+      place,
+      network: usableNetwork(reading, `The CNI configuration of the ${place}`, place),
+    };
   }
 }
 
@@ -213,6 +229,20 @@ function missing({ namespace, name }: Pick<Definition, "namespace" | "name">, th
     cure,
     data: { namespace, name },
   });
+}
+
+/** The attachment with a device of its own, told to its plugins as Multus tells it: to the first, and by capability. */
+export function withDevice(delegate: Delegate, device: NodeDevice): Delegate {
+  const { id, config = {} } = device;
+  const [first, ...others] = delegate.network.plugins;
+  if (first === undefined) return delegate;
+  const told = { ...first, config: { ...first.config, ...config, deviceID: id, pciBusID: id } };
+  return {
+    ...delegate,
+    device,
+    network: { ...delegate.network, plugins: [told, ...others] },
+    runtimeConfig: { ...delegate.runtimeConfig, deviceID: id },
+  };
 }
 
 /** The arguments go to each plugin of the list, under those of its own configuration of another name. */

@@ -1,4 +1,5 @@
 import type { CniDns } from "../../model/networks/cni-result.ts";
+import type { NodeDevice } from "../../model/pods/device-resources.ts";
 import type { NetworkStatus } from "../../model/wiring/facts.ts";
 import type { AddedNetwork } from "./network.ts";
 
@@ -7,6 +8,8 @@ export interface NetworkStatusOptions {
   readonly default?: boolean;
   /** Where absent, the network's own name; for an attachment definition `namespace/name`. */
   readonly name?: string;
+  /** The device that it has. */
+  readonly device?: NodeDevice;
 }
 
 /**
@@ -32,7 +35,14 @@ export function networkStatusOf(added: AddedNetwork, options: NetworkStatusOptio
     ...(options.default === true ? { default: true } : {}),
     dns: dnsOf(result.dns),
     ...(gateway.length === 0 ? {} : { gateway }),
+    ...deviceInfo(options.device),
   };
+}
+
+/** Only PCI devices have one: the specification knows no macvtap. */
+function deviceInfo(device: NodeDevice | undefined): Pick<NetworkStatus, "device-info"> {
+  if (device?.pci === undefined) return {};
+  return { "device-info": { type: "pci", version: "1.1.0", pci: { "pci-address": device.pci } } };
 }
 
 function dnsOf({ nameservers, domain, search, options }: CniDns): Readonly<Record<string, unknown>> {

@@ -77,6 +77,8 @@ export interface NetworkStatus {
   readonly default?: boolean;
   readonly gateway?: readonly string[];
   readonly dns?: Readonly<Record<string, unknown>>;
+  /** What device it is (NPWG's device information specification 1.1). */
+  readonly "device-info"?: Readonly<Record<string, unknown>>;
 }
 
 /** The addresses of a link that others can reach, of one family, in kernel order. */
@@ -161,7 +163,17 @@ const routeOf: Read<RouteFacts> = (value, path) => {
 };
 
 const statusOf: Read<NetworkStatus> = (value, path) => {
-  const { name, interface: link, ips, mac, mtu, default: isDefault, gateway, dns } = object(value, path);
+  const {
+    name,
+    interface: link,
+    ips,
+    mac,
+    mtu,
+    default: isDefault,
+    gateway,
+    dns,
+    "device-info": device,
+  } = object(value, path);
   const texts: Read<readonly string[]> = (items, at) => list(items, at, textOf);
   return {
     name: textOf(name, `${path}.name`),
@@ -172,6 +184,7 @@ const statusOf: Read<NetworkStatus> = (value, path) => {
     ...maybe("default", isDefault, path, booleanOf),
     ...maybe("gateway", gateway, path, texts),
     ...maybe("dns", dns, path, object),
+    ...maybe("device-info", device, path, object),
   };
 };
 

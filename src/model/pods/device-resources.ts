@@ -1,0 +1,138 @@
+import { Fault } from "../fault.ts";
+import type { JsonObject } from "../json.ts";
+import { nearMiss } from "../near-miss.ts";
+
+/** A device of a node that one pod at a time may have, as a device plugin of Kubernetes offers it. */
+export interface NodeDevice {
+  /** Unique within its pool; what CNI plugins get as `deviceID`: `0000:81:02.0`, `eth0Mvp3`. */
+  readonly id: string;
+  /** False: counted as capacity, and handed to nobody. Default true. */
+  readonly healthy?: boolean;
+  /** Node of the machine's memory that it is near to. */
+  readonly numaNode?: number;
+  /** What the first plugin of the network's configuration gets beside `deviceID`. */
+  readonly config?: JsonObject;
+  /** `0000:81:02.0` where it is a PCI device, which Multus tells as `device-info`. */
+  readonly pci?: string;
+  readonly mac?: string;
+  readonly mtu?: number;
+}
+
+/** The devices of one resource name, in the order in which they are handed out. */
+export interface DevicePool {
+  /** `macvtap.network.kubevirt.io/eth0`, `openshift.io/fast`. */
+  readonly resource: string;
+  readonly devices: readonly NodeDevice[];
+}
+
+/** What one attachment of a pod asks for. */
+export interface DeviceRequest {
+  readonly resource: string;
+  /** The pod's link that it is for. */
+  readonly interface: string;
+}
+
+/** A device that a pod has. */
+export interface DeviceClaim extends DeviceRequest {
+  readonly device: NodeDevice;
+}
+
+/** The devices that a pod has, with the pod's `namespace/name` for messages. */
+export interface Holder {
+  readonly pod: string;
+  readonly claims: readonly DeviceClaim[];
+}
+
+/**
+ * A free device for each request, in their order; all or none. Devices near the same memory as those that the pod has
+ * got already come first.
+ *
+ * @throws Fault PB6121 where the node has no such resource, PB6122 where every device of it is taken or unhealthy.
+ */
+export function allocateDevices(
+  pools: readonly DevicePool[],
+  holders: readonly Holder[],
+  requests: readonly DeviceRequest[],
+): readonly DeviceClaim[] {
+  const claims: DeviceClaim[] = [];
+  for (const request of requests) {
+    const { resource } = request;
+    const pool = pools.find((one) => one.resource === resource);
+    if (pool === undefined) throw notOffered(resource, pools);
+    const taken = new Set(
+      [...holders.flatMap((holder) => holder.claims), ...claims]
+        .filter((claim) => claim.resource === resource)
+        .map(({ device }) => device.id),
+    );
+    const free = pool.devices.filter(({ id, healthy }) => healthy !== false && !taken.has(id));
+    const near = new Set(claims.flatMap(({ device }) => device.numaNode ?? []));
+    const device = free.find(({ numaNode }) => numaNode !== undefined && near.has(numaNode)) ?? free[0];
+    if (device === undefined) throw insufficient(pool, holders, requests);
+    claims.push({ ...request, device });
+  }
+  return claims;
+}
+
+/** A node's `status.capacity` and `status.allocatable` of the pools: how many devices there are, and can be had. */
+export function resourceCounts(pools: readonly DevicePool[]): {
+  readonly capacity: Readonly<Record<string, string>>;
+  readonly allocatable: Readonly<Record<string, string>>;
+} {
+  const counted = (count: (pool: DevicePool) => number): Readonly<Record<string, string>> =>
+    Object.fromEntries(pools.map((pool) => [pool.resource, String(count(pool))]));
+  return {
+    capacity: counted(({ devices }) => devices.length),
+    allocatable: counted(({ devices }) => devices.filter(({ healthy }) => healthy !== false).length),
+  };
+}
+
+function notOffered(resource: string, pools: readonly DevicePool[]): Fault {
+  const offered = pools.map((pool) => pool.resource);
+  // Prefixes are long and the same: only what follows tells resources apart.
+  const prefix = resource.slice(0, resource.lastIndexOf("/") + 1);
+  const rest = offered.flatMap((one) => (one.startsWith(prefix) ? [one.slice(prefix.length)] : []));
+  const near = nearMiss(resource.slice(prefix.length), rest);
+  const has = offered.length === 0 ? "It offers none." : `It offers ${offered.join(", ")}.`;
+  return new Fault("PB6121", `Insufficient ${resource}: this node offers no device of that name. ${has}`, {
+    place: resource,
+    cure: near === undefined ? cureOf(resource) : `Did you mean "${prefix}${near}"?`,
+    data: { resource, offered },
+  });
+}
+
+/** What brings a resource about, by its name. */
+function cureOf(resource: string): string {
+  const [, link] = /^macvtap\.network\.kubevirt\.io\/(.+)$/.exec(resource) ?? [];
+  return link === undefined
+    ? "Name another in the annotation k8s.v1.cni.cncf.io/resourceName, or add the SriovNetworkNodePolicy that makes it."
+    : `Add "${link}" to DP_MACVTAP_CONF of the ConfigMap macvtap-deviceplugin-config, or make the link ${link}.`;
+}
+
+function insufficient(
+  { resource, devices }: DevicePool,
+  holders: readonly Holder[],
+  requests: readonly DeviceRequest[],
+): Fault {
+  const of = ({ claims }: Holder): boolean => claims.some((claim) => claim.resource === resource);
+  const pods = holders.filter(of).map(({ pod }) => pod);
+  const asked = requests.filter((request) => request.resource === resource).length;
+  const unhealthy = devices.filter(({ healthy }) => healthy === false).length;
+  const all = devices.length === 1 ? "1 device" : `${devices.length} devices`;
+  const facts = [
+    ...(pods.length === 0 ? [] : [`in use by ${pods.length > 5 ? `${pods.length} pods` : pods.join(", ")}`]),
+    ...(unhealthy === 0 ? [] : [`${unhealthy} not usable`]),
+    ...(asked > 1 ? [`${asked} asked for at once`] : []),
+  ];
+  return new Fault(
+    "PB6122",
+    `Insufficient ${resource}: the node has ${all} of it${facts.length === 0 ? "" : `; ${facts.join("; ")}`}.`,
+    {
+      place: resource,
+      cure:
+        pods.length === 0
+          ? "Make more devices of it, or ask for fewer; the VM starts by itself then."
+          : "Delete a VMI that has one, or make more devices of it; the VM starts by itself then.",
+      data: { resource, devices: devices.length, unhealthy, pods },
+    },
+  );
+}
