@@ -50,7 +50,7 @@ for (const cniVersion of ["0.2.0", "0.3.1", "0.4.0", "1.0.0"]) {
   });
 }
 
-test("disableContainerInterface of a bridge takes effect, and no address goes with it", async (t) => {
+test("S3.5: disableContainerInterface of a bridge takes effect, and no address goes with it", async (t) => {
   if (!needs(t, "root", "netns", "cni", "bridge")) return;
   const host = testHost(t);
   const netns = host.pod("pod");
@@ -153,6 +153,47 @@ test("the namespace is gone before DEL", async (t) => {
   writeFileSync(netns, "");
   assert.equal(await delNetwork(key, host.cni), true);
   assert.deepEqual(leases(join(pool, "p2p")), []);
+});
+
+test("what bridge and ptp masquerade and check for a pod goes with it, though its namespace went before DEL", async (t) => {
+  if (!needs(t, "root", "netns", "cni", "bridge")) return;
+  const host = testHost(t);
+  const pool = join(host.dataDir, "pool");
+  const on = (...subnets: string[]) => ({ ipam: hostLocal(pool, ...subnets) });
+  const networks = [
+    {
+      name: "br",
+      type: "bridge",
+      bridge: "masq0",
+      isGateway: true,
+      macspoofchk: true,
+      ...on("10.77.0.0/24", "fd77::/64"),
+    },
+    { name: "p2p", type: "ptp", ...on("10.78.0.0/24", "fd78::/64") },
+  ].map((more) => networkOf({ cniVersion: "1.0.0", ipMasq: true, ...more }));
+  const netns = host.pod("pod");
+  const rules = (): string =>
+    JSON.stringify(host.dump().tables)
+      .match(/CNI-[0-9a-f]{24}|cni-br-iface-\w+/g)
+      ?.join() ?? "";
+  for (const [index, network] of networks.entries()) {
+    await addNetwork({ network, netns, containerId: "pod1", ifName: `net${index}` }, host.cni);
+    const other = host.pod(`other${index}`);
+    await addNetwork({ network, netns: other, containerId: `other${index}`, ifName: "net0" }, host.cni);
+  }
+  const both = rules();
+  host.removePod("pod");
+  for (const [index] of networks.entries())
+    assert.equal(await delNetwork({ containerId: "pod1", ifName: `net${index}` }, host.cni), true);
+  assert.equal(existsSync(netns), false);
+  assert.notEqual(rules(), "");
+  assert.notEqual(rules(), both);
+  for (const [index] of networks.entries()) {
+    host.removePod(`other${index}`);
+    assert.equal(await delNetwork({ containerId: `other${index}`, ifName: "net0" }, host.cni), true);
+  }
+  assert.equal(rules(), "");
+  assert.deepEqual(leases(join(pool, "br")), []);
 });
 
 test("a daemon that dies between two plugins of an ADD", async (t) => {

@@ -16,6 +16,7 @@ import { disableContainerInterface, refuseAddressOnDisabled } from "./container-
 import { withoutDetection } from "./duplicate-address-detection.ts";
 import { type CniCommand, PLUGIN_TIME_LIMIT_MS, runPlugin } from "./exec.ts";
 import { DEFAULT_BIN_DIRS, findPlugin } from "./plugins.ts";
+import { needsNetnsToDelete, withStandInNetns } from "./stand-in-netns.ts";
 
 /** How plugins are run, the same for every operation. */
 export interface CniHost {
@@ -190,7 +191,8 @@ async function detach(record: AttachmentRecord, plugins: readonly CniPlugin[], h
   const previous = atLeast(record.network.cniVersion, "0.4.0") ? record.result : undefined;
   for (const plugin of plugins.toReversed()) {
     try {
-      await invoke("DEL", plugin, record, host, previous);
+      if (isNetns(record.netns) || !needsNetnsToDelete(plugin)) await invoke("DEL", plugin, record, host, previous);
+      else await withStandInNetns(record, () => invoke("DEL", plugin, record, host, previous));
     } catch (thrown) {
       if (!isFault(thrown)) throw thrown;
       failures.push(thrown);
