@@ -60,7 +60,7 @@ test("what the schema and the rules find stands in the order of the file, each o
   ]);
 });
 
-test("the configuration comes from a resource, from the older ConfigMap, or from the documents themselves", async () => {
+test("S2.44 S3.41: the configuration comes from a resource, from the older ConfigMap, or from the documents themselves", async () => {
   const macvtap = written(
     "macvtap.yaml",
     `${VMI.replace(/masquerade: \{\}[\s\S]*tcp\n/, "macvtap: {}\n").replace("pod: {}", "multus: {networkName: x}")}${DEFINITION}`,
@@ -79,6 +79,12 @@ test("the configuration comes from a resource, from the older ConfigMap, or from
   ]);
   const configMap = `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kubevirt-config}\ndata:\n  feature-gates: "SRIOV,MacvtapAndMore"\n`;
   assert.deepEqual(await found([macvtap], written("map.yaml", configMap)), []);
+  const bridge = written("bridge.yaml", VMI.replace(/masquerade: \{\}[\s\S]*tcp\n/, "bridge: {}\n"));
+  const forbidding = `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kubevirt-config}\ndata:\n  permitBridgeInterfaceOnPodNetwork: "false"\n`;
+  assert.deepEqual(await found([bridge]), []);
+  assert.deepEqual(await found([bridge], written("forbidding.yaml", forbidding)), [
+    "bridge.yaml:9:17 PB2022 spec.domain.devices.interfaces[0].name",
+  ]);
   const voided = written("void.yaml", kubeVirt("Macvtap", "    network: {defaultNetworkInterface: Bridge}\n"));
   assert.deepEqual(await found([macvtap], voided), [
     `macvtap.yaml:9:17 ${field}`,

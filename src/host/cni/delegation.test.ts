@@ -91,7 +91,7 @@ test("what is missing is named with what may be meant", async () => {
   await assert.rejects(ask("odd"), refused("PB3003", /NetworkAttachmentDefinition default\/odd/));
 });
 
-test("Genie's networks are found by CNI type, in their order, with Genie's own configuration first", async () => {
+test("S2.18 S2.21 S2.22: Genie's networks are found by CNI type, in their order, with Genie's own configuration first", async () => {
   const folder = confDir({ "00-genie.conf": genie, "10-weave.conf": weave, "99-ovs.conf": ovs });
   const two = await delegates({ genie: ["ovs", "weave"] }, folder);
   assert.deepEqual(

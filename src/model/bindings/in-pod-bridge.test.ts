@@ -107,7 +107,7 @@ test("an address of its own only, with a gateway on the link: the routes that le
   ]);
 });
 
-test("without an IPv4 address from CNI nothing is served, and the bridge has no address", () => {
+test("S3.36: without an IPv4 address from CNI nothing is served, and the bridge has no address", () => {
   const bare = podWith({ name: lan.podInterface, addresses: [{ cidr: "fe80::9/64", scope: "link" }] }, []);
   const { kernel, services } = bridge.wire(lan, bare);
   assert.equal(services, undefined);

@@ -250,7 +250,7 @@ test("in a mesh a list of ports lets in by itself what it has of port 22", () =>
   );
 });
 
-test("on another network than the pod's it is refused as the rules refuse it", () => {
+test("S2.49 S3.52: on another network than the pod's it is refused as the rules refuse it", () => {
   const network = { kind: "multus", networkName: "lan", default: false } as const;
   assert.throws(
     () => masquerade.wire({ ...nic, network }, typicalFacts),

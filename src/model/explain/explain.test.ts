@@ -11,6 +11,12 @@ import type { Claim, Topic } from "./claim.ts";
 import { type ExplainedNic, type Explanation, explainVmi } from "./explain.ts";
 import { renderExplanation } from "./render.ts";
 
+type Nic = Partial<Interface> & Partial<Network>;
+
+const LAN = { multus: { networkName: "lan" } };
+const OLD: Nic = { masquerade: {}, pod: {}, model: "e1000" };
+const WITH_MAC: Nic = { bridge: {}, ...LAN, macAddress: "02:00:00:00:00:99" };
+
 function explained(
   nics: readonly (Partial<Interface> & Partial<Network>)[],
   more: Partial<PlanRequest> = {},
@@ -51,7 +57,7 @@ function claim({ claims }: ExplainedNic, topic: Topic): Claim {
 
 const notes = ({ notes: told }: ExplainedNic): string[] => told.map(({ id }) => id);
 
-test("the documents' table of how the MTU gets to the guest", () => {
+test("S3.26 S3.28 S3.29 S3.30 S3.32 S3.33 S3.34: the documents' table of how the MTU gets to the guest", () => {
   const addressed = {
     type: "bridge",
     name: "n",
@@ -76,7 +82,7 @@ test("the documents' table of how the MTU gets to the guest", () => {
   assert.deepEqual(told({ bridge: {}, model: "e1000" }, without), []);
 });
 
-test("who reaches the guest follows from the ports", () => {
+test("S3.70: who reaches the guest follows from the ports", () => {
   const masquerade = only(
     explained([{ masquerade: {}, pod: {}, ports: [{ port: 80 }, { port: 53, protocol: "UDP" }] }]),
   );
@@ -165,7 +171,7 @@ test("it is read in lines that fit, each heading once", () => {
   assert.match(renderExplanation(explained([])), /It has no NIC/);
 });
 
-test("a guest with IPv6 alone: reached by IPv6, served without DHCPv4", () => {
+test("S3.57: a guest with IPv6 alone: reached by IPv6, served without DHCPv4", () => {
   const six: PodFacts = {
     ...typicalFacts,
     links: typicalFacts.links.map((link) => ({
@@ -243,7 +249,7 @@ test("a bridge that may be migrated all the same keeps its address until the lea
   assert.match(moved.statement, /keeps its address until it renews its lease/);
 });
 
-test("the warnings about MACs, sidecars, devices and queues are told where they apply", () => {
+test("S2.30 S2.32 S3.44 S3.45 S3.46 S3.47 S3.58 S3.87 S3.88 S3.89 S3.92 S3.93 S3.99 S3.101 S3.104: the warnings about MACs, sidecars, devices and queues are told where they apply", () => {
   const lan = { multus: { networkName: "lan" } };
   const asked = notes(only(explained([{ bridge: {}, ...lan, macAddress: "02:00:00:00:00:99" }])));
   for (const id of ["S3.19", "S3.104", "S3.80"]) assert.ok(asked.includes(id), id);
@@ -252,4 +258,88 @@ test("the warnings about MACs, sidecars, devices and queues are told where they 
   const macvtap = notes(only(explained([{ macvtap: {}, ...lan }])));
   for (const id of ["S3.92", "S3.93", "S3.99"]) assert.ok(macvtap.includes(id), id);
   assert.ok(!notes(only(explained([{ bridge: {}, pod: {} }]))).some((id) => ["S3.19", "S3.104", "S3.92"].includes(id)));
+});
+
+/** What the documents say beside what can be tried here: statements, where it applies, and the words that tell it. */
+const advice: readonly (readonly [statements: string, what: string, nic: Nic, words: RegExp])[] = [
+  [
+    "S2.37 S3.31",
+    "Windows and the MTU of a virtio NIC",
+    { masquerade: {}, pod: {} },
+    /^Windows needs the newest virtio/,
+  ],
+  [
+    "S3.27 S3.35",
+    "Windows and the MTU of other NICs",
+    OLD,
+    /^Windows ignores the MTU that DHCP tells.*by hand \(netsh\)/,
+  ],
+  ["S0.14 S1.17 S2.36 S3.23", "guests without virtio drivers", { masquerade: {}, pod: {} }, /use the model e1000/],
+  ["S2.59 S3.76", "the vectors of a guest", { masquerade: {}, pod: {} }, /about 200 MSI vectors/],
+  ["S2.60 S3.77", "small packets on many queues", { masquerade: {}, pod: {} }, /help what comes in; small TCP packets/],
+  ["S2.61 S3.78", "what queues cost", { masquerade: {}, pod: {} }, /^More queues cost more CPU/],
+  ["S2.62 S3.79", "switching queues on", { masquerade: {}, pod: {} }, /switch the queues on \(ethtool -L\).*wasted/],
+  ["S2.63 S3.80", "many NICs instead of many queues", { masquerade: {}, pod: {} }, /as many NICs as vCPUs/],
+  ["S2.30", "plugins that have to set a MAC", WITH_MAC, /has to set it: bridge and ovs do, flannel and ptp with/],
+  ["S2.32 S3.19", "a network where the plugin tuning does not go", WITH_MAC, /OKD's own \(SDN\)/],
+  [
+    "S3.44 S3.46",
+    "slirp as a plugin",
+    { slirp: {}, pod: {} },
+    /1\.1 on slirp is a binding plugin, from 1\.2 .* registered/,
+  ],
+  [
+    "S3.45",
+    "slirp's image where none is registered",
+    { slirp: {}, pod: {} },
+    /takes the sidecar image .*20230830_638c60fc8/,
+  ],
+  ["S3.47", "that image without a way out", { slirp: {}, pod: {} }, /a copy of that image in a registry of its own/],
+  ["S3.50", "addresses that change", { masquerade: {}, pod: {} }, /changes the pod's address.*Service/],
+  ["S3.54", "IPv6 by hand", { masquerade: {}, pod: {} }, /have to be set by hand, by cloud-init/],
+  ["S3.58", "the end of passt's field", { passt: {}, pod: {} }, /1\.2 deprecates this field and 1\.3 refuses it/],
+  ["S3.68", "passt's buffers", { passt: {}, pod: {} }, /rmem_max and net\.core\.wmem_max of 33554432/],
+  ["S3.69", "passt's open files", { passt: {}, pod: {} }, /about 262144 a VM: .*file-max of 9223372036854775807/],
+  ["S3.87", "drivers of cards", { sriov: {}, ...LAN }, /the driver of the card: some, such as Mellanox's/],
+  ["S3.89", "the end of macvtap's field", { macvtap: {}, ...LAN }, /use the plugin macvtap/],
+  ["S3.92", "macvtap on KinD", { macvtap: {}, ...LAN }, /On KinD, nodes need the host's \/dev/],
+  ["S3.93", "migration with macvtap", { macvtap: {}, ...LAN }, /Live migration breaks its connections/],
+  ["S3.99", "macvtap without a MAC", { macvtap: {}, ...LAN }, /migrates only with a macAddress/],
+  ["S3.100 S3.101", "checks of MACs", { bridge: {}, ...LAN }, /macspoofchk of bridge, spoofchk of sriov/],
+  ["S3.104", "what the bridge's check needs", { bridge: {}, ...LAN }, /needs nftables and its program nft/],
+];
+
+for (const [statements, what, nic, words] of advice) {
+  test(`${statements}: explain tells of ${what}`, () => {
+    const told = only(explained([nic])).notes.map(({ statement }) => statement);
+    assert.equal(told.filter((one) => words.test(one)).length, 1, told.join("\n"));
+  });
+}
+
+test("S3.88: explain tells of the CPU manager where CPUs are dedicated, and only there", () => {
+  const told = (dedicatedCpuPlacement: boolean): boolean => {
+    const interfaces = [{ name: "nic0", sriov: {} }];
+    const spec = {
+      domain: { cpu: { dedicatedCpuPlacement }, devices: { interfaces } },
+      networks: [{ name: "nic0", ...LAN }],
+    };
+    return notes(only(explainVmi({ namespace: "ns", name: "vm", hostName: "vm", spec }))).includes("S3.88");
+  };
+  assert.deepEqual([told(true), told(false)], [true, false]);
+});
+
+test("S2.64 S3.81: each queue costs 64 KiB of the kernel's memory", () => {
+  const queues = claim(only(explained([{ masquerade: {}, pod: {} }])), "queues");
+  assert.deepEqual([queues["queues"], queues["kernelKib"]], [4, 4 * 64]);
+});
+
+test("S3.11 S3.12: explain names KubeVirt's issue with each link that a bridge cannot take", () => {
+  for (const [type, issue] of [
+    ["macvlan", "5483"],
+    ["ipvlan", "7001"],
+  ] as const) {
+    const configOf = () => parseCniObject({ type, name: "n", cniVersion: "1.0.0", master: "eth0" }).network;
+    const told = only(explained([{ bridge: {}, ...LAN }], { configOf })).notes.find(({ id }) => id === "S3.11");
+    assert.match(told?.statement ?? "", new RegExp(`bridge on ${type} does not work \\(its issue ${issue}\\)`));
+  }
 });

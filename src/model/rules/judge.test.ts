@@ -43,7 +43,7 @@ function verdict(parts: Parts, configuration?: unknown): string[] {
 const gates = (...featureGates: string[]) => ({ developerConfiguration: { featureGates } });
 const NIC = "spec.domain.devices.interfaces[0]";
 
-test("the default interface follows the configuration", () => {
+test("S0.15 S1.10 S2.38 S3.24: the default interface follows the configuration", () => {
   const binding = (configuration?: unknown): unknown => {
     const { defaulted } = judge("VirtualMachineInstance", vmi(), configuration);
     return JSON.stringify(defaulted?.spec).match(/"interfaces":(\[.*?\])/)?.[1];
@@ -73,7 +73,7 @@ test("a virtual machine is judged by its template and stored as it is", () => {
   );
 });
 
-test("genie stands alone", () => {
+test("S2.3 S2.18: genie stands alone", () => {
   const interfaces = [
     { name: "a", bridge: {} },
     { name: "b", bridge: {} },

@@ -138,7 +138,7 @@ const genie = (name: string, types: readonly string[]): string => {
   return `apiVersion: kubevirt.io/v1\nkind: VirtualMachineInstance\nmetadata: {name: ${name}}\nspec:\n  domain: {devices: {interfaces: [${nics}]}}\n  networks: [${networks}]\n`;
 };
 
-test("Genie's configuration must be the first of its folder", () => {
+test("S2.22: Genie's configuration must be the first of its folder", () => {
   const vmi = genie("a", ["ovs"]);
   const own = config({ type: "genie" });
   const ovs = config({ type: "ovs" });
@@ -196,7 +196,7 @@ test("whatever stands in the objects, it is read without a throw", () => {
   );
 });
 
-test("Genie and Multus exclude each other on a cluster", () => {
+test("S2.22: Genie and Multus exclude each other on a cluster", () => {
   const vmi = genie("a", ["ovs"]);
   const own = { "d/00-genie.conf": config({ type: "genie" }), "d/99-ovs.conf": config({ type: "ovs" }) };
   assert.deepEqual(told({ vmi, ...own, nad: nad("x", config({ type: "bridge" })) }), ["vmi warning PB2707 6: ovs"]);

@@ -33,7 +33,7 @@ const config = (type: string, more = ""): string => `{"cniVersion": "0.3.1", "na
 const host = `, "ipam": {"type": "host-local", "subnet": "10.0.0.0/24"}`;
 const on = (network: string, more = ""): string => `{name: x, multus: {networkName: ${network}${more}}}`;
 
-test("a definition that is not there is told, with the one that was meant", () => {
+test("S3.98: a definition that is not there is told, with the one that was meant", () => {
   const one = vmi("name: a", "{name: x, bridge: {}}", on("lan"));
   assert.deepEqual(told(one), ["info PB2701 5: lan"]);
   assert.deepEqual(told(one + nad("name: lan", config("bridge"))), []);
@@ -79,7 +79,7 @@ test("two networks on one definition are told at the second", () => {
   assert.deepEqual(told(two + nad("name: lan", config("bridge"))), ["warning PB2703 5: default/lan"]);
 });
 
-test("a default network needs addresses from a plugin that brings none itself", () => {
+test("S2.16 S3.9: a default network needs addresses from a plugin that brings none itself", () => {
   const one = vmi("name: a", "{name: x, bridge: {}}", on("lan", ", default: true"));
   assert.deepEqual(told(one + nad("name: lan", config("bridge"))), ["warning PB2708 5: true"]);
   assert.deepEqual(told(one + nad("name: lan", config("bridge", `, "ipam": {}`))), ["warning PB2708 5: true"]);
@@ -87,7 +87,7 @@ test("a default network needs addresses from a plugin that brings none itself", 
   assert.deepEqual(told(one + nad("name: lan", config("calico"))), []);
 });
 
-test("a binding must go with the link that the plugin makes", () => {
+test("S3.97: a binding must go with the link that the plugin makes", () => {
   const at = (binding: string, definition: string): string[] =>
     told(vmi("name: a", `{name: x, ${binding}: {}}`, on("lan")) + definition).map((one) => one.replace(/ 5: .*/, ""));
   assert.deepEqual(at("bridge", nad("name: lan", config("macvlan"))), ["warning PB2709"]);
@@ -104,7 +104,7 @@ test("a binding must go with the link that the plugin makes", () => {
   assert.deepEqual(at("sriov", nad("name: lan", config("elsewhere"))), ["warning PB2714"]);
 });
 
-test("bridge on a macvlan or ipvlan works here and nowhere else, on an ipvlan without ARP nowhere", () => {
+test("S3.11 S3.12: bridge on a macvlan or ipvlan works here and nowhere else, on an ipvlan without ARP nowhere", () => {
   const of = (type: string, more?: string): string => {
     const text = vmi("name: a", "{name: x, bridge: {}}", on("lan")) + nad("name: lan", config(type, more));
     const [finding] = found(text).filter(({ code }) => code === "PB2709");
@@ -139,7 +139,7 @@ test("what is no object of a run, or malformed, is passed over", () => {
   assert.deepEqual(told(`${malformed}{}\n`), ["info PB2702 4: spec"]);
 });
 
-test("in a service mesh the primary NIC is masquerade, and leaves the proxy its ports", () => {
+test("S3.63: in a service mesh the primary NIC is masquerade, and leaves the proxy its ports", () => {
   const pod = "{name: x, pod: {}}";
   const meshed = (nic: string, network = pod, asks = '"true"', kind = "VirtualMachineInstance"): string =>
     kind === "VirtualMachine"
