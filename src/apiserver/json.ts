@@ -25,6 +25,8 @@ export function sameJson(left: unknown, right: unknown): boolean {
 export interface JsonSurvey {
   /** How many fields its objects have. */
   readonly fields: number;
+  /** How many fields its objects and elements its lists have. */
+  readonly values: number;
   /** What is unsafe to walk: nesting deeper than the limit, or a key that would reach a prototype. */
   readonly hazard?: string;
 }
@@ -32,16 +34,23 @@ export interface JsonSurvey {
 /** Walks a parsed document, no deeper than `limit` levels. */
 export function surveyJson(value: unknown, limit: number): JsonSurvey {
   let fields = 0;
+  let elements = 0;
+  const survey = (hazard?: string): JsonSurvey => ({
+    fields,
+    values: fields + elements,
+    ...(hazard === undefined ? {} : { hazard }),
+  });
   let level: unknown[] = [value];
   for (let depth = 0; level.length > 0; depth += 1) {
-    if (depth > limit) return { fields, hazard: `it is nested deeper than ${limit} levels` };
+    if (depth > limit) return survey(`it is nested deeper than ${limit} levels`);
     const below: unknown[] = [];
     for (const item of level) {
       if (Array.isArray(item)) {
         for (const element of item) below.push(element);
+        elements += item.length;
       } else if (isJsonObject(item)) {
         for (const [key, field] of Object.entries(item)) {
-          if (key === "__proto__") return { fields, hazard: "it has a field named __proto__" };
+          if (key === "__proto__") return survey("it has a field named __proto__");
           fields += 1;
           below.push(field);
         }
@@ -49,5 +58,5 @@ export function surveyJson(value: unknown, limit: number): JsonSurvey {
     }
     level = below;
   }
-  return { fields };
+  return survey();
 }

@@ -87,6 +87,11 @@ export function tooLarge(limit: number): ApiError {
   );
 }
 
+export function tooManyValues(limit: number, values: number): ApiError {
+  const why = `has ${values} fields and list elements, of which the limit is ${limit}`;
+  return refusal(413, "RequestEntityTooLarge", `the request, or what it makes, ${why}`);
+}
+
 export function unsupportedMediaType(message: string): ApiError {
   return refusal(415, "UnsupportedMediaType", message);
 }

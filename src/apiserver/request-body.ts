@@ -4,11 +4,13 @@ import { duplicateKeys } from "../model/manifest/duplicate-keys.ts";
 import { duplicateFields } from "./duplicate-fields.ts";
 import { surveyJson } from "./json.ts";
 import { PROTOBUF, readProtobufObject } from "./protobuf-objects.ts";
-import { badRequest, tooLarge, unsupportedMediaType } from "./refusals.ts";
+import { badRequest, tooLarge, tooManyValues, unsupportedMediaType } from "./refusals.ts";
 
 /** As kube-apiserver's limit. */
 export const LARGEST_BODY = 3 * 1024 * 1024;
-const DEEPEST_NESTING = 100;
+export const DEEPEST_NESTING = 100;
+/** Each costs time several times over, in which nobody else is answered. The largest definitions of kinds have some 20,000. */
+export const MOST_VALUES = 50_000;
 /** Of a YAML document; more of them help nobody. */
 const MOST_DUPLICATES = 100;
 
@@ -33,7 +35,7 @@ export async function readBody(request: IncomingMessage, mediaType: string = med
 /**
  * Reads a request's JSON or YAML document, of `mediaType` in place of the one that it says.
  *
- * @throws ApiError 413 beyond {@link LARGEST_BODY}, 415 for other forms, 400 for what cannot be read.
+ * @throws ApiError 413 beyond {@link LARGEST_BODY} and {@link MOST_VALUES}, 415 for other forms, 400 for what cannot be read.
  */
 export async function readDocument(
   request: IncomingMessage,
@@ -54,8 +56,9 @@ export async function readDocument(
   const json = mediaType.endsWith("yaml") ? jsonIn(text) : { value: parseJson(text) };
   const document = json === undefined ? parseYaml(text) : { ...json, duplicates: undefined };
   const { value } = document;
-  const { hazard, fields } = surveyJson(value, DEEPEST_NESTING);
+  const { hazard, fields, values } = surveyJson(value, DEEPEST_NESTING);
   if (hazard !== undefined) throw badRequest(`the body is refused: ${hazard}`);
+  if (values > MOST_VALUES) throw tooManyValues(MOST_VALUES, values);
   const { duplicates = duplicateFields(text, fields).map((path) => `duplicate field "${path}"`) } = document;
   return { value, duplicates };
 }

@@ -6,7 +6,7 @@ import { isJsonObject } from "../model/json.ts";
 import { admit } from "./admit.ts";
 import { apiVersionOf } from "./catalog.ts";
 import { validateConfig, validateFields, validateStatus } from "./field-validation.ts";
-import { sameJson, withFields } from "./json.ts";
+import { sameJson, surveyJson, withFields } from "./json.ts";
 import { holdsContent, isDone, put, remove } from "./keeping.ts";
 import type { Machinery, WriteOptions, Written } from "./machinery.ts";
 import { type Ownership, ownershipsOf, timeless, type Writer } from "./managed-fields.ts";
@@ -22,14 +22,19 @@ import {
   staleWrite,
   tooLarge,
   tooManyCollisions,
+  tooManyValues,
 } from "./refusals.ts";
-import { LARGEST_BODY } from "./request-body.ts";
+import { DEEPEST_NESTING, LARGEST_BODY, MOST_VALUES } from "./request-body.ts";
 import { applyToObject, ownersAfterUpdate, ownersAtCreation, ownersByApply, readConfig } from "./server-side-apply.ts";
 import { keyFor, servedBody, servedObject } from "./serving.ts";
 import type { StoredObject } from "./store.ts";
 
 /** Larger than any body, so that what was taken once can be written to; in characters of JSON. */
 const LARGEST_OBJECT = 2 * LARGEST_BODY;
+/** Shorter texts cannot hold too many values. */
+const SHORTEST_COUNTED = 2 * MOST_VALUES;
+/** What the API and admission add to the largest body. */
+const ADDED_VALUES = 1_000;
 /** How often a write without a resourceVersion is tried again after others came in between. */
 const ATTEMPTS = 16;
 
@@ -82,7 +87,7 @@ export async function createObject(
     const stored = await store.transact((transaction) => {
       requireNamespace(catalog, transaction.get, definition, namespace, name);
       if (transaction.get(key) !== undefined) throw alreadyExists(definition, name);
-      return requireSize(put(machinery, definition, transaction, key, object));
+      return requireSize(object, put(machinery, definition, transaction, key, object));
     });
     return { body: servedBody(definition, stored.body), warnings, created: true };
   });
@@ -159,7 +164,7 @@ export async function changeObject(
         if (there.revision !== stored.revision) return undefined;
         return isDone(object) && !holdsContent(definition, transaction, name)
           ? remove(machinery, definition, transaction, key, object)
-          : requireSize(put(machinery, definition, transaction, key, object));
+          : requireSize(object, put(machinery, definition, transaction, key, object));
       }),
     );
     if (written !== undefined) {
@@ -240,8 +245,13 @@ function updater(definition: ResourceDefinition, { manager }: WriteOptions, subr
 }
 
 /** What many patches made too large is not stored: the throw undoes it. */
-function requireSize(stored: StoredObject): StoredObject {
-  if (stored.body.length > LARGEST_OBJECT) throw tooLarge(LARGEST_OBJECT);
+function requireSize(object: KubeObject, stored: StoredObject): StoredObject {
+  const { length } = stored.body;
+  if (length > LARGEST_OBJECT) throw tooLarge(LARGEST_OBJECT);
+  if (length > SHORTEST_COUNTED) {
+    const { values } = surveyJson(withMetadata(object, { managedFields: undefined }), DEEPEST_NESTING);
+    if (values > MOST_VALUES + ADDED_VALUES) throw tooManyValues(MOST_VALUES, values);
+  }
   return stored;
 }
 

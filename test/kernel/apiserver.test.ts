@@ -153,6 +153,20 @@ describe("the door", () => {
     await sample.client.delete(configMaps, ref);
   });
 
+  test("takes no more fields than it can go through without keeping others waiting", async () => {
+    const data = (from: number, count: number) =>
+      Object.fromEntries(Array.from({ length: count }, (_, index) => [`k${from + index}`, ""]));
+    const tooMany = (thrown: unknown) =>
+      isApiError(thrown, "RequestEntityTooLarge") && /fields and list elements/.test(thrown.message);
+    await assert.rejects(sample.client.create(configMaps, configMap("many", data(0, 50_000))), tooMany);
+    await sample.client.create(configMaps, configMap("many", data(0, 30_000)));
+    const more = sample.client.patch(configMaps, ref("many"), "merge", { data: data(30_000, 30_000) });
+    await assert.rejects(more, tooMany);
+    const { data: held } = (await sample.client.get(configMaps, ref("many"))) as { data?: object };
+    assert.equal(Object.keys(held ?? {}).length, 30_000);
+    await sample.client.delete(configMaps, ref("many"));
+  });
+
   test("refuses bodies that are too large, too deep, no JSON, or reach for a prototype", async () => {
     const path = "/api/v1/namespaces/default/configmaps";
     const large = await raw("POST", path, { body: Buffer.alloc(3 * 1024 * 1024 + 1, 32) });
