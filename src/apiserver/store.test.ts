@@ -7,7 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import fc from "fast-check";
 import { isFault } from "../model/fault.ts";
-import { type Change, type ObjectKey, openStore, type Store } from "./store.ts";
+import { type Change, type ObjectKey, openStore, type Store, type Transaction } from "./store.ts";
 
 const key = (name: string, namespace = "default"): ObjectKey => ({ group: "", plural: "things", namespace, name });
 const bodyOf = (value: string) => (revision: number) => JSON.stringify({ value, revision });
@@ -152,6 +152,65 @@ describe("the store", () => {
     );
   });
 
+  test("tells a work what lies in a namespace, of a resource and below an owner, whatever the works before it changed", async () => {
+    const step = fc.record({
+      name: fc.constantFrom("a", "b", "c"),
+      namespace: fc.constantFrom("one", "two"),
+      owners: fc.subarray(["x", "y"]),
+      removes: fc.boolean(),
+      fails: fc.boolean(),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(step, { maxLength: 5 }), { maxLength: 4 }), async (commits) => {
+        await store.transact((transaction) => {
+          for (const { namespace, name } of store.list({ group: "", plural: "things", limit: 100 })) {
+            transaction.remove(key(name, namespace), bodyOf("gone"));
+          }
+        });
+        let model = new Map<string, readonly string[]>();
+        const look = (transaction: Transaction): void => {
+          const places = [...model.keys()];
+          for (const namespace of ["one", "two"]) {
+            assert.equal(
+              transaction.inhabited(namespace),
+              places.some((place) => place.startsWith(`${namespace}/`)),
+            );
+          }
+          for (const owner of ["x", "y"]) {
+            assert.equal(
+              transaction.owns(owner),
+              [...model.values()].some((owners) => owners.includes(owner)),
+            );
+          }
+          assert.equal(transaction.holds("", "things"), places.length > 0);
+          assert.equal(transaction.holds("", "others"), false);
+        };
+        for (const works of commits) {
+          const writing = works.map(({ name, namespace, owners, removes, fails }) =>
+            store.transact((transaction) => {
+              look(transaction);
+              const [at, place, before] = [key(name, namespace), `${namespace}/${name}`, new Map(model)];
+              if (!removes) {
+                transaction.put(at, transaction.get(at)?.uid ?? randomUUID(), owners, bodyOf("1"));
+                model.set(place, owners);
+              } else if (model.delete(place)) {
+                transaction.remove(at, bodyOf("gone"));
+              }
+              look(transaction);
+              if (!fails) return;
+              model = before;
+              throw new RangeError("no");
+            }),
+          );
+          for (const done of await Promise.allSettled(writing)) {
+            if (done.status === "rejected") assert.ok(done.reason instanceof RangeError, String(done.reason));
+          }
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   test("lists in pages, in the order of namespace and name", async () => {
     const names = fc.uniqueArray(fc.tuple(fc.constantFrom("a", "b"), fc.stringMatching(/^[a-z0-9-]{1,8}$/)), {
       selector: ([namespace, name]) => `${namespace}/${name}`,
@@ -192,6 +251,8 @@ describe("the store", () => {
       });
     }
     assert.equal(store.revision(), 12_000);
+    // What is old goes after the write that made it old was answered.
+    await store.prove();
     assert.ok(store.compacted() > 0);
     const compacted = store.compacted();
     assert.equal(store.changes({ group: "", plural: "things", behind: 0, limit: 1 })[0]?.revision, compacted + 1);

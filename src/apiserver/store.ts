@@ -3,16 +3,10 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Fault, isFault } from "../model/fault.ts";
 import { notStored } from "./refusals.ts";
-import {
-  prepareFile,
-  prepareReads,
-  prepareWrites,
-  proveWritable,
-  reasonOf,
-  sqliteCode,
-  storageError,
-  takeLock,
-} from "./store-file.ts";
+import { prepareFile, reasonOf, SCHEMA_VERSION, sqliteCode, storageError, takeLock } from "./store-file.ts";
+import type { StoreReport, WrittenChange } from "./store-orders.ts";
+import { prepareReads } from "./store-statements.ts";
+import { startStoreWriter } from "./store-writer.ts";
 
 /** Where an object lies. Versions of one resource share the place; `namespace` is empty for cluster-scoped kinds. */
 export interface ObjectKey {
@@ -88,7 +82,10 @@ export type CommitListener = (seconds: number, works: number) => void;
 
 /** A store of versioned objects in one SQLite file, with the history that watches resume from. */
 export interface Store {
-  /** Runs `work` in the transaction of this tick; settles after the commit is on disk. A throw undoes this work only. */
+  /**
+   * Runs `work` together with what else is to be written by then; settles after their commit is on disk. A throw undoes
+   * this work only.
+   */
   transact<T>(work: (transaction: Transaction) => T): Promise<T>;
   /** What is committed. */
   get(key: ObjectKey): StoredObject | undefined;
@@ -116,6 +113,7 @@ export interface Store {
   close(): Promise<void>;
 }
 
+const FILE = "store.db";
 /** Behind every name that can be. */
 const END: Place = { namespace: "\u{10ffff}", name: "\u{10ffff}" };
 const KEPT_REVISIONS = 10_000;
@@ -123,27 +121,32 @@ const COMPACT_EVERY = 250;
 /** Characters of JSON that are kept in memory. */
 const LARGEST_RECENT = 24 * 1024 * 1024;
 
+/** Characters of JSON after which the journal is copied into the file. */
+const CHECKPOINT_EVERY = 32 * 1024 * 1024;
+
 /**
- * Opens or makes the store in `folder`. SQLite in WAL mode with synchronous=FULL; a second connection reads, so that
- * nobody sees what is not on disk yet.
+ * Opens or makes the store in `folder`. SQLite in WAL mode with synchronous=FULL, written by a thread of its own; this
+ * one reads, so that nobody sees what is not on disk yet.
  *
  * @throws Fault PB6002 where another process has it, PB6004 where it cannot be opened.
  */
 export function openStore(folder: string, timed: CommitListener = () => undefined): Store {
-  const file = join(folder, "store.db");
+  const file = join(folder, FILE);
   const lock = takeLock(folder);
-  let writer: DatabaseSync | undefined;
+  let maker: DatabaseSync | undefined;
   let reader: DatabaseSync | undefined;
   try {
     // Whatever the folder's rights are: SQLite gives its other files those of this one.
     closeSync(openSync(file, "a", 0o600));
     chmodSync(file, 0o600);
-    writer = new DatabaseSync(file, { timeout: 5_000 });
-    prepareFile(writer, file);
+    maker = new DatabaseSync(file, { timeout: 5_000 });
+    prepareFile(maker, file);
     reader = new DatabaseSync(file, { readOnly: true, timeout: 5_000 });
-    return makeStore(folder, lock, writer, reader, timed);
+    const store = makeStore(folder, lock, reader, timed);
+    maker.close();
+    return store;
   } catch (thrown) {
-    for (const connection of [reader, writer, lock]) connection?.close();
+    for (const connection of [reader, maker, lock]) connection?.close();
     if (isFault(thrown)) throw thrown;
     throw new Fault("PB6004", `the store ${file} cannot be opened: ${reasonOf(thrown)}`, {
       place: file,
@@ -154,50 +157,46 @@ export function openStore(folder: string, timed: CommitListener = () => undefine
 }
 
 interface Pending {
+  readonly proves: boolean;
   run(transaction: Transaction): () => void;
   reject(error: unknown): void;
 }
 
-function makeStore(
-  folder: string,
-  lock: DatabaseSync,
-  writer: DatabaseSync,
-  reader: DatabaseSync,
-  timed: CommitListener,
-): Store {
-  const write = prepareWrites(writer);
+/** What the works of one commit left at a place; `object` null: nothing. */
+interface Left {
+  readonly object: StoredObject | null;
+  readonly owners: readonly string[];
+}
+
+function makeStore(folder: string, lock: DatabaseSync, reader: DatabaseSync, timed: CommitListener): Store {
   const read = prepareReads(reader);
   const listeners = new Set<(changes: readonly Change[]) => void>();
+  hold();
   let committed = Number(read.newest.get()?.["revision"] ?? 0);
   let compactedTo = Number(read.oldest.get()?.["revision"] ?? 1) - 1;
+  const writer = startStoreWriter({ file: join(folder, FILE), schemaVersion: SCHEMA_VERSION });
   let next = committed;
+  let unchecked = 0;
   let queue: Pending[] = [];
-  let scheduled = false;
+  /** Settled when nothing is to be written and nothing under way; undefined: that is so. */
+  let busy: PromiseWithResolvers<void> | undefined;
   let closed = false;
 
-  let changes: Change[] = [];
-  /** What the works of this transaction left at each place; null: nothing. */
-  let left = new Map<string, StoredObject | null>();
-  /** The same, each step. */
-  let steps: { readonly at: string; readonly now: StoredObject | null }[] = [];
+  let changes: WrittenChange[] = [];
+  let left = new Map<string, Left>();
   const recent = makeRecentObjects(LARGEST_RECENT);
   const transaction: Transaction = {
     get(key) {
       const at = placeOf(key);
       const own = left.get(at);
-      if (own !== undefined) return own ?? undefined;
-      return recent.get(at) ?? asStored(write.get.get(key.group, key.plural, key.namespace, key.name));
+      if (own !== undefined) return own.object ?? undefined;
+      return recent.get(at) ?? asStored(read.get.get(key.group, key.plural, key.namespace, key.name));
     },
     put(key, uid, owners, body) {
       const before = transaction.get(key);
       next += 1;
       const stored: StoredObject = { ...keyOf(key), uid, revision: next, body: body(next) };
-      // The index of UIDs is left alone where it can be: its pages lie all over the file.
-      if (before?.uid === uid) write.change.run(next, stored.body, key.group, key.plural, key.namespace, key.name);
-      else write.put.run(key.group, key.plural, key.namespace, key.name, uid, next, stored.body);
-      write.disown.run(uid);
-      for (const owner of owners) write.own.run(owner, uid);
-      note(before === undefined ? "ADDED" : "MODIFIED", stored, before?.body ?? null);
+      note(before === undefined ? "ADDED" : "MODIFIED", stored, before, owners);
       return stored;
     },
     remove(key, body) {
@@ -205,104 +204,161 @@ function makeStore(
       if (before === undefined) throw new Error(`${key.plural} ${key.namespace}/${key.name} is not stored`);
       next += 1;
       const stored: StoredObject = { ...before, revision: next, body: body(next) };
-      write.remove.run(key.group, key.plural, key.namespace, key.name);
-      write.disown.run(before.uid);
-      note("DELETED", stored, before.body);
+      note("DELETED", stored, before, []);
       return stored;
     },
-    inhabited: (namespace) => write.inhabited.get(namespace) !== undefined,
-    holds: (group, plural) => write.holds.get(group, plural) !== undefined,
-    owns: (uid) => write.owns.get(uid) !== undefined,
+    inhabited(namespace) {
+      if (namespace === "") return false;
+      for (const { object } of left.values()) if (object?.namespace === namespace) return true;
+      return read.inhabitants.all(namespace, left.size + 1).some(isUntouched);
+    },
+    holds(group, plural) {
+      for (const { object } of left.values()) if (object?.group === group && object.plural === plural) return true;
+      return read.holdings.all(group, plural, left.size + 1).some(isUntouched);
+    },
+    owns(uid) {
+      for (const { object, owners } of left.values()) if (object !== null && owners.includes(uid)) return true;
+      const touched = new Set(changes.map((change) => change.uid));
+      return read.owned.all(uid, touched.size + 1).some((row) => !touched.has(text(row, "uid")));
+    },
   };
 
-  function note(type: ChangeType, stored: StoredObject, previous: string | null): void {
-    const change: Change = { ...keyOf(stored), type, revision: stored.revision, body: stored.body, previous };
-    const { group, plural, namespace, name } = change;
-    write.note.run(change.revision, type, group, plural, namespace, name, change.body, previous);
-    changes.push(change);
-    const step = { at: placeOf(change), now: type === "DELETED" ? null : stored };
-    steps.push(step);
-    left.set(step.at, step.now);
+  /** True for an object of the file that no work of this commit has changed. */
+  function isUntouched(row: Row): boolean {
+    return !left.has(placeOf(keyFromRow(row)));
   }
 
-  function flush(): void {
-    scheduled = false;
+  function note(
+    type: ChangeType,
+    stored: StoredObject,
+    before: StoredObject | undefined,
+    owners: readonly string[],
+  ): void {
+    const { uid, revision, body } = stored;
+    const change: Change = { ...keyOf(stored), type, revision, body, previous: before?.body ?? null };
+    const written = { change, uid, owners, sameUid: before?.uid === uid };
+    changes.push(written);
+    left.set(placeOf(stored), leftBy(written));
+  }
+
+  /** Writes all that is to be written, one commit after the other. */
+  async function writeAll(): Promise<void> {
+    for (;;) {
+      // What comes with the same tick, or while the disk is waited for, shares the next commit.
+      await new Promise((resolve) => setImmediate(resolve));
+      if (queue.length === 0) break;
+      await commit();
+      if (committed - compactedTo >= KEPT_REVISIONS + COMPACT_EVERY) await compact();
+      if (unchecked >= CHECKPOINT_EVERY) await checkpoint();
+    }
+    busy?.resolve();
+    busy = undefined;
+  }
+
+  async function commit(): Promise<void> {
     const batch = queue;
     queue = [];
-    const settle: (() => void)[] = [];
     changes = [];
-    steps = [];
     left = new Map();
     const begun = performance.now();
+    const settle: (() => void)[] = [];
     try {
-      write.begin.run();
       for (const pending of batch) settle.push(attempt(pending));
-      write.commit.run();
     } catch (thrown) {
-      if (writer.isTransaction) writer.exec("ROLLBACK");
+      // The file cannot be read: nothing of this is to be relied on.
       const error = storageError(thrown, folder);
       for (const pending of batch) pending.reject(error);
       return;
     }
-    timed((performance.now() - begun) / 1_000, batch.length);
-    if (changes.length > 0) {
+    const published = changes.map(({ change }) => change);
+    const proves = batch.some((pending) => pending.proves);
+    if (published.length > 0 || proves) {
+      const report = await writer.carryOut({ order: "commit", changes, proves });
+      if (!report.done) {
+        const error = storageError(errorOf(report), folder);
+        for (const pending of batch) pending.reject(error);
+        return;
+      }
+      timed((performance.now() - begun) / 1_000, batch.length);
+    }
+    if (published.length > 0) {
+      // With what is read, or it would be of another revision than the one that is told.
+      letGo();
+      hold();
       committed = next;
-      for (const [at, now] of left) recent.put(at, now);
-      const published = changes;
+      for (const [at, { object }] of left) recent.put(at, object);
+      for (const { body, previous } of published) unchecked += 2 * body.length + (previous?.length ?? 0);
       for (const listener of listeners) listener(published);
     }
     for (const answer of settle) answer();
-    if (committed - compactedTo >= KEPT_REVISIONS + COMPACT_EVERY) compact();
   }
 
-  /** Runs one work in a savepoint of its own; what SQLite itself throws fails the whole batch. */
+  /** Runs one work; of one that throws nothing is left. What SQLite itself throws fails all. */
   function attempt(pending: Pending): () => void {
-    write.savepoint.run();
     const noted = changes.length;
     try {
-      const answer = pending.run(transaction);
-      write.release.run();
-      return answer;
+      return pending.run(transaction);
     } catch (thrown) {
       if (sqliteCode(thrown) !== undefined) throw thrown;
-      writer.exec("ROLLBACK TO work; RELEASE work");
       changes.length = noted;
-      steps.length = noted;
-      left = new Map(steps.map(({ at, now }) => [at, now]));
+      left = new Map(changes.map((written) => [placeOf(written.change), leftBy(written)]));
       return () => pending.reject(thrown);
     }
   }
 
-  function compact(): void {
+  async function compact(): Promise<void> {
     const upTo = committed - KEPT_REVISIONS;
+    const report = await writer.carryOut({ order: "compact", upTo });
+    // A disk without room for the deletion keeps the longer history; the next commit tries again.
+    if (!report.done) return;
+    letGo();
+    hold();
+    compactedTo = upTo;
+  }
+
+  async function checkpoint(): Promise<void> {
+    letGo();
+    await writer.carryOut({ order: "checkpoint" });
+    hold();
+    unchecked = 0;
+  }
+
+  /** Holds what is read to what is in the file now: the thread may be further than what was told of. */
+  function hold(): void {
     try {
-      write.compact.run(upTo);
-      compactedTo = upTo;
+      read.begin.run();
+      // The state is chosen by the first reading.
+      read.newest.get();
     } catch (thrown) {
-      // A disk without room for the deletion keeps the longer history; the next commit tries again.
+      // A file that cannot be read says so to whoever reads it.
       if (sqliteCode(thrown) === undefined) throw thrown;
     }
   }
 
-  function transact<T>(work: (transaction: Transaction) => T): Promise<T> {
+  function letGo(): void {
+    if (reader.isTransaction) read.end.run();
+  }
+
+  function transact<T>(work: (transaction: Transaction) => T, proves = false): Promise<T> {
     if (closed) return Promise.reject(notStored(false, "the daemon is stopping", folder));
     return new Promise<T>((resolve, reject) => {
       queue.push({
+        proves,
         run(inside) {
           const value = work(inside);
           return () => resolve(value);
         },
         reject,
       });
-      if (scheduled) return;
-      scheduled = true;
-      setImmediate(flush);
+      if (busy !== undefined) return;
+      busy = Promise.withResolvers();
+      void writeAll();
     });
   }
 
   return {
     transact,
-    prove: () => transact(() => proveWritable(writer)),
+    prove: () => transact(() => undefined, true),
     get(key) {
       const at = placeOf(key);
       const held = recent.get(at);
@@ -352,9 +408,10 @@ function makeStore(
     async close() {
       if (closed) return;
       closed = true;
-      while (scheduled) await new Promise((resolve) => setImmediate(resolve));
+      await busy?.promise;
+      // The last to close the file copies the journal into it, which only the thread can.
       reader.close();
-      writer.close();
+      await writer.close();
       lock.close();
     },
   };
@@ -401,6 +458,17 @@ function makeRecentObjects(largest: number): RecentObjects {
       }
     },
   };
+}
+
+/** What a change leaves at its place. */
+function leftBy({ change, uid, owners }: WrittenChange): Left {
+  const { revision, body } = change;
+  return { object: change.type === "DELETED" ? null : { ...keyOf(change), uid, revision, body }, owners };
+}
+
+/** What the thread reported, as SQLite throws it. */
+function errorOf({ message, errcode }: Extract<StoreReport, { done: false }>): Error {
+  return Object.assign(new Error(message), errcode === undefined ? {} : { errcode });
 }
 
 function placeOf({ group, plural, namespace, name }: ObjectKey): string {
