@@ -68,6 +68,8 @@ export interface GuestFiles {
 export interface StreamFiles {
   /** QEMU listens here. */
   readonly socket: string;
+  /** What the process is called, no file. */
+  readonly process: string;
   /** The process writes its number here once it is ready. */
   readonly ready: string;
   readonly log: string;
@@ -78,7 +80,13 @@ export interface StreamFiles {
 /** The names of such a NIC's files in the guest's folder; none is longer than those of {@link guestFiles}. */
 export function streamFiles(runDir: string, index: number): StreamFiles {
   const stem = `${runDir}/nic${index}`;
-  return { socket: `${stem}.sock`, ready: `${stem}.pid`, log: `${stem}.log`, errors: `${stem}.err` };
+  return {
+    socket: `${stem}.sock`,
+    process: `${stem}.passt`,
+    ready: `${stem}.pid`,
+    log: `${stem}.log`,
+    errors: `${stem}.err`,
+  };
 }
 
 /** Of a NIC's backend, by its name in the manifest. */

@@ -101,7 +101,7 @@ function keepOne(wanted: PasstNic, guest: KeptGuest): PasstKeeper & { readonly b
     if (over || passt !== which) return;
     passt = undefined;
     if (performance.now() - since > STEADY_MS) wait = FIRST_WAIT_MS;
-    fault = endedUnder(wanted, exit);
+    fault = endedUnder(wanted, which, exit);
     void stopPasst(which).catch(() => undefined);
     again();
     guest.changed();
@@ -133,12 +133,12 @@ function keepOne(wanted: PasstNic, guest: KeptGuest): PasstKeeper & { readonly b
   };
 }
 
-function endedUnder({ nic, files }: PasstNic, exit: ChildExit | undefined): Fault {
-  const words = passtWords(files);
+function endedUnder({ nic, files }: PasstNic, { logStart }: Passt, exit: ChildExit | undefined): Fault {
+  const words = logStart === undefined ? "" : passtWords(files, logStart);
   const how = exit === undefined ? "" : exit.signal === null ? ` with exit code ${exit.code}` : ` by ${exit.signal}`;
   return new Fault(
     "PB5065",
-    `passt of the interface "${nic.name}" ended${how} while the guest runs, which has no network there meanwhile${words === "" ? "" : `; it said: ${words.replace(/\.$/, "")}`}.`,
+    `passt of the interface "${nic.name}" ended${how} while the guest runs, which has no network there meanwhile${words === "" ? "" : `; it said: ${words}`}.`,
     {
       place: `spec.domain.devices.interfaces[${nic.name}]`,
       cure: `It is started again by itself. Where it ends again and again, see its log, ${files.log}.`,

@@ -31,7 +31,7 @@ test("passt is told all that it would guess: the link, the families, the MTU, th
   assert.deepEqual(valuesOf(all, "--dns"), ["10.96.0.10", "fd10:96::a"]);
   assert.deepEqual(valuesOf(all, "--search"), ["svc.cluster.local cluster.local"]);
   assert.deepEqual([...valuesOf(all, "--tcp-ports"), ...valuesOf(all, "--udp-ports")], ["all", "all"]);
-  assert.deepEqual([...valuesOf(all, "--fd"), ...valuesOf(all, "--pid")], ["3", "/run/g/nic1.pid"]);
+  assert.deepEqual([...valuesOf(all, "--fd"), ...valuesOf(all, "--pid")], ["3", "nic1.pid"]);
   assert.ok(!all.some((arg) => arg.endsWith("-only")));
 
   const some = argumentsOf({

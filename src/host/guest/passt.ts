@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import * as fs from "node:fs";
+import { basename } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fault } from "../../model/fault.ts";
 import type { GuestNic, PasstListens, PasstStream } from "../../model/wiring/wiring.ts";
@@ -27,9 +28,10 @@ export interface PasstPlace {
   readonly runDir: string;
 }
 
-/** A passt process; `exited` where it is a child of this process. */
+/** A passt process; where it is a child of this process, how it ends, and where its log stood when it was ready. */
 export interface Passt extends ProcessId {
   readonly exited?: Promise<ChildExit>;
+  readonly logStart?: number;
 }
 
 const READY_DEADLINE_MS = 20_000;
@@ -55,8 +57,9 @@ export function passtArguments({ nic, attachment, files }: PasstNic, fd: number)
   return [
     "--foreground",
     "--quiet",
-    ...["--log-file", files.log, "--log-size", String(LOG_BYTES)],
-    ...["--pid", files.ready],
+    // It runs in the guest's folder: what lies above need not be open to its user.
+    ...["--log-file", basename(files.log), "--log-size", String(LOG_BYTES)],
+    ...["--pid", basename(files.ready)],
     ...["--fd", String(fd)],
     ...["--interface", device],
     ...["--mtu", String(nic.mtu)],
@@ -110,7 +113,7 @@ export async function startPasst(wanted: PasstNic, { netns, runDir }: PasstPlace
     }
     await sleep(POLL_MS);
   }
-  return passt;
+  return { ...passt, logStart: fs.statSync(files.log, { throwIfNoEntry: false })?.size ?? 0 };
 }
 
 function connectedChild(wanted: PasstNic, place: PasstPlace, program: string, user: User): ChildProcess {
@@ -123,6 +126,8 @@ function connectedChild(wanted: PasstNic, place: PasstPlace, program: string, us
     return within(place.netns, () =>
       spawn(program, passtArguments(wanted, stdio.length - 1), {
         ...user,
+        // By this it is found again: passt itself looks only at the last part, for its own name.
+        argv0: wanted.files.process,
         detached: true,
         cwd: place.runDir,
         env: { PATH: "/usr/bin:/bin" },
@@ -136,18 +141,18 @@ function connectedChild(wanted: PasstNic, place: PasstPlace, program: string, us
   }
 }
 
-/** The living passt of a NIC, found by its arguments: whoever started it. There may be none that is ready yet. */
+/** The living passt of a NIC, found by its name: whoever started it. It may not be ready yet. */
 export function findPassts({ files }: Pick<PasstNic, "files">): readonly ProcessId[] {
   const { uid } = findQemuUser();
   return fs.readdirSync("/proc").flatMap((entry): ProcessId[] => {
     const pid = Number(entry);
     if (!Number.isSafeInteger(pid)) return [];
     try {
-      if (fs.statSync(`/proc/${pid}`).uid !== uid) return [];
-      const args = fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+      if (!fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith(`${files.process}\0`)) return [];
+      // The folder's owner is root, as nobody may look into passt.
+      const [, real] = /^Uid:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, "latin1")) ?? [];
       const startTime = startTimeOf(pid);
-      const isIts = args[args.indexOf("--pid") + 1] === files.ready && args.includes("--fd");
-      return isIts && startTime !== undefined ? [{ pid, startTime }] : [];
+      return Number(real) === uid && startTime !== undefined ? [{ pid, startTime }] : [];
     } catch {
       return [];
     }
@@ -176,10 +181,11 @@ function ended({ nic, files }: PasstNic, { code, signal, error }: ChildExit): Fa
   );
 }
 
-/** What passt said last. */
-export function passtWords(files: StreamFiles): string {
-  const said = [lastWords(files.errors), lastWords(files.log)].find((words) => words !== "") ?? "";
-  return said.split("\n").at(-1) ?? "";
+/** What passt said last, of its log from a place on. */
+export function passtWords(files: StreamFiles, logStart = 0): string {
+  const said = [...(logStart === 0 ? [lastWords(files.errors)] : []), lastWords(files.log, logStart)];
+  const [last = ""] = (said.find((words) => words !== "") ?? "").split("\n").slice(-1);
+  return last.replace(/^[\d.]+: \w+:\s*/, "").replace(/\.$/, "");
 }
 
 function seeLog({ log }: StreamFiles): string {
