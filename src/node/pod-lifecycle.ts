@@ -13,6 +13,7 @@ import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import type { NicContext } from "../model/bindings/binding.ts";
 import { overlapsOf } from "../model/bindings/masquerade-sides.ts";
+import { fewerPortsOf } from "../model/bindings/passt.ts";
 import { Fault, isFault } from "../model/fault.ts";
 import { readPodNetworks } from "../model/networks/network-selection.ts";
 import { keptInterfaces } from "../model/pods/kept-interfaces.ts";
@@ -49,7 +50,7 @@ export interface LivePod {
   readonly services: RunningServices;
   /** The processes that carry NICs beside QEMU. */
   readonly passts: PasstKeeper;
-  /** Where it was just made: why its addresses are others than those that its VM had. */
+  /** Where it was just made: why its network is less than its VM had, or than its manifest asks for. */
   readonly differs?: Fault;
 }
 
@@ -105,7 +106,8 @@ export async function bringUp(
           await live.services.close();
           throw uncarried;
         }
-        return differs === undefined ? live : { ...live, differs };
+        const short = differs ?? fewerPortsOf(nics, facts);
+        return short === undefined ? live : { ...live, differs: short };
       } catch (thrown) {
         guest.release();
         throw thrown;

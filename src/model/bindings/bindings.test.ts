@@ -8,6 +8,7 @@ import { type PodFacts, parsePodFacts } from "../wiring/facts.ts";
 import { type NicsRequest, nicContexts } from "../wiring/nics.ts";
 import { factsFor } from "../wiring/typical-facts.ts";
 import type { NicContext, NicWiring } from "./binding.ts";
+import { fewerPortsOf } from "./passt.ts";
 import { bindingOf } from "./registry.ts";
 
 function contextOf(iface: Partial<Interface>, network: Partial<Network>, more: Partial<NicsRequest> = {}): NicContext {
@@ -37,7 +38,7 @@ const only =
   });
 const isUntouched = ({ kernel }: NicWiring): boolean => Object.values(kernel).every((list) => list.length === 0);
 
-test("slirp: QEMU's own network, nothing built, each listed port forwarded once", () => {
+test("S0.13 S0.20 S1.15 S1.21 S2.34 S3.22: slirp: QEMU's own network, nothing built, each listed port forwarded once", () => {
   const ports = [{ port: 80 }, { port: 80, name: "again" }, { port: 53, protocol: "UDP" }];
   const wiring = wired(contextOf({ slirp: {}, ports }, { pod: { vmNetworkCIDR: "10.7.0.0/24" } }));
   assert.deepEqual(
@@ -142,6 +143,11 @@ test("passt: as many ports as a process may have files, the well-known ones firs
     udp: [{ port: 1, last: 1023 }],
   });
   assert.deepEqual(ports(all, limited(1_000)), { tcp: [], udp: [] });
+  const told = (nic: NicContext, files: number): string | undefined =>
+    fewerPortsOf([nic], limited(files)(factsFor([nic], () => undefined)))?.message;
+  assert.match(told(all, 20_000) ?? "", /on tcp 1–16930 and udp 1–1023 alone.*20000 files/);
+  assert.equal(told(all, 1_048_576), undefined);
+  assert.equal(told(contextOf({ passt: {}, ports: [{ port: 80 }] }, pod), 20_000), undefined);
   assert.deepEqual(ports(contextOf({ passt: {}, ports: [{ port: 80 }] }, pod), limited(20_000)), {
     tcp: [{ port: 80 }],
     udp: [],
@@ -169,7 +175,7 @@ test("passt: a family without a default route is none, and a link without any is
   );
 });
 
-test("macvtap: QEMU holds the pod's link, whose MAC is the guest's", () => {
+test("S3.90: macvtap: QEMU holds the pod's link, whose MAC is the guest's", () => {
   const nic = contextOf({ macvtap: {} }, lan);
   const wiring = wired({ ...nic, mac: "02:aa:00:00:00:01" });
   assert.deepEqual(wiring.nic.attachment, { kind: "macvtap", device: "podb1f51a511f1", queues: 1 });
@@ -191,7 +197,7 @@ test("macvtap: QEMU holds the pod's link, whose MAC is the guest's", () => {
   );
 });
 
-test("sriov: the device that was claimed for the network, whatever model is written", () => {
+test("S2.65 S3.82: sriov: the device that was claimed for the network, whatever model is written", () => {
   const nic = contextOf({ sriov: {}, model: "e1000" }, lan);
   const wiring = wired(nic);
   assert.ok(isUntouched(wiring));

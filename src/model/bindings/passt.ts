@@ -220,12 +220,13 @@ function withinLimit(
 function explain(nic: NicContext, facts: PodFacts, { nic: { attachment } }: NicWiring): Omit<BindingSays, "needs"> {
   if (attachment.kind !== "stream") throw new Fault("PB4001", `The interface "${nic.name}" is not passt's.`);
   const { families, ports, device } = attachment;
+  const short = fewerPortsOf([nic], facts);
   const addresses = podAddresses(facts, device).filter((address) =>
     families.some((family) => family === familyOf(address)),
   );
   return {
     in: {
-      statement: `Whoever reaches the pod reaches the guest at ${listed(addresses)} on ${listenedText(ports)}, where passt listens for it; the guest has these addresses itself.${shortOf(nic, facts, ports)}`,
+      statement: `Whoever reaches the pod reaches the guest at ${listed(addresses)} on ${listenedText(ports)}, where passt listens for it; the guest has these addresses itself.${short === undefined ? "" : ` ${short.message} ${short.cure ?? ""}`}`,
       addresses,
       ports,
     },
@@ -237,8 +238,24 @@ function explain(nic: NicContext, facts: PodFacts, { nic: { attachment } }: NicW
   };
 }
 
-/** Why there are fewer ports than a manifest without any asks for. */
-function shortOf(nic: NicContext, { openFiles }: PodFacts, { tcp, udp }: PasstPorts): string {
-  if (nic.ports.length > 0 || openFiles === undefined || isMeshed(nic) || (tcp === "all" && udp === "all")) return "";
-  return ` More it cannot: a process here may have ${openFiles} files open, and each port takes one. List the ports that are wanted, or raise the limit (ulimit -n, LimitNOFILE= of systemd).`;
+/** PB4025 for a NIC of which passt listens on fewer ports than a manifest without any asks for. */
+export function fewerPortsOf(nics: readonly NicContext[], facts: PodFacts): Fault | undefined {
+  const { openFiles } = facts;
+  const nic = nics.find(
+    ({ binding, ports }) => (binding === "passt" || binding === "passtBinding") && ports.length === 0,
+  );
+  if (nic === undefined || openFiles === undefined) return undefined;
+  const families = familiesOf(podLink(nic, facts), facts).length;
+  const ports = listenedOn(nic, facts, families);
+  const { openFiles: _, ...unlimited } = facts;
+  if (listenedText(ports) === listenedText(listenedOn(nic, unlimited, families))) return undefined;
+  return new Fault(
+    "PB4025",
+    `The guest is reached on ${listenedText(ports)} alone by the interface "${nic.name}", not on every port: passt may have ${openFiles} files open here, and each port takes one.`,
+    {
+      place: `spec.domain.devices.interfaces[${nic.index}].ports`,
+      cure: "List the ports that are wanted, or raise the limit of open files (ulimit -n, LimitNOFILE= of systemd) for the daemon and start the VM again.",
+      data: { openFiles },
+    },
+  );
 }

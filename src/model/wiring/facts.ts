@@ -15,7 +15,7 @@ export interface PodFacts {
   readonly networkStatus: readonly NetworkStatus[];
   /** Devices that were claimed for networks of the pod. */
   readonly devices?: readonly ClaimedDevice[];
-  /** How many files a process of the pod may have open, where that is not without bounds (RLIMIT_NOFILE of getrlimit(2)). */
+  /** How many files a process of the pod may have open, where that is less than one a port (RLIMIT_NOFILE of getrlimit(2)). */
   readonly openFiles?: number;
 }
 
