@@ -1,16 +1,15 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type ApiError, isApiError } from "../model/api/status.ts";
-import { isJsonObject } from "../model/json.ts";
 import type { ApiMetrics } from "./api-metrics.ts";
 import type { AuditLog } from "./audit-log.ts";
 import type { Authenticator } from "./authentication.ts";
 import type { Catalog } from "./catalog.ts";
 import { type Allowances, tooManyRequests } from "./limits.ts";
+import type { ObjectIdentity } from "./machinery.ts";
 import { unauthorized } from "./refusals.ts";
 import { type RequestAttributes, readAttributes } from "./request-attributes.ts";
 import { type Principal, refusedTo } from "./roles.ts";
-import { parseStored } from "./serving.ts";
 
 /** Looks at every request before anything else does: who asks, for what, whether they may, and whether there is room. */
 export interface Door {
@@ -22,8 +21,8 @@ export interface Door {
 
 export interface Visit {
   readonly user: string;
-  /** Tells of the object that was written, by its JSON text, when it is known. */
-  wrote(written: Promise<string | undefined>): void;
+  /** Tells of the object that was written, when it is known. */
+  wrote(written: Promise<ObjectIdentity | undefined>): void;
 }
 
 export interface UpgradeVisit {
@@ -62,7 +61,7 @@ export function makeDoor({ authenticator, allowances, catalog, metrics, audit }:
     metrics.answered(asked, isServed(catalog, asked), { code, seconds: (performance.now() - begun) / 1_000 });
   }
 
-  function record(known: Known, code: number, written: string | undefined): void {
+  function record(known: Known, code: number, written: ObjectIdentity | undefined): void {
     const { holder, asked, requestId } = known;
     const time = new Date().toISOString();
     audit.write(() => ({
@@ -73,7 +72,8 @@ export function makeDoor({ authenticator, allowances, catalog, metrics, audit }:
       resource: resourceOf(asked),
       ...(asked.namespace === undefined ? {} : { namespace: asked.namespace }),
       ...(asked.name === undefined ? {} : { name: asked.name }),
-      ...identityOf(written),
+      ...(written === undefined ? {} : { name: written.name }),
+      ...(written?.uid === undefined ? {} : { uid: written.uid }),
       code,
       dryRun: asked.dryRun,
     }));
@@ -86,14 +86,14 @@ export function makeDoor({ authenticator, allowances, catalog, metrics, audit }:
       if (isApiError(known)) return known;
       const { holder, asked, requestId } = known;
       response.setHeader("audit-id", requestId);
-      let written: Promise<string | undefined> = Promise.resolve(undefined);
+      let written: Promise<ObjectIdentity | undefined> = Promise.resolve(undefined);
       let giveBack = (): void => undefined;
       response.once("close", () => {
         giveBack();
         // A client that went before its answer came has none.
         const code = response.headersSent ? response.statusCode : 499;
         count(known, code, begun);
-        if (!READING.includes(asked.verb)) void written.then((body) => record(known, code, body));
+        if (!READING.includes(asked.verb)) void written.then((object) => record(known, code, object));
       });
       const refusal = refusedTo(holder, asked);
       if (refusal !== undefined) return refusal;
@@ -105,8 +105,8 @@ export function makeDoor({ authenticator, allowances, catalog, metrics, audit }:
       giveBack = share;
       return {
         user: holder.user,
-        wrote: (body) => {
-          written = body;
+        wrote: (object) => {
+          written = object;
         },
       };
     },
@@ -154,14 +154,4 @@ function resourceOf({ group, resource, subresource, path }: RequestAttributes): 
   if (resource === undefined) return path;
   const qualified = group === "" ? resource : `${resource}.${group}`;
   return subresource === undefined ? qualified : `${qualified}/${subresource}`;
-}
-
-/** Name and UID of what was written, out of an object or of the Status of a deletion; of a list neither. */
-function identityOf(written: string | undefined): { readonly name?: string; readonly uid?: string } {
-  if (written === undefined) return {};
-  const { kind, metadata, details } = parseStored(written);
-  const told = kind === "Status" ? details : metadata;
-  if (!isJsonObject(told)) return {};
-  const { name, uid } = told;
-  return { ...(typeof name === "string" ? { name } : {}), ...(typeof uid === "string" ? { uid } : {}) };
 }

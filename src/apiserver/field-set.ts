@@ -100,18 +100,20 @@ function unionOfNodes(left: FieldSet, right: FieldSet): FieldSet {
 
 /** What is in `left` and not in `right`: of fields themselves, whatever is below them. */
 export function difference(left: FieldSet, right: FieldSet): FieldSet {
-  let changed: Record<string, FieldSet> | undefined;
-  for (const step of Object.keys(right)) {
-    const less = right[step];
-    const there = stepInto(left, step);
-    if (step === SELF || less === undefined || there === undefined) continue;
-    const node = nodeOf(isMember(there) && !isMember(less), difference(there, less));
-    if (node === there) continue;
-    changed ??= { ...left };
-    if (node === undefined) delete changed[step];
-    else changed[step] = node;
+  if (left === NO_FIELDS || right === NO_FIELDS) return left;
+  const changed: Record<string, FieldSet> = {};
+  let differs = false;
+  for (const step of Object.keys(left)) {
+    const there = left[step];
+    const less = step === SELF ? undefined : stepInto(right, step);
+    const node =
+      there === undefined || less === undefined
+        ? there
+        : nodeOf(isMember(there) && !isMember(less), difference(there, less));
+    differs ||= node !== there;
+    if (node !== undefined) changed[step] = node;
   }
-  return changed ?? left;
+  return differs ? changed : left;
 }
 
 export function intersection(left: FieldSet, right: FieldSet): FieldSet {

@@ -8,7 +8,7 @@ import { apiVersionOf, listKindOf } from "./catalog.ts";
 import { deleteObject } from "./deletes.ts";
 import { serveDocument } from "./documents.ts";
 import { judgeDuplicates } from "./field-validation.ts";
-import type { FieldValidation, Machinery } from "./machinery.ts";
+import type { FieldValidation, Machinery, ObjectIdentity } from "./machinery.ts";
 import { isApply, namesRevision, readPatch } from "./patches.ts";
 import {
   flagParameter,
@@ -31,8 +31,12 @@ import { makeTablePrinter, partialMetadata, type TablePrinter } from "./table.ts
 import { asItIs, type WatchHub } from "./watch.ts";
 import { applyObject, changeObject, createObject } from "./writes.ts";
 
-/** Answers requests that were authenticated as `user`. Never rejects; settles with the JSON of what one object's write made. */
-export type Handler = (request: IncomingMessage, response: ServerResponse, user: string) => Promise<string | undefined>;
+/** Answers requests that were authenticated as `user`. Never rejects; settles with what one object's write was of. */
+export type Handler = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  user: string,
+) => Promise<ObjectIdentity | undefined>;
 
 type ResourceRoute = Extract<Route, { to: "resource" }>;
 
@@ -52,13 +56,17 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
   const { catalog, store, log } = machinery;
   const printers = new WeakMap<ResourceDefinition, TablePrinter>();
 
-  async function handle(request: IncomingMessage, response: ServerResponse, user: string): Promise<string | undefined> {
-    const url = readUrl(request);
-    const route = readRoute(catalog, url.pathname);
+  async function handle(
+    request: IncomingMessage,
+    response: ServerResponse,
+    user: string,
+  ): Promise<ObjectIdentity | undefined> {
+    const { path, query } = targetOf(request);
+    const route = readRoute(catalog, path);
     const accept = readAccept(request.headers.accept);
     if (route.to === "document") {
       if (request.method !== "GET" && request.method !== "HEAD") throw methodNotAllowed();
-      const hash = url.searchParams.get("hash");
+      const hash = query.get("hash");
       const ifNoneMatch = request.headers["if-none-match"];
       const document = serveDocument(catalog, {
         path: route.path,
@@ -71,11 +79,11 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
     }
     const { deprecation } = route.definition;
     if (deprecation !== undefined) addWarnings(response, [deprecation]);
-    const exchange = { request, response, query: url.searchParams, user, form: chooseRepresentation(accept) };
+    const exchange = { request, response, query, user, form: chooseRepresentation(accept) };
     return route.name === undefined ? onCollection(exchange, route) : onObject(exchange, route, route.name);
   }
 
-  async function onCollection(exchange: Exchange, route: ResourceRoute): Promise<string | undefined> {
+  async function onCollection(exchange: Exchange, route: ResourceRoute): Promise<ObjectIdentity | undefined> {
     const { request, query, user } = exchange;
     const { definition } = route;
     const userAgent = request.headers["user-agent"];
@@ -91,7 +99,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
         const body = await readWritten(exchange, definition, options.fieldValidation);
         const written = await createObject(machinery, definition, route.namespace ?? "", body, options);
         answerObject(exchange, definition, 201, written.body, written.warnings);
-        return written.body;
+        return written;
       }
       case "DELETE":
         await deleteCollection(exchange, route);
@@ -101,7 +109,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
     }
   }
 
-  async function onObject(exchange: Exchange, route: ResourceRoute, name: string): Promise<string | undefined> {
+  async function onObject(exchange: Exchange, route: ResourceRoute, name: string): Promise<ObjectIdentity | undefined> {
     const { request, query, user } = exchange;
     const { definition, namespace = "", subresource } = route;
     const part = subresource === undefined ? {} : { subresource };
@@ -117,7 +125,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
         const wanted = { from: () => body, pinned: namesRevision(body), ...part };
         const written = await changeObject(machinery, definition, namespace, name, wanted, options);
         answerObject(exchange, definition, 200, written.body, written.warnings);
-        return written.body;
+        return written;
       }
       case "PATCH": {
         const mediaType = mediaTypeOf(request);
@@ -144,7 +152,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
               options,
             );
         answerObject(exchange, definition, written.created ? 201 : 200, written.body, written.warnings);
-        return written.body;
+        return written;
       }
       case "DELETE": {
         if (subresource !== undefined) throw methodNotAllowed();
@@ -152,7 +160,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
         const deleted = await deleteObject(machinery, definition, namespace, name, options);
         if (!deleted.gone) {
           answerObject(exchange, definition, 200, deleted.body, deleted.warnings);
-          return deleted.body;
+          return { name, uid: deleted.uid };
         }
         const details = {
           name,
@@ -161,9 +169,8 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
           uid: deleted.uid,
         };
         const success = { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", details };
-        const text = JSON.stringify(success);
-        answerText(exchange.response, 200, text, deleted.warnings);
-        return text;
+        answerJson(exchange.response, 200, success, deleted.warnings);
+        return { name, uid: deleted.uid };
       }
       default:
         throw methodNotAllowed();
@@ -316,12 +323,12 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
   };
 }
 
-function readUrl(request: IncomingMessage): URL {
-  try {
-    return new URL(`https://localhost${request.url ?? "/"}`);
-  } catch {
-    throw badRequest("the request's target is no path");
-  }
+/** The door has seen to it that the path can be read in one way only. */
+function targetOf({ url = "/" }: IncomingMessage): { readonly path: string; readonly query: URLSearchParams } {
+  const cut = url.indexOf("?");
+  return cut < 0
+    ? { path: url, query: new URLSearchParams() }
+    : { path: url.slice(0, cut), query: new URLSearchParams(url.slice(cut + 1)) };
 }
 
 /** The body of a write. What is to be warned of in it goes with the answer, whatever that is. */

@@ -2,7 +2,15 @@ import { isJsonObject, type JsonObject } from "../model/json.ts";
 
 /** A copy with `changes` made; undefined takes a key out. */
 export function withFields(object: JsonObject, changes: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries({ ...object, ...changes }).filter(([, value]) => value !== undefined));
+  const changed: Record<string, unknown> = {};
+  for (const key of Object.keys(object)) {
+    const value = Object.hasOwn(changes, key) ? changes[key] : object[key];
+    if (value !== undefined) changed[key] = value;
+  }
+  for (const key of Object.keys(changes)) {
+    if (changes[key] !== undefined && !Object.hasOwn(object, key)) changed[key] = changes[key];
+  }
+  return changed;
 }
 
 /** Equality of JSON values; the order of keys does not count. */
@@ -27,7 +35,7 @@ export interface JsonSurvey {
   readonly fields: number;
   /** How many fields its objects and elements its lists have. */
   readonly values: number;
-  /** What is unsafe to walk: nesting deeper than the limit, or a key that would reach a prototype. */
+  /** Why it cannot be taken: nesting deeper than the limit, a key that would reach a prototype, a number that JSON has not. */
   readonly hazard?: string;
 }
 
@@ -48,6 +56,8 @@ export function surveyJson(value: unknown, limit: number): JsonSurvey {
       if (Array.isArray(item)) {
         for (const element of item) below.push(element);
         elements += item.length;
+      } else if (typeof item === "number") {
+        if (!Number.isFinite(item)) return survey("it has a number that is too large, or none");
       } else if (isJsonObject(item)) {
         for (const [key, field] of Object.entries(item)) {
           if (key === "__proto__") return survey("it has a field named __proto__");

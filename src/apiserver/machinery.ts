@@ -25,8 +25,14 @@ export interface WriteOptions {
 /** `fieldValidation` of a write: what an unknown field leads to. */
 export type FieldValidation = "Strict" | "Warn" | "Ignore";
 
+/** Which object a write was of. */
+export interface ObjectIdentity {
+  readonly name: string;
+  readonly uid: string | undefined;
+}
+
 /** The answer to a write. */
-export interface Written {
+export interface Written extends ObjectIdentity {
   /** The object's JSON text. */
   readonly body: string;
   readonly warnings: readonly string[];

@@ -82,14 +82,14 @@ export async function createObject(
   return carrying(warnings, async () => {
     if (options.dryRun) {
       if (store.get(key) !== undefined) throw alreadyExists(definition, name);
-      return { body: JSON.stringify(object), warnings, created: true };
+      return { body: JSON.stringify(object), warnings, created: true, name, uid: born.uid };
     }
     const stored = await store.transact((transaction) => {
       requireNamespace(catalog, transaction.get, definition, namespace, name);
       if (transaction.get(key) !== undefined) throw alreadyExists(definition, name);
       return requireSize(object, put(machinery, definition, transaction, key, object));
     });
-    return { body: servedBody(definition, stored.body), warnings, created: true };
+    return { body: servedBody(definition, stored.body), warnings, created: true, name, uid: born.uid };
   });
 }
 
@@ -151,12 +151,12 @@ export async function changeObject(
     });
     const warnings = [...judged.warnings, ...admitted.warnings];
     if (changesNothing(settled, current)) {
-      return { body: JSON.stringify(current), warnings, created: false };
+      return { body: JSON.stringify(current), warnings, created: false, name, uid: stored.uid };
     }
     const object = withMetadata(settled, {
       generation: (current.metadata.generation ?? 1) + (asksAnew(definition, current, settled) ? 1 : 0),
     });
-    if (options.dryRun) return { body: JSON.stringify(object), warnings, created: false };
+    if (options.dryRun) return { body: JSON.stringify(object), warnings, created: false, name, uid: stored.uid };
     const written = await carrying(warnings, () =>
       store.transact((transaction) => {
         const there = transaction.get(key);
@@ -168,7 +168,7 @@ export async function changeObject(
       }),
     );
     if (written !== undefined) {
-      return { body: servedBody(definition, written.body), warnings, created: false };
+      return { body: servedBody(definition, written.body), warnings, created: false, name, uid: stored.uid };
     }
     if (wanted.pinned) throw withWarnings(staleWrite(definition, name), warnings);
   }
