@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { canonicalMac } from "../../model/addresses/mac.ts";
 import { Fault } from "../../model/fault.ts";
 import { isJsonObject, type JsonObject } from "../../model/json.ts";
-import { type CniResult, parseCniResult, renderCniResult } from "../../model/networks/cni-result.ts";
+import { type CniResult, renderCniResult } from "../../model/networks/cni-result.ts";
 import {
   addPort,
   findInterface,
@@ -16,10 +16,10 @@ import {
 } from "../../model/networks/ovs.ts";
 import { isNetns, OWN_NETNS } from "../linux/netns.ts";
 import { readLinks } from "../linux/pod-facts.ts";
-import { PLUGIN_TIME_LIMIT_MS, type PluginCall, runPlugin } from "./exec.ts";
+import { delegatedIpam } from "./delegated-ipam.ts";
+import { PLUGIN_TIME_LIMIT_MS, type PluginCall } from "./exec.ts";
 import { ip } from "./iproute.ts";
 import { transact } from "./ovsdb.ts";
-import { findPlugin } from "./plugins.ts";
 
 type Call = Omit<PluginCall, "binary">;
 
@@ -61,7 +61,7 @@ async function add(call: Call, settings: OvsSettings): Promise<JsonObject> {
     ),
   );
   await plug(call, settings, link);
-  const addresses = await ipam(call, "ADD");
+  const addresses = await delegatedIpam(call, "ADD", VERSION);
   linked(call, await ip(netns, ["-batch", "-"], configuring(ifName, addresses)));
   const macOf = (where: string, name: string): string =>
     readLinks(where).links.find((candidate) => candidate.name === name)?.mac ?? "";
@@ -141,7 +141,7 @@ async function plug(call: Call, settings: OvsSettings, link: string): Promise<vo
 
 /** The link first: it goes whether Open vSwitch answers or not. */
 async function del(call: Call, settings: OvsSettings): Promise<undefined> {
-  await ipam(call, "DEL");
+  await delegatedIpam(call, "DEL", VERSION);
   const link = hostLink(call);
   const left = await ip(call.hostNetns, ["link", "delete", "dev", link]);
   if (left !== undefined && !/Cannot find device/.test(left)) linked(call, left);
@@ -164,22 +164,8 @@ async function check(call: Call, settings: OvsSettings): Promise<undefined> {
   if (missing !== undefined) {
     throw new Fault("PB3000", `The CNI plugin "ovs" (CHECK of the network "${call.network}") misses ${missing}.`);
   }
-  await ipam(call, "CHECK");
+  await delegatedIpam(call, "CHECK", VERSION);
   return undefined;
-}
-
-/** Asks the ipam plugin of the configuration; undefined where there is none. */
-async function ipam(call: Call, command: Call["command"]): Promise<CniResult | undefined> {
-  const wanted = call.config["ipam"];
-  const type = isJsonObject(wanted) ? wanted["type"] : undefined;
-  if (typeof type !== "string" || type === "") return undefined;
-  const answer = await runPlugin({ ...call, command, type, binary: findPlugin(type, call.binDirs) });
-  if (command !== "ADD") return undefined;
-  const reading = parseCniResult(answer, VERSION);
-  if ("result" in reading) return reading.result;
-  throw new Fault("PB3009", `The CNI plugin "${type}" answered a result that is not understood: ${reading.problem}.`, {
-    data: { plugin: type, answer },
-  });
 }
 
 function settingsOf({ config, network }: Call): OvsSettings {
