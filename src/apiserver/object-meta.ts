@@ -45,7 +45,11 @@ export function readObject(
   if (name !== undefined && statedName !== undefined && statedName !== name) {
     throw badRequest(`the name of the object (${statedName}) does not match the name on the URL (${name})`);
   }
-  const finalName = name ?? statedName ?? generatedName(definition, given);
+  const generateName = textAt(given, "generateName");
+  const isGenerated = name === undefined && statedName === undefined;
+  // Of a name made from a wrong beginning nothing needs to be said.
+  if (isGenerated && generateName !== undefined) requirePrefix(definition, generateName);
+  const finalName = name ?? statedName ?? generatedName(definition, generateName);
   const metadata = withFields(given, {
     name: finalName,
     namespace: definition.namespaced ? namespace : undefined,
@@ -84,8 +88,24 @@ export function ownerUids(object: KubeObject): string[] {
 const SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789";
 const LONGEST_GENERATED_PREFIX = 58;
 
-function generatedName(definition: ResourceDefinition, metadata: JsonObject): string {
-  const prefix = textAt(metadata, "generateName");
+/** What a name says is wrong; undefined where it can be one. */
+function nameProblem(definition: ResourceDefinition, name: string): string | undefined {
+  const isNamespace = definition.group === "" && definition.plural === "namespaces";
+  if (isNamespace ? LABEL.test(name) : name.length <= 253 && SUBDOMAIN.test(name)) return undefined;
+  return isNamespace
+    ? "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', at most 63 of them, and must start and end with an alphanumeric character"
+    : "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', at most 253 of them, and must start and end with an alphanumeric character";
+}
+
+/** @throws ApiError 422 where no name can begin so. */
+function requirePrefix(definition: ResourceDefinition, prefix: string): void {
+  const problem = nameProblem(definition, `${prefix.slice(0, LONGEST_GENERATED_PREFIX)}a`);
+  if (problem === undefined) return;
+  const message = `Invalid value: ${JSON.stringify(prefix)}: ${problem}`;
+  throw invalid(definition, "", [{ reason: "FieldValueInvalid", field: "metadata.generateName", message }]);
+}
+
+function generatedName(definition: ResourceDefinition, prefix: string | undefined): string {
   if (prefix === undefined) {
     throw invalid(definition, "", [
       {
@@ -107,16 +127,8 @@ function metadataCauses(definition: ResourceDefinition, metadata: JsonObject, na
       field: `metadata.${field}`,
       message: `Invalid value: ${JSON.stringify(value)}: ${why}`,
     });
-  const isNamespace = definition.group === "" && definition.plural === "namespaces";
-  if (isNamespace ? !LABEL.test(name) : name.length > 253 || !SUBDOMAIN.test(name)) {
-    wrong(
-      "name",
-      name,
-      isNamespace
-        ? "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', at most 63 of them, and must start and end with an alphanumeric character"
-        : "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', at most 253 of them, and must start and end with an alphanumeric character",
-    );
-  }
+  const problem = nameProblem(definition, name);
+  if (problem !== undefined) wrong("name", name, problem);
   for (const [key, value] of textEntries(metadata, "labels", wrong)) {
     if (!isLabelKey(key))
       wrong("labels", key, "a label key is an optional DNS prefix and '/', then at most 63 characters");
@@ -128,7 +140,8 @@ function metadataCauses(definition: ResourceDefinition, metadata: JsonObject, na
   for (const [key] of annotations) {
     if (!isLabelKey(key.toLowerCase())) wrong("annotations", key, "an annotation key has the form of a label key");
   }
-  if (annotations.reduce((sum, [key, value]) => sum + key.length + value.length, 0) > LARGEST_ANNOTATIONS) {
+  const size = annotations.reduce((sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(value), 0);
+  if (size > LARGEST_ANNOTATIONS) {
     causes.push({
       reason: "FieldValueTooLong",
       field: "metadata.annotations",

@@ -175,6 +175,11 @@ describe("the door", () => {
     assert.equal(deep.code, 400);
     assert.match(String(deep.body["message"]), /nested deeper/);
     assert.equal((await raw("POST", path, { body: "{" })).code, 400);
+    for (const number of ["1e999", "[-1e999]"]) {
+      const infinite = await raw("POST", path, { body: `{"metadata":{"name":"p"},"x":${number}}` });
+      assert.equal(infinite.code, 400);
+      assert.match(String(infinite.body["message"]), /a number that is too large/);
+    }
     const polluting = await raw("POST", path, { body: '{"metadata":{"name":"p"},"__proto__":{"x":1}}' });
     assert.equal(polluting.code, 400);
     const xml = await raw("POST", path, { body: "<a/>", headers: { "content-type": "text/xml" } });
@@ -264,6 +269,13 @@ describe("objects", () => {
     const { code, body: made } = await raw("POST", "/api/v1/namespaces/default/configmaps", { body });
     assert.equal(code, 201);
     assert.match(String((made["metadata"] as { name: string }).name), /^gen-[a-z0-9]{5}$/);
+    for (const generateName of ["gen!", "-gen", "gen.-", "Gen-"]) {
+      const { code: refused, body: status } = await raw("POST", "/api/v1/namespaces/default/configmaps", {
+        body: JSON.stringify({ metadata: { generateName } }),
+      });
+      const { causes } = (status["details"] ?? {}) as { causes?: { field: string }[] };
+      assert.deepEqual([refused, causes?.map(({ field }) => field)], [422, ["metadata.generateName"]]);
+    }
   });
 
   test("that cannot be are refused with Kubernetes' reasons and causes", async () => {
@@ -313,6 +325,20 @@ describe("objects", () => {
       details: { name: "absent", group: "example.io", kind: "widgets" },
       code: 404,
     });
+
+    const described = (size: number) => create(widget("noted", "large", { annotations: { a: "é".repeat(size) } }));
+    const noted = await refusal(described(128 * 1024));
+    assert.deepEqual(
+      noted.details?.causes?.map(({ field, reason }) => [field, reason]),
+      [["metadata.annotations", "FieldValueTooLong"]],
+    );
+    await described(128 * 1024 - 1);
+
+    const amount = { metadata: { name: "p", namespace: "default" }, apiVersion: "v1", kind: "Pod" };
+    const resources = { requests: { cpu: "9".repeat(100_000) } };
+    const container = { name: "c", image: "i", resources };
+    const costly = await refusal(sample.client.create(pods, { ...amount, spec: { containers: [container] } }));
+    assert.equal(costly.details?.causes?.[0]?.field, "spec.containers[0].resources.requests.cpu");
 
     const nowhere = await refusal(create(widget("a", "large", { namespace: "nowhere" })));
     assert.deepEqual([nowhere.code, nowhere.message], [404, 'namespaces "nowhere" not found']);

@@ -146,10 +146,14 @@ function compileNumber(schema: JsonSchema, lists: Lists): Takes {
 }
 
 function compileIntOrString(schema: JsonSchema, lists: Lists): Takes {
-  const { pattern, anyOf } = schema;
-  const plain = !has(schema, ["format", "minLength", "maxLength", "allOf", "oneOf", "not", ...OF_NUMBERS]);
+  const { pattern, anyOf, maxLength = Number.POSITIVE_INFINITY } = schema;
+  const plain = !has(schema, ["format", "minLength", "allOf", "oneOf", "not", ...OF_NUMBERS]);
   if (!plain || (anyOf !== undefined && !isIntOrStringBranch(schema))) return interpreted(schema, lists);
-  if (typeof pattern !== "string") return (value) => typeof value === "string" || Number.isSafeInteger(value);
-  const expression = compilePattern(pattern);
-  return (value) => (typeof value === "string" ? (expression?.test(value) ?? true) : Number.isSafeInteger(value));
+  if (typeof maxLength !== "number") return interpreted(schema, lists);
+  const expression = typeof pattern === "string" ? compilePattern(pattern) : undefined;
+  // A text has no more characters than units.
+  return (value) =>
+    typeof value === "string"
+      ? value.length <= maxLength && (expression?.test(value) ?? true)
+      : Number.isSafeInteger(value);
 }

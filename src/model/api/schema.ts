@@ -106,6 +106,8 @@ export function quantity(description: string): Schema<string | number> {
     description,
     anyOf: [{ type: "integer" }, { type: "string" }],
     "x-kubernetes-int-or-string": true,
+    // No amount needs as many, and arithmetic with thousands of digits takes its time.
+    maxLength: 64,
     // What Kubernetes' own quantities have in a CustomResourceDefinition.
     pattern:
       "^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$",

@@ -539,3 +539,8 @@ test("a cure names what was meant, where it can be told", () => {
   assert.deepEqual(meant({ spec: { dnsConfig: { searches: ["Example.org."] } } }), ["example.org"]);
   assert.deepEqual(meant({ spec: { evictionStrategy: "liveMigrate" } }), ["LiveMigrate"]);
 });
+
+test("an amount of hundreds of digits is compared, too", () => {
+  const resources = { requests: { memory: "64Mi", cpu: "9".repeat(400) }, limits: { cpu: "1" } };
+  assert.deepEqual(verdict({ domain: { resources } }), ["PB2429 spec.domain.resources.requests.cpu"]);
+});

@@ -38,5 +38,7 @@ function amountOf(value: string | number | undefined, resource: "memory" | "cpu"
   if (resource === "memory") return parseQuantity(text) ?? 0n;
   const thousandths = /^([+-]?(?:\d+\.?\d*|\.\d+))(m?)$/.exec(text);
   if (thousandths === null) return (parseQuantity(text) ?? 0n) * 1000n;
-  return BigInt(Math.ceil(Number(thousandths[1]) * (thousandths[2] === "m" ? 1 : 1000)));
+  const amount = Math.ceil(Number(thousandths[1]) * (thousandths[2] === "m" ? 1 : 1000));
+  // Of more than 308 digits.
+  return Number.isFinite(amount) ? BigInt(amount) : (parseQuantity(text) ?? 0n) * 1000n;
 }
