@@ -1,20 +1,29 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { GuestDisk } from "../host/guest/command-line.ts";
+import type { DiskTuning, GuestDisk } from "../host/guest/command-line.ts";
+import { placeHostDisk } from "../host/images/host-disk.ts";
 import { noImage } from "../host/images/image-faults.ts";
+import type { IsoFile } from "../host/images/iso9660.ts";
 import type { ImageStore } from "../host/images/store.ts";
-import { cloudInitDisk, containerDisk, kernelBoot, placeFile } from "../host/images/volumes.ts";
+import { cloudInitDisk, containerDisk, emptyDisk, filesDisk, kernelBoot, placeFile } from "../host/images/volumes.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance, VmiSpec } from "../model/api/vmi.ts";
 import { Fault } from "../model/fault.ts";
 import type { DiskBus } from "../model/guest/hardware.ts";
 import { DISK_BUSES, diskBus } from "../model/guest/hardware-request.ts";
+import { isJsonObject } from "../model/json.ts";
 import { hostNameOf } from "../model/pods/launcher-pod.ts";
 import type { GuestStorage } from "./guest-spec.ts";
+import { readFiles, type VolumeObjects, withSecrets } from "./volume-objects.ts";
+import { type FilesSource, sourceOf, type VolumeSource } from "./volume-source.ts";
 
 /** What storage is made with. */
 export interface VolumeParts {
   readonly images: ImageStore;
+  /** Absent for who only looks: then no object is asked for. */
+  readonly objects?: VolumeObjects;
+  /** True where the feature gate of that name is open; absent for who only looks. */
+  readonly isGateOpen?: (gate: string) => Promise<boolean>;
 }
 
 /** One disk of the guest: where it is plugged, and what is to be made for it. */
@@ -25,30 +34,30 @@ export interface FoundVolume {
   readonly readOnly: boolean;
   readonly bootOrder?: number;
   readonly serial?: string;
-  readonly source: VolumeSource;
+  readonly tuning: DiskTuning;
+  readonly source: ReadySource;
 }
 
-type VolumeSource =
-  | { readonly kind: "containerDisk"; readonly image: string; readonly path?: string }
-  | { readonly kind: "cloudInit"; readonly userData: string; readonly networkData?: string };
+/** A source with the data of the objects that it refers to. */
+type ReadySource =
+  | Exclude<VolumeSource, FilesSource>
+  | { readonly kind: "files"; readonly label: string; readonly files: readonly IsoFile[] };
 
 type Vmi = Stored<VirtualMachineInstance>;
 type Disk = NonNullable<VmiSpec["domain"]["devices"]["disks"]>[number];
-type Volume = NonNullable<VmiSpec["volumes"]>[number];
-type CloudInit = NonNullable<Volume["cloudInitNoCloud"]>;
-
 /** Names in the guest's folder, which is where QEMU runs. */
 const KERNEL = "kernel";
 const INITRD = "initrd";
 
 /**
- * The disks of a VMI and their sources, after a look that the images are there; makes nothing.
+ * The disks of a VMI and their sources, after a look that the images and objects are there; makes nothing.
  *
- * Throws PB5001 for an image that is missing, PB5070 for a volume of a kind that this version cannot make.
+ * Throws PB5001 for an image that is missing, PB5070 for a volume of a kind that this version cannot make, PB5072 for one
+ * that cannot be as it is asked for, PB5073 for an object that is missing, PB5074 for a host disk that is not permitted.
  */
 export async function findVolumes(parts: VolumeParts, vmi: Vmi): Promise<readonly FoundVolume[]> {
   const volumes = vmi.spec.volumes ?? [];
-  const found = (vmi.spec.domain.devices.disks ?? []).map((disk, index) => {
+  const sources = (vmi.spec.domain.devices.disks ?? []).map((disk, index) => {
     const volume = volumes.find(({ name }) => name === disk.name);
     const place = `spec.domain.devices.disks[${index}]`;
     if (volume === undefined) {
@@ -57,16 +66,40 @@ export async function findVolumes(parts: VolumeParts, vmi: Vmi): Promise<readonl
         cure: "Add it to spec.volumes.",
       });
     }
-    return foundVolume(disk, volume, place);
+    return { ...foundDisk(disk, place), source: sourceOf(volume, place) };
   });
   const kernel = vmi.spec.domain.firmware?.kernelBoot?.container;
   if (kernel !== undefined) await kernelBoot(parts.images, kernel.image, kernel.kernelPath, kernel.initrdPath);
-  for (const { source } of found) {
-    if (source.kind === "containerDisk" && (await parts.images.resolve(source.image)) === undefined) {
-      throw noImage(source.image);
-    }
+  const found: FoundVolume[] = [];
+  for (const { source, ...disk } of sources) {
+    found.push({ ...disk, source: await ready(parts, vmi.metadata.namespace, disk.name, source) });
   }
   return found;
+}
+
+/** Looks that what a source refers to is there, and reads the data of objects. */
+async function ready(
+  { images, objects, isGateOpen }: VolumeParts,
+  namespace: string,
+  name: string,
+  source: VolumeSource,
+): Promise<ReadySource> {
+  switch (source.kind) {
+    case "containerDisk":
+      if ((await images.resolve(source.image)) === undefined) throw noImage(source.image);
+      return source;
+    case "hostDisk":
+      if (isGateOpen !== undefined && !(await isGateOpen(HOST_DISK_GATE))) throw hostDiskForbidden(source.disk.path);
+      return source;
+    case "cloudInit":
+      return objects === undefined ? source : withSecrets(objects, namespace, name, source);
+    case "files": {
+      const files = objects === undefined ? [] : await readFiles(objects, namespace, name, source);
+      return { kind: "files", label: source.label, files };
+    }
+    case "emptyDisk":
+      return source;
+  }
 }
 
 /** Makes the disks in the guest's folder. Throws a Fault where an image cannot be read or the disk is full. */
@@ -88,35 +121,45 @@ export async function prepareVolumes(
 }
 
 async function makeDisk(parts: VolumeParts, vmi: Vmi, volume: FoundVolume, runDir: string): Promise<GuestDisk> {
-  const { name, bus, cdrom, readOnly, bootOrder, serial, source } = volume;
+  const { name, bus, cdrom, readOnly, bootOrder, serial, tuning, source } = volume;
   const disk = {
     name,
     bus,
     readOnly,
     cdrom,
+    tuning,
     ...(bootOrder === undefined ? {} : { bootOrder }),
     ...(serial === undefined ? {} : { serial }),
   };
+  // A SATA disk cannot be read-only; what is written on this one goes with the guest.
+  const fixed = bus !== "sata" || cdrom;
+  const path = `${name}.${source.kind === "containerDisk" || source.kind === "emptyDisk" ? "qcow2" : "img"}`;
+  const file = join(runDir, path);
   switch (source.kind) {
-    case "containerDisk": {
-      const path = `${name}.qcow2`;
-      await containerDisk(parts.images, source.image, source.path, join(runDir, path));
+    case "containerDisk":
+      await containerDisk(parts.images, source.image, source.path, file);
       return { ...disk, path, format: "qcow2" };
-    }
+    case "emptyDisk":
+      await emptyDisk(source.bytes, file);
+      return { ...disk, path, format: "qcow2" };
+    case "hostDisk":
+      await placeHostDisk(source.disk, file);
+      return { ...disk, path, format: "raw" };
     case "cloudInit": {
-      const path = `${name}.img`;
-      const { userData, networkData } = source;
+      const { layout, userData = new Uint8Array(), networkData } = source;
       const instanceId = `${vmi.metadata.name}.${vmi.metadata.namespace}`;
-      await cloudInitDisk(
-        { instanceId, hostname: hostNameOf(vmi), userData, ...(networkData === undefined ? {} : { networkData }) },
-        join(runDir, path),
-      );
-      return { ...disk, path, format: "raw", readOnly: true };
+      const data = { kind: layout, instanceId, hostname: hostNameOf(vmi), userData };
+      await cloudInitDisk({ ...data, ...(networkData === undefined ? {} : { networkData }) }, file);
+      return { ...disk, path, format: "raw", readOnly: fixed };
     }
+    case "files":
+      await filesDisk(source.label, source.files, file);
+      return { ...disk, path, format: "raw", readOnly: fixed };
   }
 }
 
-function foundVolume(disk: Disk, volume: Volume, place: string): FoundVolume {
+/** The disk's device, after a look that this version can plug it. */
+function foundDisk(disk: Disk, place: string): Omit<FoundVolume, "source"> {
   const target = disk.disk ?? disk.cdrom ?? {};
   const cdrom = disk.cdrom !== undefined;
   const bus = diskBus(disk);
@@ -135,48 +178,53 @@ function foundVolume(disk: Disk, volume: Volume, place: string): FoundVolume {
     bus,
     cdrom,
     readOnly: target.readonly ?? cdrom,
-    source: sourceOf(volume, place),
+    tuning: tuningOf(disk, place),
     ...(disk.bootOrder === undefined ? {} : { bootOrder: disk.bootOrder }),
     ...(disk.serial === undefined ? {} : { serial: disk.serial }),
   };
 }
 
-function sourceOf(volume: Volume, place: string): VolumeSource {
-  if (volume.containerDisk !== undefined) {
-    const { image, path } = volume.containerDisk;
-    return { kind: "containerDisk", image, ...(path === undefined ? {} : { path }) };
-  }
-  if (volume.cloudInitNoCloud !== undefined) return cloudInitOf(volume.cloudInitNoCloud, volume.name, place);
-  const kinds = Object.keys(volume).filter((key) => key !== "name");
-  throw new Fault(
-    "PB5070",
-    `${place}: this version of Patchbay cannot make the volume "${volume.name}" (${kinds.join(", ") || "no source"}).`,
-    {
-      place,
-      cure: "Use containerDisk or cloudInitNoCloud.",
-    },
-  );
-}
+const CACHES = ["none", "writethrough", "writeback"] as const;
+const ERROR_POLICIES = ["stop", "ignore", "report", "enospace"] as const;
 
-function cloudInitOf(data: CloudInit, volume: string, place: string): VolumeSource {
-  if (data.secretRef !== undefined || data.networkDataSecretRef !== undefined) {
-    throw new Fault(
-      "PB5070",
-      `${place}: this version of Patchbay cannot read the cloud-init data of "${volume}" from a Secret.`,
-      {
-        place,
-        cure: "Put it into userData and networkData.",
-      },
-    );
-  }
-  const networkData = data.networkData ?? decoded(data.networkDataBase64);
+/** How a disk is read and written. @throws Fault PB5072 for a word or size that is none */
+function tuningOf(disk: Disk, place: string): DiskTuning {
+  const { cache, io, shareable, errorPolicy, blockSize } = disk;
+  const custom = blockSize?.["custom"];
+  const size = (key: "logical" | "physical"): number => {
+    const value = isJsonObject(custom) ? custom[key] : undefined;
+    const whole = typeof value === "number" && value >= 512 && value <= 2_097_152 && Number.isInteger(Math.log2(value));
+    if (whole) return value;
+    throw wrong(place, `blockSize.custom.${key}`, value, ["a power of two from 512 to 2097152"]);
+  };
   return {
-    kind: "cloudInit",
-    userData: data.userData ?? decoded(data.userDataBase64) ?? "",
-    ...(networkData === undefined ? {} : { networkData }),
+    ...(cache ? { cache: oneOf(CACHES, place, "cache", cache) } : {}),
+    ...(io ? { io: oneOf(["native", "threads", "default"], place, "io", io) } : {}),
+    ...(shareable === true ? { shareable } : {}),
+    ...(errorPolicy ? { errorPolicy: oneOf(ERROR_POLICIES, place, "errorPolicy", errorPolicy) } : {}),
+    ...(custom === undefined ? {} : { blockSize: { logical: size("logical"), physical: size("physical") } }),
   };
 }
 
-function decoded(base64: string | undefined): string | undefined {
-  return base64 === undefined ? undefined : Buffer.from(base64, "base64").toString("utf8");
+function oneOf<const T extends string>(words: readonly T[], place: string, field: string, value: string): T {
+  const found = words.find((word) => word === value);
+  if (found === undefined) throw wrong(place, field, value, words);
+  return found;
+}
+
+function wrong(place: string, field: string, value: unknown, words: readonly string[]): Fault {
+  return new Fault("PB5072", `${place}: the disk's ${field} cannot be ${JSON.stringify(value)}.`, {
+    place: `${place}.${field}`,
+    cure: `Use ${words.join(", ")}, or leave it out.`,
+  });
+}
+
+const HOST_DISK_GATE = "HostDisk";
+
+/** Whoever may make a VMI could otherwise read and write every file of this machine. */
+function hostDiskForbidden(path: string): Fault {
+  return new Fault("PB5074", `The host disk ${path} is not used: the feature gate ${HOST_DISK_GATE} is not open.`, {
+    place: "spec.volumes",
+    cure: `Add ${HOST_DISK_GATE} to spec.configuration.developerConfiguration.featureGates of the KubeVirt resource, or use another volume.`,
+  });
 }

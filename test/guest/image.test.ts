@@ -193,10 +193,11 @@ test("the guest started from kernel and initrd configures itself, serves, and ca
   const seed = join(scratch(t), "seed.img");
   await cloudInitDisk(
     {
+      kind: "NoCloud",
       instanceId: "one.default",
       hostname: "named-by-seed",
-      userData: "#!/bin/sh\necho user-data says $((6 * 7)) as $(hostname)\nexit 3\n",
-      networkData: "version: 2\nethernets:\n  eth0:\n    dhcp4: true\n",
+      userData: Buffer.from("#!/bin/sh\necho user-data says $((6 * 7)) as $(hostname)\nexit 3\n"),
+      networkData: Buffer.from("version: 2\nethernets:\n  eth0:\n    dhcp4: true\n"),
     },
     seed,
   );
@@ -274,7 +275,12 @@ test("cloud-init data is found on a CD-ROM and on a SCSI disk", async (t) => {
   if (!needs(t, "guestImage", "qemu")) return;
   const seed = join(scratch(t), "seed.img");
   await cloudInitDisk(
-    { instanceId: "i", hostname: "seeded", userData: "#!/bin/sh\necho found at $(hostname)\n" },
+    {
+      kind: "NoCloud",
+      instanceId: "i",
+      hostname: "seeded",
+      userData: Buffer.from("#!/bin/sh\necho found at $(hostname)\n"),
+    },
     seed,
   );
   const drive = ["-drive", `file=${seed},format=raw,if=none,id=seed,readonly=on`];

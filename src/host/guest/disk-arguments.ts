@@ -1,6 +1,6 @@
 import { diskId, scsiId, usbId } from "../../model/guest/hardware.ts";
 import type { PciPlace } from "../../model/guest/pci.ts";
-import type { GuestDisk, GuestSpec } from "./command-line.ts";
+import type { DiskTuning, GuestDisk, GuestSpec } from "./command-line.ts";
 import { at, option, type Properties } from "./qemu-options.ts";
 
 /** Longest name of a block node: QEMU's BlockDriverState.node_name without its terminating zero. */
@@ -16,20 +16,43 @@ export function diskArguments(
   const id = diskId(disk.name);
   const file = nodeName("file", disk, index);
   const node = nodeName("node", disk, index);
-  const readOnly = disk.readOnly || disk.cdrom === true;
-  const common = { id, drive: node, bootindex, serial: disk.serial };
+  const { tuning = {} } = disk;
+  const access = {
+    "read-only": disk.readOnly || disk.cdrom === true,
+    discard: "unmap",
+    ...(tuning.cache === "none" ? { "cache.direct": true } : {}),
+  };
   const place = spec.hardware.devices.find((device) => device.id === id)?.place;
+  // QEMU has native I/O for files without the page cache alone.
+  const aio = tuning.io === "native" && tuning.cache === "none" ? { aio: "native" } : {};
   return [
-    [
-      "-blockdev",
-      option("", { driver: "file", "node-name": file, filename: disk.path, "read-only": readOnly, discard: "unmap" }),
-    ],
-    [
-      "-blockdev",
-      option("", { driver: disk.format, "node-name": node, file, "read-only": readOnly, discard: "unmap" }),
-    ],
-    ...diskDevice(disk, sataPort(spec, index), common, place),
+    ["-blockdev", option("", { driver: "file", "node-name": file, filename: disk.path, ...access, ...aio })],
+    ["-blockdev", option("", { driver: disk.format, "node-name": node, file, ...access })],
+    ...diskDevice(
+      disk,
+      sataPort(spec, index),
+      { id, drive: node, bootindex, serial: disk.serial, ...tuned(tuning) },
+      place,
+    ),
   ];
+}
+
+/** The device's own share of how a disk is read and written. */
+function tuned({ cache, shareable, errorPolicy, blockSize }: DiskTuning): Properties {
+  return {
+    ...(cache === "writethrough" ? { "write-cache": "off" } : {}),
+    ...(shareable === true ? { "share-rw": true } : {}),
+    ...(errorPolicy === undefined ? {} : policies(errorPolicy)),
+    ...(blockSize === undefined
+      ? {}
+      : { logical_block_size: blockSize.logical, physical_block_size: blockSize.physical }),
+  };
+}
+
+/** A read that fails cannot be for want of space. */
+function policies(policy: NonNullable<DiskTuning["errorPolicy"]>): Properties {
+  const onWrite = policy === "enospace" ? "enospc" : policy;
+  return { werror: onWrite, rerror: policy === "enospace" ? "report" : policy };
 }
 
 /** The name of a block node after its disk where QEMU takes one of that length, else after the disk's number. */

@@ -4,16 +4,18 @@ import { basename, dirname, join } from "node:path";
 import { Fault } from "../../model/fault.ts";
 import { findQemuUser } from "../guest/process.ts";
 import { noImage } from "./image-faults.ts";
-import { isoImage } from "./iso9660.ts";
+import { type IsoFile, isoImage } from "./iso9660.ts";
 import { isNoSpace, noRoom, runProgram } from "./run-program.ts";
 import type { ImageStore } from "./store.ts";
 
-/** What cloud-init's NoCloud source reads. */
+/** What cloud-init reads. */
 export interface CloudInitData {
+  /** How it is laid out: as the source NoCloud or as OpenStack's ConfigDrive reads it. */
+  readonly kind: "NoCloud" | "ConfigDrive";
   readonly instanceId: string;
   readonly hostname: string;
-  readonly userData: string;
-  readonly networkData?: string;
+  readonly userData: Uint8Array;
+  readonly networkData?: Uint8Array;
 }
 
 /** Kernel and initrd as files of this machine that QEMU's user can read. */
@@ -25,6 +27,7 @@ export interface KernelFiles {
 /** KubeVirt's folder for the one disk of a containerDisk image. */
 const DISK_FOLDER = "/disk";
 const MOST_CLOUD_INIT = 16 * 1024 * 1024;
+const MEBI = 1n << 20n;
 
 /**
  * Makes `overlayPath`, a qcow2 disk that starts as the image's and keeps its changes to itself.
@@ -60,24 +63,53 @@ export async function placeFile(file: string, path: string): Promise<void> {
   }
 }
 
-/** Writes the NoCloud disk: ISO 9660 labelled `cidata`, read-only, of QEMU's user. Fails with PB5007, PB5009. */
+/**
+ * Writes cloud-init's disk: ISO 9660 labelled `cidata` (NoCloud) or `config-2` (ConfigDrive), of QEMU's user.
+ *
+ * Network data go into a config drive as they are, which is to be OpenStack's JSON. Fails with PB5007, PB5009.
+ */
 export async function cloudInitDisk(data: CloudInitData, path: string): Promise<void> {
+  const { kind, instanceId, hostname, userData, networkData } = data;
+  const metaData = (values: object): Uint8Array => Buffer.from(`${JSON.stringify(values, undefined, 1)}\n`);
+  if (kind === "ConfigDrive") {
+    const files = [
+      {
+        name: "openstack/latest/meta_data.json",
+        data: metaData({ uuid: instanceId, instance_id: instanceId, hostname }),
+      },
+      { name: "openstack/latest/user_data", data: userData },
+      ...(networkData === undefined ? [] : [{ name: "openstack/latest/network_data.json", data: networkData }]),
+    ];
+    return filesDisk("config-2", files, path);
+  }
   // JSON is YAML; one member a line suits readers that know neither.
-  const metaData = `${JSON.stringify({ "instance-id": data.instanceId, "local-hostname": data.hostname }, undefined, 1)}\n`;
-  const texts = {
-    "meta-data": metaData,
-    "user-data": data.userData,
-    ...(data.networkData === undefined ? {} : { "network-config": data.networkData }),
-  };
-  const files = Object.entries(texts).map(([name, text]) => ({ name, data: Buffer.from(text) }));
+  const files = [
+    { name: "meta-data", data: metaData({ "instance-id": instanceId, "local-hostname": hostname }) },
+    { name: "user-data", data: userData },
+    ...(networkData === undefined ? [] : [{ name: "network-config", data: networkData }]),
+  ];
+  return filesDisk("cidata", files, path);
+}
+
+/** Writes files as a disk: ISO 9660 under `label`, of QEMU's user. Fails with PB5007, PB5009. */
+export async function filesDisk(label: string, files: readonly IsoFile[], path: string): Promise<void> {
   const size = files.reduce((sum, file) => sum + file.data.length, 0);
   if (size > MOST_CLOUD_INIT) {
-    throw new Fault("PB5009", `The cloud-init data has ${size} bytes; at most ${MOST_CLOUD_INIT} fit.`, {
-      cure: "Let userData fetch what is large.",
+    throw new Fault("PB5009", `The files of a disk have ${size} bytes; at most ${MOST_CLOUD_INIT} fit.`, {
+      cure: "Let the guest fetch what is large.",
       data: { size },
     });
   }
-  await making(path, () => writeFile(path, isoImage("cidata", files), { flag: "wx", mode: 0o400 }));
+  await making(path, () => writeFile(path, isoImage(label, files), { flag: "wx", mode: 0o600 }));
+}
+
+/** Makes an empty qcow2 disk of that size, rounded down to whole MiB as KubeVirt does it. Fails with PB5007, PB5072. */
+export async function emptyDisk(bytes: bigint, path: string): Promise<void> {
+  const size = (bytes / MEBI) * MEBI;
+  if (size <= 0n) {
+    throw new Fault("PB5072", `A disk of ${bytes} bytes cannot be made.`, { cure: "Ask for 1Mi or more: capacity." });
+  }
+  await making(path, () => runProgram("qemu-img", ["create", "-q", "-f", "qcow2", path, String(size)]));
 }
 
 /** The files of a kernelBoot container. Fails with PB5001, PB5004. */
@@ -140,7 +172,7 @@ async function diskFormat(file: string, image: string, path: string): Promise<"q
 }
 
 /** Makes a disk anew, gives it to QEMU's user, and leaves nothing of it where that fails. */
-async function making(path: string, make: () => Promise<unknown>): Promise<void> {
+export async function making(path: string, make: () => Promise<unknown>): Promise<void> {
   try {
     await rm(path, { force: true });
     await make();

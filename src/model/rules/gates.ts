@@ -1,3 +1,5 @@
+import { valueAt } from "../api/field-path.ts";
+
 /** The feature gates that some rule asks for. */
 export const GATES = [
   "DecentralizedLiveMigration",
@@ -34,6 +36,7 @@ const LOOK_ALIKES = [
   "GPUsWithDRA",
   "HostDevices",
   "HostDevicesWithDRA",
+  "HostDisk",
   "HotplugVolumes",
   "LiveMigration",
   "VGPULiveMigration",
@@ -47,4 +50,10 @@ export const KNOWN_GATES: readonly string[] = [...GATES, ...OTHER_NETWORK_GATES]
 /** True for the name of a known gate, letter by letter. */
 export function isGate(word: string): boolean {
   return KNOWN_GATES.includes(word) || LOOK_ALIKES.includes(word);
+}
+
+/** The feature gates that `spec.configuration` of a KubeVirt resource lists, letter by letter. */
+export function featureGatesOf(configuration: unknown): readonly string[] {
+  const listed = valueAt(configuration, ["developerConfiguration", "featureGates"]);
+  return Array.isArray(listed) ? listed.filter((gate) => typeof gate === "string") : [];
 }

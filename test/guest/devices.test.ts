@@ -1,0 +1,148 @@
+import assert from "node:assert/strict";
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { stringify } from "yaml";
+import { eventually, TestHost } from "../daemon.ts";
+import { guestManifest } from "../manifests.ts";
+import { needs } from "../needs.ts";
+
+const NAME = "laden";
+
+/** What the guest tells of its disks and devices, one fact a line, and then that it is done. */
+const LOOK = `#!/bin/sh
+modprobe -a -q isofs nls_utf8
+for disk in /sys/class/block/*; do
+  name=\${disk##*/}
+  case $name in vd*|sd*|sr*) ;; *) continue;; esac
+  serial=$(cat $disk/serial 2>/dev/null)
+  label=$(dd if=/dev/$name bs=1 skip=32808 count=32 2>/dev/null | tr -d '\\0' | sed 's/ *$//')
+  echo "disk $name size=$(cat $disk/size) ro=$(cat $disk/ro) serial=$serial label=$label block=$(cat $disk/queue/physical_block_size)"
+  mkdir -p /mnt/$name
+  mount -t iso9660 -o ro /dev/$name /mnt/$name 2>/dev/null || continue
+  for file in $(cd /mnt/$name && find . -type f); do echo "file $label $file $(tr '\\n' '~' </mnt/$name/$file | head -c 120)"; done
+  umount /mnt/$name
+done
+for disk in vd sd; do
+  for name in /dev/$disk?; do
+    case $(cat /sys/class/block/\${name##*/}/size) in 16384) printf 'kept by the host' | dd of=$name conv=notrunc 2>/dev/null;; esac
+  done
+done
+sync
+echo "rng $(cat /sys/class/misc/hw_random/rng_current)"
+echo looked-$((6 * 7))
+`;
+
+test("volumes and devices: one guest with every kind that this machine makes", { timeout: 300_000 }, async (t) => {
+  if (!needs(t, "daemon", "guestImage", "kubectl")) return;
+  const host = await TestHost.make(t);
+  await host.useGuestImage();
+  await host.up();
+  const step = (name: string, act: () => Promise<void>): Promise<void> =>
+    t.test(name, host.explained<TestContext>(act));
+  const condition = (field: string): Promise<string> =>
+    host.value("vmi", NAME, `.status.conditions[?(@.type=="Synchronized")].${field}`);
+  const hostDisk = join(host.dataDir, "own", "host.img");
+  const manifest = ladenManifest(hostDisk);
+
+  await step("a Secret that is missing is told, and what makes it; so is a gate that is closed", async () => {
+    await host.kubectlOk(["apply", "-f", "-"], manifest);
+    await eventually("PB5073", async () => (await condition("reason")) === "PB5073");
+    assert.match(await condition("message"), /Secret default\/cloud.*kubectl -n default create secret generic cloud/);
+    await host.kubectlOk(["apply", "-f", "-"], OBJECTS);
+    await eventually("PB5074", async () => (await condition("reason")) === "PB5074");
+    assert.match(await condition("message"), /feature gate HostDisk is not open.*KubeVirt resource/);
+  });
+
+  await step("with both the guest starts by itself, and finds each disk as it was asked for", async () => {
+    await host.kubectlOk(["apply", "-f", "-"], KUBEVIRT);
+    const guest = await host.guest(NAME);
+    const console = await eventually("what the guest saw", async () => {
+      const text = (await readFile(join(guest.folder, "console.log"), "utf8")).replaceAll("\r", "");
+      return text.includes("looked-42") && text;
+    });
+    const has = (line: RegExp): void => assert.match(console, line);
+    has(/^disk vd. size=16384 ro=0 serial=HOST-1 label= /m);
+    has(/^disk vd. size=20480 ro=0 serial= label= block=4096$/m);
+    has(/^disk sd. size=4096 ro=0 serial= label= /m);
+    has(/^disk sr. size=\d+ ro=\d serial= label=cfgdata /m);
+    has(/^file cfgdata \.\/greeting hello~$/m);
+    has(/^file keys \.\/password s3cret$/m);
+    has(/^file config-2 \.\/openstack\/latest\/user_data #cloud-config~$/m);
+    has(/^file config-2 \.\/openstack\/latest\/network_data\.json \{"links":\[\]\}$/m);
+    has(/^file config-2 \.\/openstack\/latest\/meta_data\.json .*"hostname": "laden"/m);
+    has(/^file cidata \.\/network-config version: 2~/m);
+    has(/^rng virtio_rng\.0$/m);
+  });
+
+  await step("a host disk keeps what was written when the guest is gone, others go with it", async () => {
+    const guest = await host.guest(NAME);
+    await host.kubectlOk(["delete", "vmi", NAME]);
+    const kept = await readFile(hostDisk);
+    assert.equal(kept.length, 8 << 20);
+    assert.equal(kept.toString("latin1", 0, 16), "kept by the host");
+    await assert.rejects(stat(guest.folder));
+  });
+
+  await step("a host disk that is none is refused with its cure", async () => {
+    await host.kubectlOk(["apply", "-f", "-"], manifest.replaceAll(hostDisk, join(host.dataDir, "own")));
+    await eventually("PB5072", async () => (await condition("reason")) === "PB5072");
+    assert.match(await condition("message"), /is no regular file/);
+    await host.kubectlOk(["delete", "vmi", NAME]);
+  });
+});
+
+const KUBEVIRT = `${stringify({
+  apiVersion: "v1",
+  kind: "Namespace",
+  metadata: { name: "kubevirt" },
+})}---
+${stringify({
+  apiVersion: "kubevirt.io/v1",
+  kind: "KubeVirt",
+  metadata: { name: "kubevirt", namespace: "kubevirt" },
+  spec: { configuration: { developerConfiguration: { featureGates: ["HostDisk"] } } },
+})}`;
+
+const base64 = (text: string): string => Buffer.from(text).toString("base64");
+
+const OBJECTS = [
+  { kind: "Secret", metadata: { name: "cloud" }, data: { userdata: base64(LOOK) } },
+  { kind: "Secret", metadata: { name: "net" }, stringData: { networkData: "version: 2\n" } },
+  { kind: "Secret", metadata: { name: "keys" }, stringData: { password: "s3cret" } },
+  { kind: "ConfigMap", metadata: { name: "settings" }, data: { greeting: "hello\n" }, binaryData: { raw: "AQID" } },
+]
+  .map((object) => stringify({ apiVersion: "v1", ...object }))
+  .join("---\n");
+
+function ladenManifest(hostDisk: string): string {
+  return guestManifest({
+    name: NAME,
+    devices: {
+      rng: {},
+      disks: [
+        { name: "seed", disk: { bus: "virtio" } },
+        { name: "own", serial: "HOST-1", disk: { bus: "virtio" }, cache: "writethrough", errorPolicy: "report" },
+        { name: "scratch", disk: { bus: "virtio" }, blockSize: { custom: { logical: 512, physical: 4096 } } },
+        { name: "more", disk: { bus: "scsi" } },
+        { name: "settings", cdrom: { bus: "sata" } },
+        { name: "keys", disk: { bus: "sata" } },
+        { name: "drive", cdrom: { bus: "scsi" } },
+      ],
+    },
+    spec: {
+      volumes: [
+        { name: "seed", cloudInitNoCloud: { secretRef: { name: "cloud" }, networkDataSecretRef: { name: "net" } } },
+        { name: "own", hostDisk: { path: hostDisk, type: "DiskOrCreate", capacity: "8Mi" } },
+        { name: "scratch", emptyDisk: { capacity: "10Mi" } },
+        { name: "more", emptyDisk: { capacity: "2Mi" } },
+        { name: "settings", configMap: { name: "settings" } },
+        { name: "keys", secret: { secretName: "keys", volumeLabel: "keys" } },
+        {
+          name: "drive",
+          cloudInitConfigDrive: { userData: "#cloud-config\n", networkDataBase64: base64('{"links":[]}') },
+        },
+      ],
+    },
+  });
+}
