@@ -184,7 +184,11 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     const node = await keepNode(client, machine, log.child({ part: "node" }));
     running.push(() => node.close());
     const control = { client, events, log: log.child({ part: "control" }) };
-    const vmis = startVmiController({ ...control, meter: metrics.queue("virtualmachineinstance") });
+    const vmis = startVmiController({
+      ...control,
+      configuration: () => configuration.current(),
+      meter: metrics.queue("virtualmachineinstance"),
+    });
     metrics.guests(vmis.phases);
     const vms = startVmController({ ...control, meter: metrics.queue("virtualmachine") });
     const controllers = [vmis, vms, startKubeVirtController(control), startSriovNetworkController(control)];

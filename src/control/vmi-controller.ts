@@ -11,7 +11,9 @@ import { isApiError } from "../model/api/status.ts";
 import { keyOf, type Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import type { VmiStatus } from "../model/api/vmi-status.ts";
+import { unregisteredSlirp } from "../model/bindings/built-in-plugins.ts";
 import type { ClusterNode } from "../model/pods/node-fit.ts";
+import { settingsOf } from "../model/rules/settings.ts";
 import {
   decideVmi,
   inTheWay,
@@ -26,6 +28,8 @@ export interface ControllerOptions {
   readonly client: KubeClient;
   readonly events: EventRecorder;
   readonly log: Logger;
+  /** `spec.configuration` of the KubeVirt resource as it is now; absent: nobody gives one. */
+  readonly configuration?: () => Promise<unknown>;
   /** Gets the state of the controller's queue, to look at. */
   readonly meter?: (state: QueueState) => void;
 }
@@ -46,7 +50,7 @@ type LauncherPod = Stored<Pod>;
 const REFUSED_MS = 10_000;
 
 /** Gives every VMI a pod on a node, and takes the pods of deleted ones away. */
-export function startVmiController({ client, events, log, meter }: ControllerOptions): VmiController {
+export function startVmiController({ client, events, log, configuration, meter }: ControllerOptions): VmiController {
   const closing = new AbortController();
   const queue = makeReconcileQueue(reconcile, {
     failed: (key, error, waitMs) => log.warn({ vmi: key, error, waitMs }, "a VMI is not as it should be"),
@@ -107,6 +111,9 @@ export function startVmiController({ client, events, log, meter }: ControllerOpt
   async function create(key: string, vmi: Vmi, pod: LauncherPod): Promise<boolean> {
     try {
       await client.create(podResource, pod);
+      const { plugins } = settingsOf((await configuration?.()) ?? {});
+      const unregistered = unregisteredSlirp(vmi.spec, plugins);
+      if (unregistered !== undefined) events.event(vmi, "Warning", "UnregisteredNetworkBindingPlugin", unregistered);
       return true;
     } catch (thrown) {
       if (isApiError(thrown, "AlreadyExists")) {

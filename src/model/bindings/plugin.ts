@@ -7,6 +7,7 @@ import type { Problem } from "../rules/problem.ts";
 import { type Nic, nicProblem } from "../rules/subject.ts";
 import type { PodFacts } from "../wiring/facts.ts";
 import type { Binding, MigrationVerdict, NicContext, NicWiring } from "./binding.ts";
+import { builtInBinding } from "./built-in-plugins.ts";
 import { inPodBridge } from "./in-pod-bridge.ts";
 import { wireMacvtap } from "./macvtap.ts";
 import { guestNic, podLink, untouched } from "./pod-link.ts";
@@ -70,6 +71,8 @@ function registered(nic: Nic): Problem[] {
 
 function wirePlugin(nic: NicContext, facts: PodFacts): NicWiring {
   const name = nic.plugin?.name ?? "";
+  const known = builtInBinding(nic.plugin);
+  if (known !== undefined) return known.wire(nic, facts);
   switch (nic.plugin?.domainAttachmentType) {
     case "managedTap":
       return inPodBridge(nic, facts, false);
@@ -114,8 +117,10 @@ function migration(nic: NicContext): MigrationVerdict {
   };
 }
 
-function explain(nic: NicContext, _: PodFacts, { nic: { attachment, mac } }: NicWiring): BindingSays {
+function explain(nic: NicContext, facts: PodFacts, wired: NicWiring): BindingSays {
+  const { attachment, mac } = wired.nic;
   const { name = "", sidecarImage, networkAttachmentDefinition, computeResourceOverhead } = nic.plugin ?? {};
+  const known = builtInBinding(nic.plugin)?.explain(nic, facts, wired);
   const who = `the binding plugin "${name}"`;
   const how =
     attachment.kind === "plugin"
@@ -123,9 +128,12 @@ function explain(nic: NicContext, _: PodFacts, { nic: { attachment, mac } }: Nic
       : `${capital(who)} decides what comes by; the NIC with MAC ${mac} is plugged into ${attachment.kind === "tap" || attachment.kind === "macvtap" ? attachment.device : "it"}`;
   const memory = computeResourceOverhead?.requests?.["memory"];
   return {
-    in: { statement: `${how}.`, addresses: [], ports: "plugin" },
-    "in-icmp": { statement: `Who answers echo requests is for ${who} to say.`, answeredBy: "plugin" },
-    out: { statement: `What the guest reaches is for ${who} to say.`, seenAs: [] },
+    in: known?.in ?? { statement: `${how}.`, addresses: [], ports: "plugin" },
+    "in-icmp": known?.["in-icmp"] ?? {
+      statement: `Who answers echo requests is for ${who} to say.`,
+      answeredBy: "plugin",
+    },
+    out: known?.out ?? { statement: `What the guest reaches is for ${who} to say.`, seenAs: [] },
     ...(memory === undefined
       ? {}
       : {
@@ -145,7 +153,7 @@ function explain(nic: NicContext, _: PodFacts, { nic: { attachment, mac } }: Nic
               phrase: `the NetworkAttachmentDefinition ${networkAttachmentDefinition} of ${who}`,
             } as const,
           ]),
-      ...(sidecarImage === undefined
+      ...(sidecarImage === undefined || known !== undefined
         ? []
         : [{ what: "add-on", name: sidecarImage, phrase: `the sidecar image ${sidecarImage}` } as const]),
     ],
