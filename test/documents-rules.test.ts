@@ -2,7 +2,7 @@
 // docs/documents.md.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { VirtualMachineInstanceSpec } from "../src/model/api/vmi.ts";
+import type { VirtualMachineInstance } from "../src/model/api/vmi.ts";
 import { explainVmi } from "../src/model/explain/explain.ts";
 import { judge } from "../src/model/rules/judge.ts";
 import { type Plan, type PlannedNic, planVmi } from "../src/model/wiring/plan.ts";
@@ -38,7 +38,7 @@ const wrongNic = (nic: Nic, configuration?: object): string[] =>
 function planned(interfaces: readonly Nic[], networks: readonly Nic[], devices: object = {}): Plan {
   const { problems, defaulted } = judge("VirtualMachineInstance", vmi(interfaces, networks, devices), everything);
   assert.deepEqual(problems, []);
-  const { spec }: { spec: VirtualMachineInstanceSpec } = JSON.parse(JSON.stringify(defaulted));
+  const { spec }: VirtualMachineInstance = JSON.parse(JSON.stringify(defaulted));
   return planVmi({ namespace: "default", name: "a", hostName: "a", spec });
 }
 

@@ -62,11 +62,14 @@ test("the claims about bridge are true", { timeout: 400_000 }, async (t) => {
     assert.match(neighbours.stdout, new RegExp(`lladdr ${claim(nic, "mac")["mac"]} `));
   });
 
-  await step("bridge.mac: it is the one that the pod's link had, and the dummy in its place keeps it", async () => {
-    const { mac } = claim(nic, "mac");
-    assert.match(page, new RegExp(`^ *mac: ${mac}$`, "m"));
-    assert.match(await inPod("ip", "-o", "link", "show", "eth0"), new RegExp(`link/ether ${mac} `));
-  });
+  await step(
+    "bridge.mac: S2.41 S3.38: it is the one that the pod's link had, and the dummy in its place keeps it",
+    async () => {
+      const { mac } = claim(nic, "mac");
+      assert.match(page, new RegExp(`^ *mac: ${mac}$`, "m"));
+      assert.match(await inPod("ip", "-o", "link", "show", "eth0"), new RegExp(`link/ether ${mac} `));
+    },
+  );
 
   await step("bridge.mtu: on every hop, told by DHCP and by the device", async () => {
     const { hops, toldBy } = claim(nic, "mtu");
@@ -80,7 +83,7 @@ test("the claims about bridge are true", { timeout: 400_000 }, async (t) => {
     await console.until(/feature=1/);
   });
 
-  await step("bridge.dhcp4: the lease is what the guest got, routes included", () => {
+  await step("bridge.dhcp4: S0.17 S1.18 S2.40 S3.37: the lease is what the guest got, routes included", () => {
     const lease = claim(nic, "dhcp4")["lease"] as Dhcp4Service;
     const got = (key: string): string => new RegExp(`^ *dhcp4: ${key}=(.*)$`, "m").exec(page)?.[1] ?? "";
     assert.deepEqual(
@@ -108,6 +111,12 @@ test("the claims about bridge are true", { timeout: 400_000 }, async (t) => {
     assert.doesNotMatch(await host.page(address), /^route: default via fe80:/m);
   });
 
+  await step("S0.19 S1.20 S2.43 S3.40: the pod itself reaches nothing any more, and explain warns of it", async () => {
+    const [far = ""] = outside.addresses;
+    assert.equal((await host.probeIn(netns, "tcp", far, "8099")).ok, false);
+    assert.ok(nic.notes.some(({ id, statement }) => id === "S3.40" && statement.includes("Istio")));
+  });
+
   await step("bridge.queues: one pair, and so many vectors", async () => {
     const { queues, msiVectors } = claim(nic, "queues");
     assert.equal(queues, 1);
@@ -116,7 +125,7 @@ test("the claims about bridge are true", { timeout: 400_000 }, async (t) => {
     assert.equal(Number(vectors), msiVectors);
   });
 
-  await step("bridge.migration: the condition says the same, and why", async () => {
+  await step("bridge.migration: S2.45 S3.42 S3.61: the condition says the same, and why", async () => {
     const { migratable, statement } = claim(nic, "migration");
     assert.equal(migratable, false);
     const condition = '.status.conditions[?(@.type=="LiveMigratable")]';
@@ -124,7 +133,7 @@ test("the claims about bridge are true", { timeout: 400_000 }, async (t) => {
     assert.ok(statement.endsWith(await host.value("vmi", "bridged", `${condition}.message`)));
   });
 
-  await step("bridge.needs: with the setting that it names switched off it is refused", async () => {
+  await step("bridge.needs: S2.44 S3.41: with the setting that it names switched off it is refused", async () => {
     const needed = claim(nic, "needs")["needs"];
     assert.deepEqual(needed, [{ what: "setting", name: "permitBridgeInterfaceOnPodNetwork" }]);
     const settings = { network: { permitBridgeInterfaceOnPodNetwork: false } };

@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { Dhcp4Service, Dhcp6Service, RouterAdvertisementService } from "../../src/model/wiring/wiring.ts";
-import { TestHost } from "../daemon.ts";
+import { eventually, TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
 import { openConsole } from "./console-session.ts";
 import { answersFrozen, claimOf, explained, texts } from "./explained.ts";
+import { openShell } from "./guest-shell.ts";
 
 const MTU = 1400;
 const QUEUES = 2;
@@ -35,28 +36,31 @@ test("the claims about masquerade are true", { timeout: 400_000 }, async (t) => 
   const limited = await explained(host, "limited");
   const open = await explained(host, "open");
   const [address = ""] = texts(claim(limited, "in")["addresses"]);
-  const page = await host.page(address, /^ *address: fd10:0:2::2\//m);
+  const page = await host.page(address, /^ *dhcp6: new_dhcp6_ia_na1_ia_addr1=/m);
   const console = await openConsole(host, "limited");
   const step = (name: string, act: () => Promise<void>): Promise<void> =>
     t.test(name, host.explained<TestContext>(act));
 
-  await step("masquerade.in: at the addresses, on the ports, and on no other", async () => {
-    for (const at of texts(claim(limited, "in")["addresses"])) {
-      await host.page(at);
-      assert.equal((await host.probe("udp", at, "7")).ok, true);
-      assert.equal((await host.probe("tcp", at, "7")).ok, false);
-    }
-    assert.deepEqual(claim(limited, "in")["ports"], [
-      { protocol: "tcp", port: 80 },
-      { protocol: "udp", port: 7 },
-    ]);
-    assert.equal(claim(open, "in")["ports"], "all");
-    for (const at of texts(claim(open, "in")["addresses"])) {
-      await host.page(at);
-      assert.equal((await host.probe("tcp", at, "7")).ok, true);
-      assert.equal((await host.probe("udp", at, "7")).ok, true);
-    }
-  });
+  await step(
+    "masquerade.in: S0.11 S1.13 S2.27 S2.48 S3.16 S3.51: at the addresses, on the ports, and on no other",
+    async () => {
+      for (const at of texts(claim(limited, "in")["addresses"])) {
+        await host.page(at);
+        assert.equal((await host.probe("udp", at, "7")).ok, true);
+        assert.equal((await host.probe("tcp", at, "7")).ok, false);
+      }
+      assert.deepEqual(claim(limited, "in")["ports"], [
+        { protocol: "tcp", port: 80 },
+        { protocol: "udp", port: 7 },
+      ]);
+      assert.equal(claim(open, "in")["ports"], "all");
+      for (const at of texts(claim(open, "in")["addresses"])) {
+        await host.page(at);
+        assert.equal((await host.probe("tcp", at, "7")).ok, true);
+        assert.equal((await host.probe("udp", at, "7")).ok, true);
+      }
+    },
+  );
 
   await step("masquerade.in-icmp: whoever is said to answer is the one who does", async () => {
     for (const [name, nic] of [
@@ -89,7 +93,7 @@ test("the claims about masquerade are true", { timeout: 400_000 }, async (t) => 
     }
   });
 
-  await step("masquerade.out: the guest is seen outside of its pod as the pod", async () => {
+  await step("masquerade.out: S2.47 S3.48: the guest is seen outside of its pod as the pod", async () => {
     const seenAs = texts(claim(limited, "out")["seenAs"]);
     for (const [index, at] of outside.addresses.entries()) {
       const url = `http://${at.includes(":") ? `[${at}]` : at}:8099/`;
@@ -126,7 +130,7 @@ test("the claims about masquerade are true", { timeout: 400_000 }, async (t) => 
     await console.until(new RegExp(`ra=${MTU} f=1`));
   });
 
-  await step("masquerade.dhcp4: the lease is what the guest got", () => {
+  await step("masquerade.dhcp4: S2.47 S3.49: the lease is what the guest got", () => {
     const lease = claim(limited, "dhcp4")["lease"] as Dhcp4Service;
     const got = (key: string): string => new RegExp(`^ *dhcp4: ${key}=(.*)$`, "m").exec(page)?.[1] ?? "";
     assert.deepEqual(
@@ -144,7 +148,7 @@ test("the claims about masquerade are true", { timeout: 400_000 }, async (t) => 
     return Promise.resolve();
   });
 
-  await step("masquerade.dhcp6: the address and the name servers are what the guest got", () => {
+  await step("masquerade.dhcp6: S2.52 S2.54 S3.55: the address and the name servers are what the guest got", () => {
     const lease = claim(limited, "dhcp6")["lease"] as Dhcp6Service;
     assert.match(page, new RegExp(`^ *dhcp6: new_dhcp6_ia_na1_ia_addr1=${lease.clientAddress}$`, "m"));
     for (const server of lease.dnsServers) assert.match(page, new RegExp(`dhcp6_name_servers=.*${server}`));
@@ -158,7 +162,7 @@ test("the claims about masquerade are true", { timeout: 400_000 }, async (t) => 
     return Promise.resolve();
   });
 
-  await step("masquerade.queues: so many pairs, and so many vectors", async () => {
+  await step("masquerade.queues: S2.56 S2.57 S2.59 S3.73 S3.74 S3.76: so many pairs, and so many vectors", async () => {
     const { queues, msiVectors } = claim(limited, "queues");
     assert.equal(queues, QUEUES);
     assert.match(page, new RegExp(`^ *queues: ${QUEUES}$`, "m"));
@@ -181,4 +185,20 @@ test("the claims about masquerade are true", { timeout: 400_000 }, async (t) => 
     assert.equal(stdout.trim(), "");
   });
   assert.equal(await console.detach(), 0);
+
+  await step(
+    "S2.53 S2.54 S3.54 S3.55: KubeVirt's IPv6 address and gateway do by hand as well, without what is served",
+    async () => {
+      const far = outside.addresses.find((at) => at.includes(":")) ?? "";
+      const shell = await openShell(host, "limited");
+      const reached = async (): Promise<boolean> =>
+        (await shell.run(`timeout 5 wget -q -O - http://[${far}]:8099/`)).code === 0;
+      await shell.ask("echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_ra");
+      await shell.ask("ip -6 address flush dev eth0 scope global; ip -6 route del default");
+      assert.equal(await reached(), false);
+      await shell.ask("ip -6 address add fd10:0:2::2/120 dev eth0; ip -6 route add default via fd10:0:2::1");
+      await eventually("the outside by IPv6", reached);
+      await shell.close();
+    },
+  );
 });

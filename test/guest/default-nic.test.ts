@@ -52,34 +52,43 @@ test("NICs that are not asked for", { timeout: 300_000 }, async (t) => {
   const addressesOf = async (name: string): Promise<readonly string[]> =>
     JSON.parse(await host.value("vmi", name, ".status.interfaces[0].ipAddresses"));
 
-  await step("row 62: without the pod's network the guest has nothing but its loopback", async () => {
-    assert.deepEqual(JSON.parse(await host.value("vmi", "none", ".status.interfaces")), []);
-    const shell = await openShell(host, "none");
-    assert.equal(await shell.ask("ls /sys/class/net"), "lo");
-    assert.equal(await shell.ask("grep -l 0x02 /sys/bus/pci/devices/*/class | wc -l"), "0");
-    await shell.close();
-  });
+  await step(
+    "S0.16 S1.24 S2.39 S3.25: row 62: without the pod's network the guest has nothing but its loopback",
+    async () => {
+      assert.deepEqual(JSON.parse(await host.value("vmi", "none", ".status.interfaces")), []);
+      const shell = await openShell(host, "none");
+      assert.equal(await shell.ask("ls /sys/class/net"), "lo");
+      assert.equal(await shell.ask("grep -l 0x02 /sys/bus/pci/devices/*/class | wc -l"), "0");
+      await shell.close();
+    },
+  );
 
-  await step("the configured binding, bridge: the guest has the pod's address", async () => {
-    const [address = ""] = await addressesOf("bridged");
-    assert.match(await host.page(address, /dhcp4: ip=/), new RegExp(`^ *address: ${address}/24$`, "m"));
-  });
+  await step(
+    "S0.15 S1.10 S2.38 S3.24 S3.62: the configured binding, bridge: the guest has the pod's address",
+    async () => {
+      const [address = ""] = await addressesOf("bridged");
+      assert.match(await host.page(address, /dhcp4: ip=/), new RegExp(`^ *address: ${address}/24$`, "m"));
+    },
+  );
 
-  await step("the configured binding, masquerade: the guest has KubeVirt's address", async () => {
+  await step("S2.45 S3.42 S3.62: the configured binding, masquerade: the guest has KubeVirt's address", async () => {
     const [address = ""] = await addressesOf("masked");
     assert.match(await host.page(address, /dhcp4: ip=/), /^ *address: 10\.0\.2\.2\/24$/m);
   });
 
-  await step("row 66: the ports of migrations are a guest's like others, on networks of its own choice", async () => {
-    const addresses = await addressesOf("inside");
-    assert.equal(addresses.length, 2);
-    for (const address of addresses) {
-      const page = await host.page(address, /^ *address: fd10:10:10::2\//m);
-      assert.match(page, /^ *address: 10\.10\.10\.2\/24$/m);
-      const served = (port: string): Promise<boolean> => host.probe("http", address, port).then(({ ok }) => ok);
-      for (const port of ["49152", "49153"]) await eventually(`${address} ${port}`, () => served(port));
-      assert.equal(await served("49154"), false, "not listed");
-      assert.equal(await answers(host, address), true);
-    }
-  });
+  await step(
+    "S2.50 S3.52: row 66: the ports of migrations are a guest's like others, on networks of its own choice",
+    async () => {
+      const addresses = await addressesOf("inside");
+      assert.equal(addresses.length, 2);
+      for (const address of addresses) {
+        const page = await host.page(address, /^ *address: fd10:10:10::2\//m);
+        assert.match(page, /^ *address: 10\.10\.10\.2\/24$/m);
+        const served = (port: string): Promise<boolean> => host.probe("http", address, port).then(({ ok }) => ok);
+        for (const port of ["49152", "49153"]) await eventually(`${address} ${port}`, () => served(port));
+        assert.equal(await served("49154"), false, "not listed");
+        assert.equal(await answers(host, address), true);
+      }
+    },
+  );
 });

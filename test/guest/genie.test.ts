@@ -61,7 +61,7 @@ test("a VM on two networks through Genie, and one that does not ask Genie", { ti
   const addressOf = (name: string, nic = 0): Promise<string> =>
     host.value("vmi", name, `.status.interfaces[${nic}].ipAddress`);
 
-  await step("each NIC has its network's address, MTU and routes", async () => {
+  await step("S2.8 S2.18 S3.6: each NIC has its network's address, MTU and routes", async () => {
     const [main, other] = [await addressOf("two"), await addressOf("two", 1)];
     assert.match(main, /^10\.244\.3\./);
     assert.match(other, /^10\.70\.0\./);
@@ -74,7 +74,7 @@ test("a VM on two networks through Genie, and one that does not ask Genie", { ti
     assert.match(await host.page(other), /^hostname: two/m);
   });
 
-  await step("the pod asks as KubeVirt's did, and has eth0 and eth1", async () => {
+  await step("S2.23: the pod asks as KubeVirt's did, and has eth0 and eth1", async () => {
     const pod = (await host.kubectlOk(["get", "pod", "-l", "vm.kubevirt.io/name=two", "-o", "name"])).trim();
     assert.equal(await host.value("pod", pod.slice(4), ".metadata.annotations.cni"), "flannel,bridge");
     assert.equal(await host.value("vmi", "two", ".status.interfaces[*].podInterfaceName"), "eth0 eth1");

@@ -145,7 +145,7 @@ test("status.interfaces by domain, guest agent and Multus, whatever becomes of t
   };
 
   await step(
-    "an agent that ends takes no address with it; 56: one that starts tells of a NIC that only the guest has",
+    "S3.75: an agent that ends takes no address with it; 56: one that starts tells of a NIC that only the guest has",
     async () => {
       await inGuest("agent");
       await settledStatus("no agent", ({ conditions }) => conditions.every(({ type }) => type !== "AgentConnected"));

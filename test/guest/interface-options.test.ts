@@ -58,7 +58,7 @@ test("what an interface and its network ask for reaches the guest", { timeout: 3
   const step = (name: string, act: () => Promise<void>): Promise<void> =>
     t.test(name, host.explained<TestContext>(act));
 
-  await step("rows 17, 66: MAC, queues, MTU and networks of a virtio NIC", async () => {
+  await step("S2.50 S2.56 S3.52 S3.73: rows 17, 66: MAC, queues, MTU and networks of a virtio NIC", async () => {
     const page = await settled(host, "wide", /^ *address: fd77::2\//m);
     assert.match(page, /^ *mac: 02:aa:bb:cc:dd:01$/m);
     assert.match(page, /^ *queues: 2$/m);
@@ -72,15 +72,18 @@ test("what an interface and its network ask for reaches the guest", { timeout: 3
     assert.equal(status.mac, "02:aa:bb:cc:dd:01");
   });
 
-  await step("rows 65, 70: host name, name servers and search domains, by DHCP and router advertisement", async () => {
-    const page = await settled(host, "wide", /^resolv\.conf: nameserver 2001:db8::53$/m);
-    assert.match(page, /^hostname: broad$/m);
-    assert.match(page, /^resolv\.conf: nameserver 192\.0\.2\.53$/m);
-    assert.match(
-      page,
-      /^resolv\.conf: search things\.default\.svc\.cluster\.local default\.svc\.cluster\.local example\.org$/m,
-    );
-  });
+  await step(
+    "S2.55: rows 65, 70: host name, name servers and search domains, by DHCP and router advertisement",
+    async () => {
+      const page = await settled(host, "wide", /^resolv\.conf: nameserver 2001:db8::53$/m);
+      assert.match(page, /^hostname: broad$/m);
+      assert.match(page, /^resolv\.conf: nameserver 192\.0\.2\.53$/m);
+      assert.match(
+        page,
+        /^resolv\.conf: search things\.default\.svc\.cluster\.local default\.svc\.cluster\.local example\.org$/m,
+      );
+    },
+  );
 
   await step("row 64: dhcpOptions", async () => {
     const page = await settled(host, "wide", /dhcp4/);
@@ -97,7 +100,7 @@ test("what an interface and its network ask for reaches the guest", { timeout: 3
     }
   });
 
-  await step("row 69: the MTU of an emulated card, which only DHCP can tell", async () => {
+  await step("S0.14 S1.17 S2.36 S3.23: row 69: the MTU of an emulated card, which only DHCP can tell", async () => {
     const page = await settled(host, "old", /^ *address: fd10:0:2::2\//m);
     assert.match(page, /^ *driver: e1000$/m);
     assert.match(page, new RegExp(`^ *dhcp4: mtu=${MTU}$`, "m"));

@@ -14,15 +14,22 @@ const ETHERNET = 1500;
 
 /** Each path of the table, and by what the guest learns the MTU there. */
 const paths = [
-  { name: "pod", title: "virtio, masquerade", nic: { masquerade: {} }, mtu: FABRIC, device: true, dhcp: true },
-  { name: "ip", title: "virtio, bridge with CNI address", nic: { bridge: {} }, mtu: LAN, device: true, dhcp: true },
-  { name: "bare", title: "virtio, bridge without", nic: { bridge: {} }, mtu: LAN, device: true, dhcp: false },
+  { name: "pod", title: "S3.28: virtio, masquerade", nic: { masquerade: {} }, mtu: FABRIC, device: true, dhcp: true },
   {
-    ...{ name: "old-ip", title: "other models, bridge with CNI address", nic: { bridge: {}, model: "e1000" } },
+    name: "ip",
+    title: "S3.29 S3.36: virtio, bridge with CNI address",
+    nic: { bridge: {} },
+    mtu: LAN,
+    device: true,
+    dhcp: true,
+  },
+  { name: "bare", title: "S3.30: virtio, bridge without", nic: { bridge: {} }, mtu: LAN, device: true, dhcp: false },
+  {
+    ...{ name: "old-ip", title: "S3.33: other models, bridge with CNI address", nic: { bridge: {}, model: "e1000" } },
     ...{ mtu: LAN, device: false, dhcp: true },
   },
   {
-    ...{ name: "old-bare", title: "other models, bridge without", nic: { bridge: {}, model: "e1000" } },
+    ...{ name: "old-bare", title: "S3.34: other models, bridge without", nic: { bridge: {}, model: "e1000" } },
     ...{ mtu: ETHERNET, device: false, dhcp: false },
   },
 ] as const;
@@ -80,7 +87,7 @@ test("the MTU of every path", { timeout: 300_000 }, async (t) => {
     });
   }
 
-  await step("the virtio device says it, where there is one, before any DHCP", async () => {
+  await step("S3.26: the virtio device says it, where there is one, before any DHCP", async () => {
     const shell = await openShell(host, "paths");
     for (const { name, device, title } of paths) {
       const link = nicOf(page, status.find((one) => one.name === name)?.mac ?? "").name;
@@ -91,7 +98,7 @@ test("the MTU of every path", { timeout: 300_000 }, async (t) => {
     await shell.close();
   });
 
-  await step("other models, masquerade: by DHCP alone", async () => {
+  await step("S3.32: other models, masquerade: by DHCP alone", async () => {
     const [{ ipAddresses: [address = ""] = [] } = {}] = await statusOf("old");
     const old = await host.page(address, /dhcp4: mtu=/);
     assert.match(old, new RegExp(`^ *dhcp4: mtu=${FABRIC}$`, "m"));

@@ -6,7 +6,7 @@ import { type TestContext, test } from "node:test";
 import { eventually, TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
-import { definitions } from "./attachments.ts";
+import { definitions, networkStatusOf } from "./attachments.ts";
 
 const RED_MAC = "02:00:00:00:00:07";
 
@@ -79,7 +79,7 @@ test("multus networks beside the pod network, and in its place", { timeout: 500_
   const annotation = async (key: string): Promise<unknown> =>
     JSON.parse(await host.value(podPath, pod, `.metadata.annotations.k8s\\.v1\\.cni\\.cncf\\.io/${key}`));
 
-  await step("the pod asks for them as KubeVirt's does, and says what it got as Multus does", async () => {
+  await step("S2.6 S2.10: the pod asks for them as KubeVirt's does, and says what it got as Multus does", async () => {
     assert.deepEqual(await annotation("networks"), [
       { name: "wire", namespace: "net", interface: "podba4788b226a" },
       { name: "lan", namespace: "default", mac: RED_MAC, interface: "podb1f51a511f1" },
@@ -97,46 +97,61 @@ test("multus networks beside the pod network, and in its place", { timeout: 500_
     assert.equal(status[2].mac, RED_MAC);
   });
 
-  await step("rows 51 and 55: the guest has the three NICs, with MAC, PCI address, MTU, address and routes", () => {
-    const nics = page.split(/^nic: /m).slice(1);
-    const [wire = "", , red = ""] = nics;
-    assert.equal(nics.length, 3);
-    assert.match(wire, /^ *pci: 0000:00:10\.0$/m);
-    assert.doesNotMatch(wire, /dhcp4:/);
-    for (const line of [
-      `mac: ${RED_MAC}`,
-      "mtu: 1400",
-      "dhcp4: ip=10.50.0.2",
-      "dhcp4: staticroutes=10.99.0.0/16 10.50.0.1",
-    ]) {
-      assert.ok(red.includes(`  ${line}\n`), line);
-    }
-    assert.doesNotMatch(red, /router=/);
-    return Promise.resolve();
-  });
+  await step(
+    "S2.8 S2.29 S3.18: rows 51 and 55: the guest has the three NICs, with MAC, PCI address, MTU, address and routes",
+    () => {
+      const nics = page.split(/^nic: /m).slice(1);
+      const [wire = "", , red = ""] = nics;
+      assert.equal(nics.length, 3);
+      assert.match(wire, /^ *pci: 0000:00:10\.0$/m);
+      assert.doesNotMatch(wire, /dhcp4:/);
+      for (const line of [
+        `mac: ${RED_MAC}`,
+        "mtu: 1400",
+        "dhcp4: ip=10.50.0.2",
+        "dhcp4: staticroutes=10.99.0.0/16 10.50.0.1",
+      ]) {
+        assert.ok(red.includes(`  ${line}\n`), line);
+      }
+      assert.doesNotMatch(red, /router=/);
+      return Promise.resolve();
+    },
+  );
 
   await step("the network's bridge reaches the guest", async () => {
     assert.match(await host.page("10.50.0.2"), /^hostname: many/m);
   });
 
-  await step("row 52: a definition in the pod network's place", async () => {
+  await step("S2.13 S2.15 S3.9: row 52: a definition in the pod network's place", async () => {
     await host.kubectlOk(["apply", "-f", "-"], alone);
     await host.kubectlOk(["wait", "--for=condition=Ready", "vmi/alone", "--timeout=120s"]);
     assert.equal(await host.value("vmi", "alone", ".status.interfaces[0].ipAddress"), "10.60.0.2");
     assert.match(await host.page("10.60.0.2"), /^hostname: alone/m);
+    const networks = await networkStatusOf(host, "alone");
+    assert.deepEqual(
+      networks.map(({ name, interface: link }) => [name, link]),
+      [["net/main", "eth0"]],
+      "the pod has no pod network",
+    );
   });
   assert.ok(outside.addresses.length > 0);
 
-  await step("what is not there is said, with what may be meant, and the VM starts when it comes", async () => {
-    await host.kubectlOk(["apply", "-f", "-"], alone.replace("name: alone", "name: late").replace("net/main", "main"));
-    const message = (): Promise<string> =>
-      host.value("vmi", "late", '.status.conditions[?(@.type=="Synchronized")].message');
-    const said = await eventually("the condition", message);
-    assert.match(said, /There is no NetworkAttachmentDefinition default\/main.*net\/main/);
-    await host.kubectlOk(["apply", "-f", "-"], definitions(["default", "main", { type: "bridge", bridge: "bare0" }]));
-    await eventually("the next reason", async () => /gave the pod no address/.test(await message()));
-    await host.kubectlOk(["delete", "vmi", "late"]);
-  });
+  await step(
+    "S2.9 S2.16 S3.9 S3.98: what is not there is said, with what may be meant, and the VM starts when it comes",
+    async () => {
+      await host.kubectlOk(
+        ["apply", "-f", "-"],
+        alone.replace("name: alone", "name: late").replace("net/main", "main"),
+      );
+      const message = (): Promise<string> =>
+        host.value("vmi", "late", '.status.conditions[?(@.type=="Synchronized")].message');
+      const said = await eventually("the condition", message);
+      assert.match(said, /There is no NetworkAttachmentDefinition default\/main.*net\/main/);
+      await host.kubectlOk(["apply", "-f", "-"], definitions(["default", "main", { type: "bridge", bridge: "bare0" }]));
+      await eventually("the next reason", async () => /gave the pod no address/.test(await message()));
+      await host.kubectlOk(["delete", "vmi", "late"]);
+    },
+  );
 
   await step("with the VMs everything of theirs goes, addresses included", async () => {
     await host.kubectlOk(["delete", "vmi", "--all"]);

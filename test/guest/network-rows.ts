@@ -73,7 +73,7 @@ export const multusRows: readonly Row[] = [
 export const genieRows: readonly Row[] = [
   {
     name: "genie",
-    title: "genie × bridge, twice",
+    title: "S2.20: genie × bridge, twice",
     nics: [
       {
         name: "first",

@@ -13,7 +13,7 @@ import { guestImages } from "./image-cache.ts";
 
 const MAC = "02:00:00:00:00:80";
 
-test("a guest boots from the network of its second NIC", { timeout: 600_000 }, async (t) => {
+test("S2.12 S3.7: a guest boots from the network of its second NIC", { timeout: 600_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl", "debianMirror")) return;
   const host = await TestHost.make(t);
   await host.usePodNetwork([4]);

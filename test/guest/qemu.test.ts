@@ -39,7 +39,7 @@ function procStatus(pid: number): Record<string, string> {
   return Object.fromEntries(lines.map((line) => line.split(/:\s*/, 2)));
 }
 
-test("QEMU runs without privilege in the pod's namespace, and shuts down at the power button", async (t) => {
+test("S3.64: QEMU runs without privilege in the pod's namespace, and shuts down at the power button", async (t) => {
   if (!needs(t, "root", "netns", "tun", "qemu", "guestImage")) return;
   const at = world(t);
   const guest = await boot(at, await tinySpec(at, [nic("default")]));

@@ -146,7 +146,7 @@ for (const version of kubectlVersions) {
       assert.match(memory, /What the guest sees, in bytes\./);
     });
 
-    test("explains every kind, whole", async (t) => {
+    test("S0.23 S1.4: explains every kind, whole", async (t) => {
       if (!needs(t, "kubectls")) return;
       for (const { plural, group, version: of, kind } of definitions) {
         const apiVersion = group === "" ? of : `${group}/${of}`;

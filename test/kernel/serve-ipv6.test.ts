@@ -103,7 +103,7 @@ async function guestUp(link: ServeLink): Promise<void> {
   });
 }
 
-test("a DHCPv6 client gets fd10:0:2::2, DNS and search list in four messages, and in two", async (t) => {
+test("S3.57: a DHCPv6 client gets fd10:0:2::2, DNS and search list in four messages, and in two", async (t) => {
   if (!needs(t, "root", "netns", "veth")) return;
   await using link = makeLink();
   await guestUp(link);
