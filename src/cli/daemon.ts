@@ -27,6 +27,7 @@ import { isWarning } from "../model/serve/note.ts";
 import { startAgent } from "../node/agent.ts";
 import { definitionsOf } from "../node/definitions.ts";
 import { makeDeviceResources } from "../node/device-resources.ts";
+import { makeMacvtapDevices } from "../node/macvtap-devices.ts";
 import { openPodRecords } from "../node/records.ts";
 import { keepNode } from "../node/registration.ts";
 import { makeReporter } from "../node/report.ts";
@@ -138,7 +139,20 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     running.push(() => client.close());
     const events = makeEventRecorder(client, "patchbay", log);
     running.push(() => events.flush());
-    const devices = makeDeviceResources(records, []);
+    const macvtaps = makeMacvtapDevices({ binDirs, log: log.child({ part: "node" }) });
+    running.push(() => macvtaps.close());
+    let tellDevices = (): void => {};
+    const sriov = keepSriov({
+      client,
+      events,
+      nodeName,
+      records,
+      stateFile: paths.sriov,
+      log: log.child({ part: "node" }),
+      changed: () => tellDevices(),
+    });
+    running.push(() => sriov.close());
+    const devices = makeDeviceResources(records, [macvtaps, sriov.source]);
     const agent = startAgent({
       client,
       nodeName,
@@ -187,6 +201,11 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     const vmis = startVmiController({
       ...control,
       configuration: () => configuration.current(),
+    await macvtaps.follow(client, events, () => {
+      node.refresh();
+      agent.retry();
+    });
+    node.refresh();
       meter: metrics.queue("virtualmachineinstance"),
     });
     metrics.guests(vmis.phases);

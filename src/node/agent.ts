@@ -32,6 +32,8 @@ export interface Agent {
   /** Ends when the guests that an earlier daemon left are taken over and served. */
   readonly adopted: Promise<void>;
   /** Lets go of the guests, which run on. */
+  /** Tries the pods that have no guest yet again, now: what one waits for may be there. */
+  retry(): void;
   close(): Promise<void>;
 }
 
@@ -316,6 +318,7 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
   function vmiOf(pod: LauncherPod): Vmi | undefined {
     const owner = ownerVmi(pod);
     const vmi = owner === undefined ? undefined : vmis.get(owner.name, owner.namespace);
+    if (record?.devices !== undefined) changed();
     return vmi?.metadata.uid === owner?.uid ? vmi : undefined;
   }
 
@@ -329,6 +332,7 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
         [...live.values()].map(async ({ guest, services, passts }) => {
           passts.release();
           guest.release();
+    retry: changed,
           await services.close();
         }),
       );

@@ -11,6 +11,8 @@ import type { PodRecords } from "./records.ts";
 export interface DeviceSource {
   /** Whether a resource of that name is of this kind, be there one or not. */
   owns(resource: string): boolean;
+  /** Settles once its pools are known; absent: they always are. */
+  readonly ready?: Promise<void>;
   /** Its pools as they are now; asked at each claim. Throws a Fault where they cannot be known. */
   pools(): readonly DevicePool[];
   /** Makes a device of its own ready for a pod, before CNI's ADD. Throws a Fault: then the pod does not start. */
@@ -42,8 +44,10 @@ export function makeDeviceResources(records: PodRecords, sources: readonly Devic
   return {
     pools,
     async claim(podUid, requests) {
+      if (requests.length === 0) return [];
+      await Promise.all(sources.map(({ ready }) => ready));
       const own = records.get(podUid);
-      if (own === undefined || requests.length === 0) return [];
+      if (own === undefined) return [];
       // No await between the look at the records and the claim's own: of two pods one gets the device.
       const holders = records
         .all()

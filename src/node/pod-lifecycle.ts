@@ -20,9 +20,10 @@ import { keptInterfaces } from "../model/pods/kept-interfaces.ts";
 import { nicsOf } from "../model/pods/launcher-pod.ts";
 import { wire } from "../model/wiring/nics.ts";
 import { unbuiltOf } from "../model/wiring/unbuilt.ts";
-import type { KernelState, Wiring } from "../model/wiring/wiring.ts";
+import type { KernelState } from "../model/wiring/wiring.ts";
 import { type GuestParts, guestSpec, hardwareOf } from "./guest-spec.ts";
 import { findVolumes, prepareVolumes, type VolumeParts } from "./guest-volumes.ts";
+import { openNicFds, refuseLostLinks } from "./nic-fds.ts";
 import type { PodSource, SandboxRequest } from "./pod-source.ts";
 import type { PodRecord, PodRecords } from "./records.ts";
 
@@ -92,9 +93,9 @@ export async function bringUp(
     const disks = await prepareVolumes(parts, vmi, volumes, place.runDir);
     const spec = guestSpec(parts, vmi, wired, disks);
     signal.throwIfAborted();
-    const { taps } = timedApply(parts, netns, wiring.kernel);
+    const fds = openNicFds(netns, wiring, timedApply(parts, netns, wiring.kernel).taps);
     try {
-      const guest = await parts.runner.start(spec, tapsByNic(wiring, taps), {
+      const guest = await parts.runner.start(spec, fds, {
         ...place,
         started: (record) => parts.records.put({ ...wired, stage: "guest", guest: record }),
       });
@@ -113,7 +114,7 @@ export async function bringUp(
         throw thrown;
       }
     } finally {
-      await closeFds([...taps.values()].flat());
+      await closeFds([...fds.values()].flat());
     }
   } catch (thrown) {
     await takeDown(parts, parts.records.get(podUid) ?? begun);
@@ -176,6 +177,7 @@ function timedApply(parts: Pick<NodeParts, "applied">, netns: string, kernel: Ke
 export function mend(parts: Pick<NodeParts, "applied">, record: PodRecord): number {
   if (record.wiring === undefined) return 0;
   const { kernel } = record.wiring;
+  refuseLostLinks(record.netns, record.wiring);
   const { steps, taps } = timedApply(parts, record.netns, kernel);
   const lost = [...taps.keys()];
   if (lost.length === 0) return steps.length;
@@ -264,16 +266,4 @@ function sandboxRequest(pod: Stored<Pod>, nics: readonly NicContext[]): SandboxR
   const { dnsPolicy, dnsConfig } = pod.spec ?? {};
   const networkNames = new Map(nics.map((nic) => [nic.podInterface, nic.name]));
   return { podUid, namespace, name, networks: reading.networks, networkNames, dnsPolicy, dnsConfig, ips };
-}
-
-function tapsByNic(
-  wiring: Wiring,
-  taps: ReadonlyMap<string, readonly number[]>,
-): ReadonlyMap<string, readonly number[]> {
-  return new Map(
-    wiring.nics.flatMap(({ name, attachment }) => {
-      const fds = attachment.kind === "tap" ? taps.get(attachment.device) : undefined;
-      return fds === undefined ? [] : [[name, fds] as const];
-    }),
-  );
 }

@@ -1,6 +1,7 @@
 import type { JsonObject } from "../../model/json.ts";
 import type { PluginCall } from "./exec.ts";
 import type { HostSide } from "./host-side.ts";
+import { macvtapPlugin } from "./macvtap-plugin.ts";
 import { masqueradePlugin } from "./masquerade-plugin.ts";
 import { ovsPlugin } from "./ovs-plugin.ts";
 import { findPlugin, hasPlugin } from "./plugins.ts";
@@ -14,7 +15,7 @@ export const hostSides: Readonly<Record<string, HostSide>> = {
 /** A plugin that runs inside of Patchbay in place of a binary: what {@link PluginCall} asks of one, but for the binary. */
 export type BuiltinPlugin = (call: Omit<PluginCall, "binary">) => Promise<JsonObject | undefined>;
 
-const BUILTIN: Readonly<Record<string, BuiltinPlugin>> = { ovs: ovsPlugin, sriov: sriovPlugin };
+const BUILTIN: Readonly<Record<string, BuiltinPlugin>> = { macvtap: macvtapPlugin, ovs: ovsPlugin, sriov: sriovPlugin };
 
 /** The built-in plugin of that name, where no folder has a binary of it. */
 export function builtinPlugin(type: string, binDirs: readonly string[]): BuiltinPlugin | undefined {

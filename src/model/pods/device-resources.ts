@@ -23,6 +23,8 @@ export interface DevicePool {
   /** `macvtap.network.kubevirt.io/eth0`, `openshift.io/fast`. */
   readonly resource: string;
   readonly devices: readonly NodeDevice[];
+  /** What must be there for it to have devices, where that is missing: `the link eth0`. */
+  readonly lacks?: string;
 }
 
 /** What one attachment of a pod asks for. */
@@ -109,7 +111,7 @@ function cureOf(resource: string): string {
 }
 
 function insufficient(
-  { resource, devices }: DevicePool,
+  { resource, devices, lacks }: DevicePool,
   holders: readonly Holder[],
   requests: readonly DeviceRequest[],
 ): Fault {
@@ -117,8 +119,9 @@ function insufficient(
   const pods = holders.filter(of).map(({ pod }) => pod);
   const asked = requests.filter((request) => request.resource === resource).length;
   const unhealthy = devices.filter(({ healthy }) => healthy === false).length;
-  const all = devices.length === 1 ? "1 device" : `${devices.length} devices`;
+  const all = devices.length === 1 ? "1 device" : `${devices.length === 0 ? "no" : devices.length} devices`;
   const facts = [
+    ...(lacks === undefined ? [] : [`${lacks} is not there`]),
     ...(pods.length === 0 ? [] : [`in use by ${pods.length > 5 ? `${pods.length} pods` : pods.join(", ")}`]),
     ...(unhealthy === 0 ? [] : [`${unhealthy} not usable`]),
     ...(asked > 1 ? [`${asked} asked for at once`] : []),
@@ -129,9 +132,11 @@ function insufficient(
     {
       place: resource,
       cure:
-        pods.length === 0
-          ? "Make more devices of it, or ask for fewer; the VM starts by itself then."
-          : "Delete a VMI that has one, or make more devices of it; the VM starts by itself then.",
+        lacks !== undefined
+          ? `Bring ${lacks} about, or name another; the VM starts by itself then.`
+          : pods.length === 0
+            ? "Make more devices of it, or ask for fewer; the VM starts by itself then."
+            : "Delete a VMI that has one, or make more devices of it; the VM starts by itself then.",
       data: { resource, devices: devices.length, unhealthy, pods },
     },
   );
