@@ -197,15 +197,15 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     const machine = { nodeName, accel: accelerator.accel, pools: devices.pools };
     const node = await keepNode(client, machine, log.child({ part: "node" }));
     running.push(() => node.close());
-    const control = { client, events, log: log.child({ part: "control" }) };
-    const vmis = startVmiController({
-      ...control,
-      configuration: () => configuration.current(),
     await macvtaps.follow(client, events, () => {
       node.refresh();
       agent.retry();
     });
     node.refresh();
+    const control = { client, events, log: log.child({ part: "control" }) };
+    const vmis = startVmiController({
+      ...control,
+      configuration: () => configuration.current(),
       meter: metrics.queue("virtualmachineinstance"),
     });
     metrics.guests(vmis.phases);

@@ -31,9 +31,9 @@ export interface AgentOptions {
 export interface Agent {
   /** Ends when the guests that an earlier daemon left are taken over and served. */
   readonly adopted: Promise<void>;
-  /** Lets go of the guests, which run on. */
   /** Tries the pods that have no guest yet again, now: what one waits for may be there. */
   retry(): void;
+  /** Lets go of the guests, which run on. */
   close(): Promise<void>;
 }
 
@@ -310,6 +310,7 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
     const record = parts.records.get(podUid);
     agents.forget(podUid);
     if (record !== undefined) await takeDown(parts, record, live.get(podUid), graceSeconds);
+    if (record?.devices !== undefined) changed();
     live.delete(podUid);
     ended.delete(podUid);
     repaired.delete(podUid);
@@ -318,12 +319,12 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
   function vmiOf(pod: LauncherPod): Vmi | undefined {
     const owner = ownerVmi(pod);
     const vmi = owner === undefined ? undefined : vmis.get(owner.name, owner.namespace);
-    if (record?.devices !== undefined) changed();
     return vmi?.metadata.uid === owner?.uid ? vmi : undefined;
   }
 
   return {
     adopted,
+    retry: changed,
     async close() {
       closing.abort();
       agents.close();
@@ -332,7 +333,6 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
         [...live.values()].map(async ({ guest, services, passts }) => {
           passts.release();
           guest.release();
-    retry: changed,
           await services.close();
         }),
       );
