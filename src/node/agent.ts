@@ -14,6 +14,7 @@ import { isToBePaused } from "../model/pods/pause.ts";
 import { linkChanges } from "../model/rules/link-state.ts";
 import { guestAgents } from "./guest-agents.ts";
 import { setLinks } from "./link-states.ts";
+import { networkChecks } from "./network-checks.ts";
 import { adopt, bringUp, endOf, type LivePod, mend, type NodeParts, takeDown } from "./pod-lifecycle.ts";
 import type { PodRecord } from "./records.ts";
 import { type GuestEnd, guestEnd, type Reporter } from "./report.ts";
@@ -82,6 +83,7 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
     changed: (podUid) => queue.add(podUid),
     unkept: (podUid, error) => log.warn({ podUid, error: describe(error) }, "what a guest's agent said is not kept"),
   });
+  const checks = networkChecks({ pods: parts.pods, changed: (podUid) => queue.add(podUid) });
   const byUid = new Map<string, LauncherPod>();
   const seen = (pod: LauncherPod): void => {
     byUid.set(pod.metadata.uid, pod);
@@ -192,6 +194,7 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
     if (adoption.found === "alive") {
       follow(record.podUid, adoption.pod);
       if (adoption.steps > 0) repaired.set(record.podUid, adoption.steps);
+      checks.ask(record);
       return adoption.pod;
     }
     ended.set(record.podUid, adoption.found === "ended" ? guestEnd(adoption.exit) : GONE_MEANWHILE);
@@ -292,10 +295,14 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
     if (steps > 0) {
       log.warn({ podUid: record.podUid, steps }, "the pod's network was changed by somebody else and is mended");
       report.mended(vmi, steps);
+      checks.ask(record);
     }
     const agent = agents.report(record.podUid);
-    const uncarried = there.passts.fault();
-    await report.running(vmi, pod, agent === undefined ? record : { ...record, agent }, paused, uncarried);
+    await report.running(vmi, pod, agent === undefined ? record : { ...record, agent }, {
+      paused,
+      uncarried: there.passts.fault(),
+      differs: checks.fault(record.podUid),
+    });
   }
 
   async function giveBack(podUid: string, pod: LauncherPod | undefined): Promise<void> {
@@ -309,6 +316,7 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
   async function forget(podUid: string, graceSeconds: number): Promise<void> {
     const record = parts.records.get(podUid);
     agents.forget(podUid);
+    checks.forget(podUid);
     if (record !== undefined) await takeDown(parts, record, live.get(podUid), graceSeconds);
     if (record?.devices !== undefined) changed();
     live.delete(podUid);
@@ -328,6 +336,7 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
     async close() {
       closing.abort();
       agents.close();
+      checks.close();
       await queue.close();
       await Promise.all(
         [...live.values()].map(async ({ guest, services, passts }) => {

@@ -37,6 +37,12 @@ export interface PodSource {
   netnsOf(podUid: string): string;
   /** Makes the namespace and its links. A Fault leaves nothing behind. `waits` hears what takes long while it does. */
   acquire(request: SandboxRequest, signal: AbortSignal, waits: (fault: Fault) => void): Promise<Sandbox>;
+  /**
+   * Asks the makers of the pod's links whether they are as they were made, but for those `taken` by guests.
+   *
+   * @throws Fault PB3023 where one is not, PB3006–PB3018, PB3026 where it cannot be said.
+   */
+  check(podUid: string, taken: readonly string[], signal: AbortSignal): Promise<void>;
   /** Gives everything back, half-made things too; nothing to do where there is nothing. */
   release(podUid: string): Promise<void>;
 }

@@ -24,11 +24,8 @@ type LauncherPod = Stored<Pod>;
 
 /** Writes what the node finds out into the API: annotations, statuses, conditions, events. */
 export interface Reporter {
-  /**
-   * The guest runs with every NIC wired, but for those of which `uncarried` tells; `paused`: its processors stand still,
-   * because somebody asked for it.
-   */
-  running(vmi: Vmi, pod: LauncherPod, record: PodRecord, paused: boolean, uncarried?: Fault): Promise<void>;
+  /** The guest runs. */
+  running(vmi: Vmi, pod: LauncherPod, record: PodRecord, how: GuestState): Promise<void>;
   /** Something that the guest needs takes long; it is waited for. */
   waiting(vmi: Vmi, fault: Fault): Promise<void>;
   /** The guest could not be started, or cannot go on as it is; it is tried again. */
@@ -43,6 +40,16 @@ export interface Reporter {
   podDeleted(owner: PodRecord["vmi"]): Promise<void>;
   /** Everything of the pod is given back: the object may go. */
   released(pod: LauncherPod): Promise<void>;
+}
+
+/** What is to be said of a guest that runs. */
+export interface GuestState {
+  /** Its processors stand still, because somebody asked for it. */
+  readonly paused: boolean;
+  /** Why not every NIC is wired, where one is not. */
+  readonly uncarried: Fault | undefined;
+  /** Why its pod's network is not as CNI made it; the guest runs all the same. */
+  readonly differs: Fault | undefined;
 }
 
 /** How a guest ended: by itself, or with a code and a sentence. */
@@ -76,18 +83,21 @@ export function makeReporter(client: KubeClient, events: EventRecorder, node: No
     await changeStatus<VmiStatus, Vmi>(client, vmiResource, vmi, change);
   };
   return {
-    async running(vmi, pod, record, paused, uncarried) {
+    async running(vmi, pod, record, how) {
       const { facts } = record;
       const addresses = facts === undefined ? [] : podAddresses(facts, PRIMARY_INTERFACE);
       await annotate(client, pod, record);
       await changeStatus<PodStatus, LauncherPod>(client, podResource, pod, (status, now) =>
         podRunning(status, addresses, now),
       );
-      await vmiStatus(vmi, unlessSame(inOrder(guestRuns(vmi, record, node, paused, uncarried), accelerated(node))));
+      await vmiStatus(vmi, unlessSame(inOrder(guestRuns(vmi, record, node, how), accelerated(node))));
       if (vmi.status?.phase !== "Running") events.event(vmi, "Normal", "Started", "VirtualMachineInstance started.");
-      if (uncarried === undefined) return;
-      const message = sentence(uncarried);
-      if (!isTold(vmi, uncarried.code, message)) events.event(vmi, "Warning", uncarried.code, message);
+      for (const fault of [how.uncarried, how.differs]) {
+        const message = fault === undefined ? "" : sentence(fault);
+        if (fault !== undefined && !isTold(vmi, fault.code, message)) {
+          events.event(vmi, "Warning", fault.code, message);
+        }
+      }
     },
     async waiting(vmi, fault) {
       // Who knows that it hangs is not told at each try that it is waited for.
@@ -181,6 +191,8 @@ async function annotate(client: KubeClient, pod: LauncherPod, record: PodRecord)
   await client.patch(podResource, pod.metadata, "merge", { metadata: { annotations } });
 }
 
+/** True where a pod's network is not as CNI made it. */
+const DIFFERS = "PodNetworkDiffers";
 /** As KubeVirt words it; there a readiness gate of the pod brings the one about. */
 const PAUSED = {
   type: "Paused",
@@ -221,8 +233,7 @@ function guestRuns(
   vmi: Vmi,
   record: PodRecord,
   node: NodeFacts,
-  paused: boolean,
-  uncarried: Fault | undefined,
+  { paused, uncarried, differs }: GuestState,
 ): VmiStatusChange {
   const { facts, wiring, hardware, agent } = record;
   if (facts === undefined || wiring === undefined) return (status) => status;
@@ -241,6 +252,9 @@ function guestRuns(
     claim(...wholeness(paused, uncarried)),
     claim(migratable),
     paused ? claim(PAUSED) : unclaim(PAUSED.type),
+    differs === undefined
+      ? unclaim(DIFFERS)
+      : claim({ type: DIFFERS, status: "True", reason: differs.code, message: sentence(differs) }),
     agentChange(agent, nics, wiring, facts),
     assign({
       interfaces,
@@ -268,16 +282,19 @@ function accelerated({ accel, accelReason }: NodeFacts): VmiStatusChange {
   );
 }
 
+/** What was said of a guest that ran. */
+const nothingOfTheGuest = inOrder(agentGone, unclaim(DIFFERS));
+
 function guestEnded(end: GuestEnd): VmiStatusChange {
   return end.how === "shutdown"
     ? inOrder(
         enterPhase("Succeeded"),
-        agentGone,
+        nothingOfTheGuest,
         claim({ type: "Ready", status: "False", reason: "PodCompleted", message: "The guest has shut down." }),
       )
     : inOrder(
         enterPhase("Failed"),
-        agentGone,
+        nothingOfTheGuest,
         claim(
           { type: "Ready", status: "False", reason: end.code, message: end.message },
           { type: "Synchronized", status: "False", reason: end.code, message: end.message },

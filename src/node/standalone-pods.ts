@@ -5,6 +5,7 @@ import {
   type Attachment,
   addNetwork,
   type CniHost,
+  checkNetwork,
   delNetwork,
   listCached,
 } from "../host/cni/network.ts";
@@ -108,6 +109,13 @@ export function standalonePods(options: StandaloneOptions): PodSource {
         // What cannot be undone now is tried again when the pod is released.
         await release(request.podUid).catch(() => undefined);
         throw thrown;
+      }
+    },
+    check: async (podUid, taken, signal) => {
+      const { attachments } = listCached(options.cacheDir);
+      const own = attachments.filter(({ containerId, finished }) => containerId === podUid && finished);
+      for (const { containerId, ifName } of own) {
+        if (!taken.includes(ifName)) await checkNetwork({ containerId, ifName }, { ...host, signal });
       }
     },
     release,

@@ -102,13 +102,27 @@ test("guests outlive their daemon: one connection goes on, what was harmed is me
     await typed(steady, "kill -USR1 $(cat /run/udhcpc.eth0.pid); dhcpcd -N eth0\n", told(true));
   });
 
+  const kept = join(host.dataDir, "default-route");
   await step("a daemon that is stopped in good order leaves its guests alone, too", async () => {
     const stopped = await host.patchbay(["down"]);
     assert.equal(stopped.code, 0, stopped.stderr);
     assert.equal((await host.probe("tcp", address, "7")).ok, true);
+    await harm(host, steady, [`ip -6 route show default >${kept}`, "ip -6 route delete default"]);
     await host.up();
     assert.deepEqual(await host.guest("steady"), steady);
     assert.equal(await mendings(host), 1, "nothing was to be mended");
+  });
+
+  const differs = (field: string): Promise<string> =>
+    host.value("vmi", "steady", `.status.conditions[?(@.type=="PodNetworkDiffers")].${field}`);
+  await step("what is no longer as CNI made it is found by CHECK; the guest runs on", async () => {
+    await eventually("the condition", async () => (await differs("reason")) === "PB3023");
+    assert.match(await differs("message"), /CHECK of the network "patchbay".*Expected Route .*IP:::/);
+    const told = ["get", "events", "--field-selector", "reason=PB3023", "-o", "name"];
+    await eventually("the event", async () => (await host.kubectlOk(told)) !== "");
+    assert.equal(await host.value("vmi", "steady", ".status.phase"), "Running");
+    assert.deepEqual(await host.guest("steady"), steady);
+    await harm(host, steady, [`ip -6 route add $(cut -d ' ' -f 1-5 ${kept})`]);
   });
 
   await step("what somebody takes away from a running pod's network is there again, and an event says so", async () => {
@@ -117,6 +131,8 @@ test("guests outlive their daemon: one connection goes on, what was harmed is me
     assert.deepEqual(await networkOf(host, steady), whole);
     await host.page(address);
     assert.equal((await host.probe("tcp", address, "7")).ok, true);
+    // After a repair the network is looked at again, and is as it was.
+    await eventually("no PodNetworkDiffers", async () => (await differs("status")) === "");
   });
 
   await step("the name of a running pod's namespace is taken away: the VMI says so", async () => {

@@ -208,7 +208,11 @@ async function detach(record: AttachmentRecord, plugins: readonly CniPlugin[], h
  * @returns false where nothing was asked.
  * @throws Fault PB3023 (something differs, or there is no attachment), PB3006–PB3018 (plugins).
  */
-export async function checkNetwork(key: AttachmentKey, host: CniHost): Promise<boolean> {
+export function checkNetwork(key: AttachmentKey, host: CniHost): Promise<boolean> {
+  return inTurn(key, host, () => checkRecorded(key, host));
+}
+
+async function checkRecorded(key: AttachmentKey, host: CniHost): Promise<boolean> {
   const record = readRecord(host.cacheDir, key.containerId, key.ifName);
   if (record?.result === undefined) {
     throw new Fault("PB3023", `The pod ${key.containerId} has no interface ${key.ifName} made by CNI.`, {
@@ -223,7 +227,7 @@ export async function checkNetwork(key: AttachmentKey, host: CniHost): Promise<b
     } catch (thrown) {
       if (!isFault(thrown, "PB3000")) throw thrown;
       throw new Fault("PB3023", thrown.message, {
-        cure: "Delete the VMI and apply it again.",
+        cure: "Put that back, or delete the VMI and apply it again.",
         place: thrown.place ?? record.netns,
         data: thrown.data,
         cause: thrown,
