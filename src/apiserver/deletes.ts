@@ -80,7 +80,7 @@ function markDeleted(
   current: KubeObject,
   policy: PropagationPolicy,
 ): KubeObject {
-  const { uid, deletionTimestamp, generation = 1 } = current.metadata;
+  const { uid, deletionTimestamp, generation } = current.metadata;
   if (deletionTimestamp !== undefined) return current;
   const finalizers = (current.metadata.finalizers ?? []).filter((each) => each !== FOREGROUND && each !== ORPHAN);
   const extra = policy === "Foreground" ? [FOREGROUND] : policy === "Orphan" ? [ORPHAN] : [];
@@ -88,7 +88,7 @@ function markDeleted(
   const marked = withMetadata(current, {
     deletionTimestamp: timestampOf(machinery.now()),
     deletionGracePeriodSeconds: 0,
-    generation: generation + 1,
+    ...(generation === undefined ? {} : { generation: generation + 1 }),
     finalizers: wanted.length === 0 ? undefined : wanted,
   });
   return isNamespaceResource(definition) ? withPhase(marked, "Terminating") : marked;

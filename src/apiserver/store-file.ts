@@ -1,3 +1,4 @@
+import { chmodSync, closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Fault } from "../model/fault.ts";
@@ -26,10 +27,17 @@ CREATE TABLE IF NOT EXISTS owners (
 CREATE INDEX IF NOT EXISTS owners_uid ON owners (uid);
 `;
 
+/** Makes a file that only the owner reads, or makes it so; SQLite gives the files beside it the same rights. */
+export function makePrivate(file: string): void {
+  closeSync(openSync(file, "a", 0o600));
+  chmodSync(file, 0o600);
+}
+
 /** Held by the kernel for the life of this process, so a daemon that was killed leaves no lock behind. */
 export function takeLock(folder: string): DatabaseSync {
   const file = join(folder, "lock.db");
   try {
+    makePrivate(file);
     const lock = new DatabaseSync(file, { timeout: 0 });
     try {
       lock.exec("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE");

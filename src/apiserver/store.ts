@@ -1,9 +1,16 @@
-import { chmodSync, closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Fault, isFault } from "../model/fault.ts";
 import { notStored } from "./refusals.ts";
-import { prepareFile, reasonOf, SCHEMA_VERSION, sqliteCode, storageError, takeLock } from "./store-file.ts";
+import {
+  makePrivate,
+  prepareFile,
+  reasonOf,
+  SCHEMA_VERSION,
+  sqliteCode,
+  storageError,
+  takeLock,
+} from "./store-file.ts";
 import type { StoreReport, WrittenChange } from "./store-orders.ts";
 import { prepareReads } from "./store-statements.ts";
 import { startStoreWriter } from "./store-writer.ts";
@@ -136,9 +143,7 @@ export function openStore(folder: string, timed: CommitListener = () => undefine
   let maker: DatabaseSync | undefined;
   let reader: DatabaseSync | undefined;
   try {
-    // Whatever the folder's rights are: SQLite gives its other files those of this one.
-    closeSync(openSync(file, "a", 0o600));
-    chmodSync(file, 0o600);
+    makePrivate(file);
     maker = new DatabaseSync(file, { timeout: 5_000 });
     prepareFile(maker, file);
     reader = new DatabaseSync(file, { readOnly: true, timeout: 5_000 });

@@ -58,7 +58,7 @@ export async function createObject(
   const born = {
     uid: randomUUID(),
     creationTimestamp: timestampOf(machinery.now()),
-    generation: 1,
+    generation: definition.countsChanges === false ? undefined : 1,
     deletionTimestamp: undefined,
     deletionGracePeriodSeconds: undefined,
   };
@@ -153,9 +153,7 @@ export async function changeObject(
     if (changesNothing(settled, current)) {
       return { body: JSON.stringify(current), warnings, created: false, name, uid: stored.uid };
     }
-    const object = withMetadata(settled, {
-      generation: (current.metadata.generation ?? 1) + (asksAnew(definition, current, settled) ? 1 : 0),
-    });
+    const object = withMetadata(settled, { generation: generationAfter(definition, current, settled) });
     if (options.dryRun) return { body: JSON.stringify(object), warnings, created: false, name, uid: stored.uid };
     const written = await carrying(warnings, () =>
       store.transact((transaction) => {
@@ -293,6 +291,11 @@ function prepare(
     }
   }
   return definition.statusSubresource ? asKubeObject(withFields(pinned, { status: current["status"] })) : pinned;
+}
+
+function generationAfter(definition: ResourceDefinition, current: KubeObject, next: KubeObject): number | undefined {
+  if (definition.countsChanges === false) return undefined;
+  return (current.metadata.generation ?? 1) + (asksAnew(definition, current, next) ? 1 : 0);
 }
 
 /** True where something else than metadata and status differs. */

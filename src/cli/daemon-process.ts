@@ -54,7 +54,7 @@ export async function claimDataFolder(paths: DataPaths): Promise<ClaimedFolder> 
     );
   }
   try {
-    writing(paths.pidFile, () => writeFileSync(paths.pidFile, `${process.pid}\n`, { mode: 0o644 }));
+    writing(paths.pidFile, () => writeFileSync(paths.pidFile, `${process.pid}\n`, { mode: 0o600 }));
   } catch (thrown) {
     rmSync(paths.pidFile, { force: true });
     closeSync(fd);

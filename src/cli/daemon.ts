@@ -36,6 +36,7 @@ import { clusterObjects } from "../node/volume-objects.ts";
 import { makeDaemonMetrics } from "./daemon-metrics.ts";
 import { keepSettings, nodeNameFor } from "./daemon-settings.ts";
 import { makeHostWarnings } from "./host-warnings.ts";
+import { packageVersion } from "./package-files.ts";
 import type { DataPaths } from "./paths.ts";
 import { kubevirtSubresources, kubevirtVersion } from "./subresources.ts";
 
@@ -194,7 +195,8 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     adopted = true;
     await Promise.all([configuration.follow(client), surroundings.follow(client)]);
     settled = true;
-    const machine = { nodeName, accel: accelerator.accel, pools: devices.pools };
+    const { accel } = accelerator;
+    const machine = { nodeName, accel, version: packageVersion(), qemu: qemu.version, pools: devices.pools };
     const node = await keepNode(client, machine, log.child({ part: "node" }));
     running.push(() => node.close());
     await macvtaps.follow(client, events, () => {

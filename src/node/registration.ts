@@ -1,4 +1,3 @@
-import { release, version } from "node:os";
 import type { Logger } from "pino";
 import { changeStatus, now } from "../client/change-status.ts";
 import type { KubeClient } from "../client/client.ts";
@@ -10,6 +9,7 @@ import type { KubeObject } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
 import { type DevicePool, resourceCounts } from "../model/pods/device-resources.ts";
 import { type Condition, withCondition } from "../model/status/conditions.ts";
+import { machineAddresses, machineInfo } from "./machine-info.ts";
 
 type StoredNode = Node & KubeObject;
 type NodeStatus = NonNullable<Node["status"]>;
@@ -18,6 +18,10 @@ type NodeStatus = NonNullable<Node["status"]>;
 export interface MachineFacts {
   readonly nodeName: string;
   readonly accel: "kvm" | "tcg";
+  /** Patchbay's. */
+  readonly version: string;
+  /** QEMU's version. */
+  readonly qemu: string;
   /** The devices that it offers, asked each time. */
   readonly pools: () => readonly DevicePool[];
 }
@@ -61,7 +65,7 @@ export async function keepNode(client: KubeClient, machine: MachineFacts, log: L
 }
 
 /** Makes this machine a Node of the API, or takes the one there is, and says that it is ready. */
-async function registerNode(client: KubeClient, { nodeName, accel, pools }: MachineFacts): Promise<void> {
+async function registerNode(client: KubeClient, { nodeName, pools, ...program }: MachineFacts): Promise<void> {
   const labels = {
     "kubernetes.io/hostname": nodeName,
     "kubernetes.io/os": "linux",
@@ -79,14 +83,8 @@ async function registerNode(client: KubeClient, { nodeName, accel, pools }: Mach
     ),
     capacity,
     allocatable,
-    addresses: [{ type: "Hostname", address: nodeName }],
-    nodeInfo: {
-      kernelVersion: release(),
-      osImage: version(),
-      architecture: "amd64",
-      operatingSystem: "linux",
-      accelerator: accel,
-    },
+    addresses: [...machineAddresses(nodeName)],
+    nodeInfo: machineInfo(program),
   }));
 }
 

@@ -165,6 +165,21 @@ describe("an apply", () => {
     assert.deepEqual((await get(`${maps}/a3`)).body, stored.body);
   });
 
+  test("counts the changes of kinds that Kubernetes counts them of", async () => {
+    const generation = async (path: string) => objectAt((await get(path)).body, "metadata")["generation"];
+    await apply(`${maps}/counted`, "one", map("counted", { a: "1" }));
+    await apply(`${maps}/counted`, "one", map("counted", { a: "2" }));
+    assert.equal(await generation(`${maps}/counted`), undefined);
+    const slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+    const identity = { apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", metadata: { name: "counted" } };
+    for (const port of [80, 81]) {
+      const slice = { ...identity, addressType: "IPv4", endpoints: [], ports: [{ name: "web", port }] };
+      const applied = await apply(`${slices}/counted`, "one", slice);
+      assert.ok(applied.code < 300, JSON.stringify(applied.body));
+    }
+    assert.equal(await generation(`${slices}/counted`), 2);
+  });
+
   test("that conflicts answers 409 with who and what; force moves the field", async () => {
     await apply(`${maps}/a4`, "one", map("a4", { a: "1", b: "1" }));
     const refused = await apply(`${maps}/a4`, "two", map("a4", { a: "2", c: "2" }));

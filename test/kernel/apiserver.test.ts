@@ -120,7 +120,15 @@ describe("the door", () => {
   });
 
   test("has its keys in files that only the owner reads", () => {
-    for (const path of ["kubeconfig", "pki/ca.key", "pki/server.key", "pki/token", "store.db", "store.db-wal"]) {
+    for (const path of [
+      "kubeconfig",
+      "pki/ca.key",
+      "pki/server.key",
+      "pki/token",
+      "store.db",
+      "store.db-wal",
+      "lock.db",
+    ]) {
       assert.equal(statSync(join(folder, path)).mode & 0o777, 0o600, path);
     }
     for (const path of [".", "pki"]) assert.equal(statSync(join(folder, path)).mode & 0o777, 0o700, path);

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { type TestContext, test } from "node:test";
 import { pino } from "pino";
 import type { KubeClient } from "../../src/client/client.ts";
@@ -199,8 +201,19 @@ test("a node that somebody deletes, or whose conditions somebody takes away, is 
   t.after(remove);
   const { client, stop } = await startSample(folder, { definitions });
   t.after(stop);
-  const kept = await keepNode(client, { nodeName: "here", accel: "tcg", pools: () => [] }, log);
+  const machine = { nodeName: "here", accel: "tcg", version: "1.2.3", qemu: "7.2.22", pools: () => [] } as const;
+  const kept = await keepNode(client, machine, log);
   t.after(() => kept.close());
+  const { status } = await client.get<ClusterNode & KubeObject>(nodeResource, { name: "here" });
+  const { kubeletVersion, containerRuntimeVersion, osImage } = status?.nodeInfo ?? {};
+  assert.deepEqual([kubeletVersion, containerRuntimeVersion], ["1.2.3", "qemu://7.2.22"]);
+  const release = existsSync("/etc/os-release") ? readFileSync("/etc/os-release", "utf8") : "";
+  assert.ok(osImage === "Linux" || release.includes(`PRETTY_NAME="${osImage}"`), String(osImage));
+  assert.deepEqual(status?.addresses?.at(-1), { type: "Hostname", address: "here" });
+  for (const { type, address } of status?.addresses?.slice(0, -1) ?? []) {
+    assert.equal(type, "InternalIP");
+    assert.notEqual(isIP(address), 0, address);
+  }
   const isReady = async (): Promise<boolean> => {
     const { items } = await client.list<ClusterNode & KubeObject>(nodeResource);
     return items.some(({ status }) =>

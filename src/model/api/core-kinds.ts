@@ -7,11 +7,13 @@ import type { ResourceDefinition } from "./resource.ts";
 import { endpointSlice, service } from "./service.ts";
 
 const core = { group: "", version: "v1", categories: [], namespaced: true, statusSubresource: false } as const;
+/** Of these, Kubernetes counts the changes of EndpointSlices only. */
+const uncounted = { ...core, countsChanges: false } as const;
 
 /** Kinds of Kubernetes itself, with the columns that users of kubectl know. */
 export const coreDefinitions: readonly ResourceDefinition[] = [
   {
-    ...core,
+    ...uncounted,
     kind: "Pod",
     plural: "pods",
     singular: "pod",
@@ -37,7 +39,7 @@ export const coreDefinitions: readonly ResourceDefinition[] = [
     ],
   },
   {
-    ...core,
+    ...uncounted,
     kind: "Namespace",
     plural: "namespaces",
     singular: "namespace",
@@ -48,7 +50,7 @@ export const coreDefinitions: readonly ResourceDefinition[] = [
     columns: [column("Status", ".status.phase", "Active or Terminating."), age],
   },
   {
-    ...core,
+    ...uncounted,
     kind: "Node",
     plural: "nodes",
     singular: "node",
@@ -69,7 +71,7 @@ export const coreDefinitions: readonly ResourceDefinition[] = [
     ],
   },
   {
-    ...core,
+    ...uncounted,
     kind: "Event",
     plural: "events",
     singular: "event",
@@ -89,7 +91,7 @@ export const coreDefinitions: readonly ResourceDefinition[] = [
     ],
   },
   {
-    ...core,
+    ...uncounted,
     kind: "ConfigMap",
     plural: "configmaps",
     singular: "configmap",
@@ -98,7 +100,7 @@ export const coreDefinitions: readonly ResourceDefinition[] = [
     columns: [column("Data", "", "Keys that it holds.", { type: "integer", cell: cells.dataCount }), age],
   },
   {
-    ...core,
+    ...uncounted,
     kind: "Secret",
     plural: "secrets",
     singular: "secret",
@@ -111,7 +113,7 @@ export const coreDefinitions: readonly ResourceDefinition[] = [
     ],
   },
   {
-    ...core,
+    ...uncounted,
     kind: "Service",
     plural: "services",
     singular: "service",
@@ -144,7 +146,7 @@ export const coreDefinitions: readonly ResourceDefinition[] = [
     ],
   },
   {
-    ...core,
+    ...uncounted,
     group: "coordination.k8s.io",
     kind: "Lease",
     plural: "leases",

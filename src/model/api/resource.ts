@@ -18,6 +18,8 @@ export interface ResourceDefinition {
   readonly namespaced: boolean;
   /** With a `status` subresource, a write to the resource leaves `status` alone and the other way round. */
   readonly statusSubresource: boolean;
+  /** False: its objects have no `metadata.generation`, as Kubernetes' own have none that hold data or that no program acts on. */
+  readonly countsChanges?: false;
   /** Absent: any object is taken as it is. */
   readonly schema?: JsonSchema;
   /** The CustomResourceDefinition that made the kind, where a user's did. */
