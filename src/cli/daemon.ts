@@ -31,6 +31,7 @@ import { makeMacvtapDevices } from "../node/macvtap-devices.ts";
 import { openPodRecords } from "../node/records.ts";
 import { keepNode } from "../node/registration.ts";
 import { makeReporter } from "../node/report.ts";
+import { keepSriov } from "../node/sriov-keeper.ts";
 import { standalonePods } from "../node/standalone-pods.ts";
 import { clusterObjects } from "../node/volume-objects.ts";
 import { makeDaemonMetrics } from "./daemon-metrics.ts";
@@ -198,6 +199,10 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     const { accel } = accelerator;
     const machine = { nodeName, accel, version: packageVersion(), qemu: qemu.version, pools: devices.pools };
     const node = await keepNode(client, machine, log.child({ part: "node" }));
+    tellDevices = () => {
+      node.refresh();
+      agent.retry();
+    };
     running.push(() => node.close());
     await macvtaps.follow(client, events, () => {
       node.refresh();

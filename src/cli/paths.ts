@@ -19,6 +19,8 @@ export interface DataPaths {
   readonly cache: string;
   /** Configuration of the embedded network, records of attachments, addresses given out. */
   readonly cni: string;
+  /** What network cards were before policies changed them. */
+  readonly sriov: string;
 }
 
 /** Text as one word of a shell's command line. */
@@ -42,5 +44,6 @@ export function dataPaths(dataDir: string): DataPaths {
     images: join(root, "images"),
     cache: join(root, "cache"),
     cni: join(root, "cni"),
+    sriov: join(root, "sriov.json"),
   };
 }

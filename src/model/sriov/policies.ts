@@ -26,6 +26,8 @@ export interface WantedGroup {
   /** With its prefix. */
   readonly resource: string;
   readonly vfio: boolean;
+  /** Whether the memory that a device is near to is told. */
+  readonly topology: boolean;
   readonly first: number;
   readonly last: number;
 }
@@ -78,6 +80,7 @@ export function wantedCards(policies: readonly Policy[], inventory: SriovInvento
         policy: key,
         resource: `${RESOURCE_PREFIX}${policy.spec.resourceName}`,
         vfio: policy.spec.deviceType === "vfio-pci",
+        topology: policy.spec.excludeTopology !== true,
         first,
         last,
       };

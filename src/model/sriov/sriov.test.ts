@@ -88,6 +88,7 @@ test("a policy is made step by step: the functions, the MTU, the driver; then th
   const third = decide(inventory(card({ mtu: 9000, vfs: [0, 1, 2, 3].map(bound) })));
   assert.deepEqual([third.steps, third.problems], [[], []]);
   assert.deepEqual(third.devices[3], {
+    policy: "ops/fast",
     resource: "openshift.io/fast",
     pci: "0000:02:10.3",
     pf: "0000:02:00.0",

@@ -14,6 +14,8 @@ export type SriovStep =
 
 /** A virtual function that the node hands out. */
 export interface SriovDevice {
+  /** `namespace/name` of the policy that made it. */
+  readonly policy: string;
   readonly resource: string;
   readonly pci: string;
   readonly pf: string;
@@ -151,6 +153,7 @@ function deviceOf(
   card: PhysicalFunction,
 ): SriovDevice {
   return {
+    policy: own.policy,
     resource: own.resource,
     pci,
     pf: card.pci,
@@ -158,7 +161,7 @@ function deviceOf(
     index,
     vfio: own.vfio,
     ...(group === undefined || !own.vfio ? {} : { group }),
-    ...(numaNode === undefined ? {} : { numaNode }),
+    ...(numaNode === undefined || !own.topology ? {} : { numaNode }),
   };
 }
 
@@ -239,5 +242,22 @@ function withoutIommu(): Fault {
   return new Fault("PB4205", "This machine has no IOMMU that is on, so no device can be handed over to a guest.", {
     place: "spec.deviceType",
     cure: "Switch VT-d or AMD-Vi on in the firmware, and start the kernel with intel_iommu=on where it is Intel's.",
+  });
+}
+
+/** A step that was done and changed nothing. */
+export function withoutEffect(step: SriovStep): Fault {
+  if (step.do === "driver.bind") {
+    const driver = step.driver ?? "a network driver";
+    return new Fault("PB4204", `The virtual function ${step.pci} was given to ${driver}, which did not take it.`, {
+      place: `/sys/bus/pci/devices/${step.pci}`,
+      cure: "dmesg has what the driver says of it; see that the IOMMU is on and that nothing else holds the device.",
+    });
+  }
+  const about =
+    step.do === "card.functions" ? `the card ${step.pci}` : step.do === "driver.load" ? step.driver : step.link;
+  return new Fault("PB4206", `The kernel took a change of ${about} (${step.do}), which had no effect.`, {
+    place: about,
+    cure: "dmesg has what the card's driver says of it; see what else sets the card.",
   });
 }

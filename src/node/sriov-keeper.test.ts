@@ -1,0 +1,148 @@
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { pino } from "pino";
+import { makeFolder, startSample, until } from "../../test/kernel/apiserver-sample.ts";
+import { CARD, driverOf, functionAddress, makeSysfs } from "../../test/sysfs-tree.ts";
+import { makeEventRecorder } from "../client/events.ts";
+import { executeSriov } from "../host/linux/sriov-execute.ts";
+import { definitions } from "../model/api/kinds.ts";
+import { nodeResource, sriovPolicyResource } from "../model/api/references.ts";
+import type { KubeObject } from "../model/api/resource.ts";
+import { type Policy, policyKey } from "../model/sriov/policies.ts";
+import { openPodRecords, type PodRecord } from "./records.ts";
+import { keepSriov } from "./sriov-keeper.ts";
+
+const log = pino({ level: "silent" });
+
+/** An API with this node, a card in a folder of sysfs' shape, and the keeper of its policies. */
+async function stage(t: TestContext, options: Parameters<typeof makeSysfs>[0] = {}) {
+  const { folder, remove } = makeFolder();
+  t.after(remove);
+  const tree = makeSysfs(options);
+  t.after(tree.remove);
+  const { client, stop } = await startSample(folder, { definitions });
+  t.after(() => stop());
+  const events = makeEventRecorder(client, "test", log);
+  const records = openPodRecords(join(folder, "pods"));
+  const stateFile = join(folder, "sriov.json");
+  await client.create(nodeResource, {
+    apiVersion: "v1",
+    kind: "Node",
+    metadata: { name: "here", labels: { sriov: "true" } },
+  });
+  const keeper = keepSriov({
+    client,
+    events,
+    nodeName: "here",
+    records,
+    stateFile,
+    log,
+    changed: () => {},
+    sys: tree.sys,
+    execute: async (step) => {
+      await executeSriov(step, tree.sys);
+      tree.react();
+    },
+  });
+  t.after(async () => {
+    await keeper.close();
+    await events.flush();
+  });
+  const create = (name: string, spec: object): Promise<KubeObject> =>
+    client.create<KubeObject>(sriovPolicyResource, {
+      apiVersion: "sriovnetwork.openshift.io/v1",
+      kind: "SriovNetworkNodePolicy",
+      metadata: { name, namespace: "default" },
+      spec: { resourceName: name, deviceType: "vfio-pci", numVfs: 4, nicSelector: { pfNames: ["pf0"] }, ...spec },
+    });
+  const statusOf = async (name: string): Promise<Policy["status"]> =>
+    (await client.get<Policy & KubeObject>(sriovPolicyResource, { namespace: "default", name })).status;
+  const reason = async (name: string): Promise<string | undefined> => (await statusOf(name))?.nodes?.[0]?.reason;
+  const applied = (name: string): Promise<void> =>
+    until(`that ${name} is applied`, async () => (await statusOf(name))?.conditions?.[0]?.status === "True");
+  const remove_ = (name: string) => client.delete(sriovPolicyResource, { namespace: "default", name });
+  return { tree, client, keeper, records, stateFile, create, statusOf, reason, applied, remove: remove_ };
+}
+
+/** A pod's record that holds a device. */
+function holding(pci: string): PodRecord {
+  const named = { namespace: "default", name: "guest" };
+  return {
+    version: 1,
+    podUid: "u1",
+    pod: named,
+    vmi: { ...named, uid: "v1" },
+    netns: "/run/netns/none",
+    stage: "network",
+    devices: [{ resource: "openshift.io/fast", interface: "net1", device: { id: pci, pci } }],
+  };
+}
+
+test("a policy is made so, offered as a resource, and taken back with it, but not from under a guest", async (t) => {
+  const { tree, keeper, records, stateFile, create, statusOf, applied, reason, remove, client } = await stage(t);
+  const policy = await create("fast", { mtu: 9000, nodeSelector: { sriov: "true" } });
+  await applied("fast");
+  assert.deepEqual((await statusOf("fast"))?.nodes, [{ node: "here", devices: 4 }]);
+  const devices = [0, 1, 2, 3]
+    .map((index) => functionAddress(index))
+    .map((pci) => ({ id: pci, pci, numaNode: 0, mtu: 9000 }));
+  assert.deepEqual(keeper.source.pools(), [{ resource: "openshift.io/fast", devices }]);
+  assert.ok(keeper.source.owns("openshift.io/fast") && !keeper.source.owns("macvtap.network.kubevirt.io/eth0"));
+  assert.deepEqual(
+    [tree.read("class/net/pf0/mtu"), tree.read("class/net/pf0/flags"), driverOf(tree, functionAddress(3))],
+    ["9000", "0x1003", "vfio-pci"],
+  );
+  assert.equal(policyKey(policy as unknown as Policy), "default/fast");
+  assert.deepEqual(JSON.parse(readFileSync(stateFile, "utf8")), { [CARD]: { numVfs: 0, mtu: 1500 } });
+
+  records.put(holding(functionAddress(2)));
+  const place = { namespace: "default", name: "fast" };
+  await client.patch(sriovPolicyResource, place, "merge", { spec: { numVfs: 2 } });
+  await until("the refusal", async () => (await reason("fast")) === "PB4203");
+  assert.equal(tree.read(`bus/pci/devices/${CARD}/sriov_numvfs`), "4");
+  records.remove("u1");
+  await client.patch(sriovPolicyResource, place, "merge", { spec: { mtu: 1400 } });
+  await applied("fast");
+  assert.equal(tree.read(`bus/pci/devices/${CARD}/sriov_numvfs`), "2");
+
+  await remove("fast");
+  await until("the card as it was", () => tree.read(`bus/pci/devices/${CARD}/sriov_numvfs`) === "0");
+  await until("that nothing is kept of it", () => readFileSync(stateFile, "utf8") === "{}");
+  assert.equal(tree.read("class/net/pf0/mtu"), "1500");
+  assert.deepEqual(keeper.source.pools(), []);
+});
+
+test("every fault is told in the policy's status, with its code and cure", async (t) => {
+  const { create, reason, statusOf, tree, applied, remove } = await stage(t);
+  await create("gone", { nicSelector: { pfNames: ["pf9"] } });
+  await create("many", { numVfs: 8 });
+  await create("elsewhere", { nodeSelector: { sriov: "false" } });
+  await until("both refusals", async () => (await reason("gone")) === "PB4201" && (await reason("many")) === "PB4202");
+  assert.match((await statusOf("gone"))?.conditions?.[0]?.message ?? "", /here: .*Did you mean "pf0"\?$/);
+  assert.equal((await statusOf("elsewhere"))?.nodes, undefined);
+  await remove("many");
+  // Nothing can be written to a folder.
+  const mtu = join(tree.sys, "bus/pci/devices", CARD, "net/pf0/mtu");
+  rmSync(mtu);
+  mkdirSync(mtu);
+  await create("fast", { mtu: 9000 });
+  await create("late", { priority: 99 });
+  await until("the refused write", async () => (await reason("fast")) === "PB4206");
+  await until("the overlap", async () => (await reason("late")) === "PB4207");
+  assert.equal((await statusOf("fast"))?.nodes?.[0]?.devices, 4, "what could be made is offered");
+  await remove("fast");
+  await applied("late");
+});
+
+test("without an IOMMU, and without the driver, no device is offered", async (t) => {
+  const bare = await stage(t, { iommu: false });
+  await bare.create("fast", {});
+  await until("the want of an IOMMU", async () => (await bare.reason("fast")) === "PB4205");
+  assert.deepEqual(bare.keeper.source.pools(), [{ resource: "openshift.io/fast", devices: [] }]);
+  await bare.remove("fast");
+  await bare.create("foreign", { externallyManaged: true, deviceType: "netdevice" });
+  await until("the want of what others make", async () => (await bare.reason("foreign")) === "PB4208");
+  assert.equal(bare.tree.read(`bus/pci/devices/${CARD}/sriov_numvfs`), "0");
+});
