@@ -38,7 +38,8 @@ export function prepareWrites(
     remove: writer.prepare("DELETE FROM objects WHERE grp = ? AND plural = ? AND namespace = ? AND name = ?"),
     note: writer.prepare(
       `INSERT INTO history (revision, type, grp, plural, namespace, name, body, previous)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+       VALUES (?, ?, ?, ?, ?, ?, ?,
+         (SELECT body FROM objects WHERE grp = ? AND plural = ? AND namespace = ? AND name = ?))`,
     ),
     own: writer.prepare("INSERT OR IGNORE INTO owners (owner, uid) VALUES (?, ?)"),
     disown: writer.prepare("DELETE FROM owners WHERE uid = ?"),

@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
-import type { StoreOrder, StoreReport, StoreThreadData, WrittenChange } from "./store-orders.ts";
+import type { SharedText, StoreOrder, StoreReport, StoreThreadData, WrittenChange } from "./store-orders.ts";
 import { prepareWrites } from "./store-statements.ts";
 
 // The thread that changes the store's file. It waits for the disk while the main one goes on with requests.
@@ -25,7 +25,7 @@ function carryOut(order: StoreOrder): void {
   switch (order.order) {
     case "commit":
       write.begin.run();
-      for (const change of order.changes) apply(change);
+      apply(order.changes, Buffer.from(order.texts));
       if (order.proves) write.prove.run();
       write.commit.run();
       return;
@@ -41,15 +41,18 @@ function carryOut(order: StoreOrder): void {
   }
 }
 
-function apply({ change, uid, owners, sameUid }: WrittenChange): void {
-  const { group, plural, namespace, name, revision, type, body, previous } = change;
-  if (type === "DELETED") write.remove.run(group, plural, namespace, name);
-  // The index of UIDs is left alone where it can be: its pages lie all over the file.
-  else if (sameUid) write.change.run(revision, body, group, plural, namespace, name);
-  else write.put.run(group, plural, namespace, name, uid, revision, body);
-  write.disown.run(uid);
-  for (const owner of owners) write.own.run(owner, uid);
-  write.note.run(revision, type, group, plural, namespace, name, body, previous);
+function apply(changes: readonly WrittenChange<SharedText>[], texts: Buffer): void {
+  for (const { group, plural, namespace, name, revision, type, body: at, uid, owners, sameUid } of changes) {
+    const body = texts.toString("utf8", at.start, at.end);
+    // The object that is there goes into the history before another takes its place.
+    write.note.run(revision, type, group, plural, namespace, name, body, group, plural, namespace, name);
+    if (type === "DELETED") write.remove.run(group, plural, namespace, name);
+    // The index of UIDs is left alone where it can be: its pages lie all over the file.
+    else if (sameUid) write.change.run(revision, body, group, plural, namespace, name);
+    else write.put.run(group, plural, namespace, name, uid, revision, body);
+    write.disown.run(uid);
+    for (const owner of owners) write.own.run(owner, uid);
+  }
 }
 
 function reportOf(order: StoreOrder): StoreReport {

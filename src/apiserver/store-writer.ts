@@ -1,10 +1,12 @@
 import { Worker } from "node:worker_threads";
-import type { StoreOrder, StoreReport, StoreThreadData } from "./store-orders.ts";
+import type { SharedText, StoreOrder, StoreReport, StoreThreadData, WrittenChange } from "./store-orders.ts";
 
 /** The thread that changes the store's file, as seen from the main one. */
 export interface StoreWriter {
-  /** Has an order carried out; settles with how that went, once it is on the disk. One at a time. Never rejects. */
-  carryOut(order: StoreOrder): Promise<StoreReport>;
+  /** Settles with how it went, once the changes are on the disk. One order at a time. Never rejects. */
+  commit(changes: readonly WrittenChange[], proves: boolean): Promise<StoreReport>;
+  /** The same for orders without changes. */
+  carryOut(order: Exclude<StoreOrder, { order: "commit" }>): Promise<StoreReport>;
   /** Ends the thread; what was ordered is done by then. */
   close(): Promise<void>;
 }
@@ -33,6 +35,20 @@ export function startStoreWriter(data: StoreThreadData): StoreWriter {
   thread.on("error", (thrown) => end(thrown instanceof Error ? thrown.message : String(thrown)));
   thread.on("exit", () => end("the thread that writes the store has ended"));
 
+  let texts = Buffer.from(new SharedArrayBuffer(SHARED_BYTES));
+
+  /** The texts of the changes lie in shared memory one after the other, until the next commit. */
+  function share(changes: readonly WrittenChange[]): WrittenChange<SharedText>[] {
+    const largest = changes.reduce((sum, { body }) => sum + body.length * LARGEST_CHARACTER, 0);
+    if (largest > texts.length) texts = Buffer.from(new SharedArrayBuffer(2 * largest));
+    let end = 0;
+    return changes.map((change) => {
+      const start = end;
+      end += texts.write(change.body, start);
+      return { ...change, body: { start, end } };
+    });
+  }
+
   function carryOut(order: StoreOrder): Promise<StoreReport> {
     return new Promise((resolve) => {
       if (over !== undefined) {
@@ -46,6 +62,7 @@ export function startStoreWriter(data: StoreThreadData): StoreWriter {
   }
 
   return {
+    commit: (changes, proves) => carryOut({ order: "commit", changes: share(changes), texts: texts.buffer, proves }),
     carryOut,
     async close() {
       await carryOut({ order: "close" });
@@ -56,5 +73,9 @@ export function startStoreWriter(data: StoreThreadData): StoreWriter {
   };
 }
 
+/** Enough for most commits; larger ones get more. */
+const SHARED_BYTES = 1024 * 1024;
+/** Bytes of UTF-8 that one UTF-16 unit becomes at most. */
+const LARGEST_CHARACTER = 3;
 /** What a store is that cannot be written any more. */
 const SQLITE_IOERR = 10;

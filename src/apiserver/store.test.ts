@@ -43,6 +43,16 @@ describe("the store", () => {
     assert.equal((await put("b", "1")).revision, 3);
   });
 
+  test("keeps large texts of any characters, several in one commit", async () => {
+    const texts = ["ü€\u{1f600}".repeat(200_000), "small", "\u0000\ud800".repeat(100_000), ""];
+    await Promise.all(texts.map((value, index) => put(`large-${index}`, value)));
+    await store.close();
+    store = openStore(folder);
+    for (const [index, value] of texts.entries()) {
+      assert.equal(store.get(key(`large-${index}`))?.body, bodyOf(value)(index + 1));
+    }
+  });
+
   test("shows each work what the works before it left, and nothing of those that failed", async () => {
     const step = fc.record({
       name: fc.constantFrom("a", "b", "c"),

@@ -188,6 +188,8 @@ function makeStore(folder: string, lock: DatabaseSync, reader: DatabaseSync, tim
   let closed = false;
 
   let changes: WrittenChange[] = [];
+  /** The same as watches see them. */
+  let published: Change[] = [];
   let left = new Map<string, Left>();
   const recent = makeRecentObjects(LARGEST_RECENT);
   const transaction: Transaction = {
@@ -241,7 +243,8 @@ function makeStore(folder: string, lock: DatabaseSync, reader: DatabaseSync, tim
   ): void {
     const { uid, revision, body } = stored;
     const change: Change = { ...keyOf(stored), type, revision, body, previous: before?.body ?? null };
-    const written = { change, uid, owners, sameUid: before?.uid === uid };
+    const written = { ...keyOf(stored), type, revision, body, uid, owners, sameUid: before?.uid === uid };
+    published.push(change);
     changes.push(written);
     left.set(placeOf(stored), leftBy(written));
   }
@@ -264,6 +267,7 @@ function makeStore(folder: string, lock: DatabaseSync, reader: DatabaseSync, tim
     const batch = queue;
     queue = [];
     changes = [];
+    published = [];
     left = new Map();
     const begun = performance.now();
     const settle: (() => void)[] = [];
@@ -275,10 +279,9 @@ function makeStore(folder: string, lock: DatabaseSync, reader: DatabaseSync, tim
       for (const pending of batch) pending.reject(error);
       return;
     }
-    const published = changes.map(({ change }) => change);
     const proves = batch.some((pending) => pending.proves);
     if (published.length > 0 || proves) {
-      const report = await writer.carryOut({ order: "commit", changes, proves });
+      const report = await writer.commit(changes, proves);
       if (!report.done) {
         const error = storageError(errorOf(report), folder);
         for (const pending of batch) pending.reject(error);
@@ -306,7 +309,8 @@ function makeStore(folder: string, lock: DatabaseSync, reader: DatabaseSync, tim
     } catch (thrown) {
       if (sqliteCode(thrown) !== undefined) throw thrown;
       changes.length = noted;
-      left = new Map(changes.map((written) => [placeOf(written.change), leftBy(written)]));
+      published.length = noted;
+      left = new Map(changes.map((written) => [placeOf(written), leftBy(written)]));
       return () => pending.reject(thrown);
     }
   }
@@ -466,9 +470,9 @@ function makeRecentObjects(largest: number): RecentObjects {
 }
 
 /** What a change leaves at its place. */
-function leftBy({ change, uid, owners }: WrittenChange): Left {
-  const { revision, body } = change;
-  return { object: change.type === "DELETED" ? null : { ...keyOf(change), uid, revision, body }, owners };
+function leftBy(written: WrittenChange): Left {
+  const { type, uid, revision, body, owners } = written;
+  return { object: type === "DELETED" ? null : { ...keyOf(written), uid, revision, body }, owners };
 }
 
 /** What the thread reported, as SQLite throws it. */
