@@ -214,10 +214,10 @@ export const waysNotToStart: readonly CannotStart[] = [
     manifest: (name) => blankManifest({ name, memory: "64Ti" }),
   },
   {
-    what: "this version cannot build the binding",
-    code: "PB4020",
-    says: [/spec\.domain\.devices\.interfaces\[0\]/, /"passtBinding"/, /Use masquerade or bridge/],
-    manifest: (name) => `${OPEN_GATE}---\n${blankManifest({ name, binding: { passtBinding: {} } })}`,
+    what: "the binding plugin is registered nowhere",
+    code: "PB4025",
+    says: [/spec\.domain\.devices\.interfaces\[0\]/, /plugin "own" is not registered/, /Register it with/],
+    manifest: (name) => `${OPEN_GATE}---\n${blankManifest({ name, binding: { binding: { name: "own" } } })}`,
   },
   {
     what: "this version cannot connect the network",

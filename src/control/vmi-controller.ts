@@ -4,15 +4,20 @@ import type { KubeClient } from "../client/client.ts";
 import type { EventRecorder } from "../client/events.ts";
 import { type Cache, inform } from "../client/informer.ts";
 import { makeReconcileQueue, type QueueState } from "../client/reconcile-queue.ts";
+import type { NetworkAttachmentDefinition } from "../model/api/attachment.ts";
 import type { Pod } from "../model/api/pod.ts";
-import { nodeResource, podResource, vmiResource } from "../model/api/references.ts";
+import { definitionResource, nodeResource, podResource, vmiResource } from "../model/api/references.ts";
 import type { KubeObject } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
 import { keyOf, type Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import type { VmiStatus } from "../model/api/vmi-status.ts";
 import { unregisteredSlirp } from "../model/bindings/built-in-plugins.ts";
+import { RESOURCE_NAME } from "../model/networks/attachment-definitions.ts";
+import { qualifiedName } from "../model/networks/multus.ts";
+import { nicsOf, type Plugins } from "../model/pods/launcher-pod.ts";
 import type { ClusterNode } from "../model/pods/node-fit.ts";
+import { withClaims } from "../model/pods/pod-resources.ts";
 import { settingsOf } from "../model/rules/settings.ts";
 import {
   decideVmi,
@@ -99,19 +104,19 @@ export function startVmiController({ client, events, log, configuration, meter }
         ({ metadata }) =>
           metadata.namespace === namespace && metadata.ownerReferences?.some(({ uid }) => uid === vmi.metadata.uid),
       );
-    for (const action of decideVmi({ vmi, pods: own, nodes: nodes.list() })) {
+    const { plugins } = settingsOf((await configuration?.()) ?? {});
+    for (const action of decideVmi({ vmi, pods: own, nodes: nodes.list(), plugins })) {
       if (action.do === "pod.create") {
         // What follows tells of the new pod.
-        if (!(await create(key, vmi, action.pod as LauncherPod))) return;
+        if (!(await create(key, vmi, action.pod as LauncherPod, plugins))) return;
       } else await carryOut(vmi, action);
     }
   }
 
   /** False where there is no new pod: an earlier run made it, or it is refused. */
-  async function create(key: string, vmi: Vmi, pod: LauncherPod): Promise<boolean> {
+  async function create(key: string, vmi: Vmi, pod: LauncherPod, plugins: Plugins): Promise<boolean> {
     try {
-      await client.create(podResource, pod);
-      const { plugins } = settingsOf((await configuration?.()) ?? {});
+      await client.create(podResource, withClaims(pod, await claimedResources(vmi, plugins)));
       const unregistered = unregisteredSlirp(vmi.spec, plugins);
       if (unregistered !== undefined) events.event(vmi, "Warning", "UnregisteredNetworkBindingPlugin", unregistered);
       return true;
@@ -126,6 +131,27 @@ export function startVmiController({ client, events, log, configuration, meter }
       } else throw thrown;
       return false;
     }
+  }
+
+  /** What the definitions of a VMI's networks say that each claims a device of; the node tells of one that is missing. */
+  async function claimedResources(vmi: Vmi, plugins: Plugins): Promise<readonly string[]> {
+    const asked = nicsOf(vmi, plugins).flatMap(({ network }) =>
+      network.kind === "multus" ? [qualifiedName(network.networkName, vmi.metadata.namespace)] : [],
+    );
+    const claimed = await Promise.all(
+      asked.map(async (reference) => {
+        const [namespace, name = ""] = reference.split("/");
+        try {
+          const place = { namespace: namespace ?? "", name };
+          const { metadata } = await client.get<Stored<NetworkAttachmentDefinition>>(definitionResource, place);
+          return metadata.annotations?.[RESOURCE_NAME] ?? "";
+        } catch (thrown) {
+          if (isApiError(thrown, "NotFound")) return "";
+          throw thrown;
+        }
+      }),
+    );
+    return claimed.filter((resource) => resource !== "");
   }
 
   /** Says why there is no pod, and tries again later: it may be made possible meanwhile. */

@@ -1,7 +1,7 @@
 import type { Pod } from "../model/api/pod.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
-import { launcherPod } from "../model/pods/launcher-pod.ts";
+import { launcherPod, type Plugins } from "../model/pods/launcher-pod.ts";
 import { type ClusterNode, unfitness } from "../model/pods/node-fit.ts";
 import { assign, claim, enterPhase, inOrder, isFinal, type VmiStatusChange } from "../model/status/vmi.ts";
 
@@ -26,10 +26,12 @@ export interface VmiSituation {
   /** The pods made for this VMI's UID. */
   readonly pods: readonly Stored<Pod>[];
   readonly nodes: readonly ClusterNode[];
+  /** The binding plugins that are registered now. */
+  readonly plugins?: Plugins;
 }
 
 /** What to do for a VMI now; empty when all is as it should be. What the node reports of the guest is not decided here. */
-export function decideVmi({ vmi, pods, nodes }: VmiSituation): readonly VmiAction[] {
+export function decideVmi({ vmi, pods, nodes, plugins }: VmiSituation): readonly VmiAction[] {
   if (vmi.metadata.deletionTimestamp !== undefined) {
     const going = pods.filter((pod) => pod.metadata.deletionTimestamp === undefined);
     if (pods.length === 0) return [{ do: "finalizer.remove" }];
@@ -41,7 +43,7 @@ export function decideVmi({ vmi, pods, nodes }: VmiSituation): readonly VmiActio
   if (pod === undefined) {
     const node = nodes.find((candidate) => unfitness(candidate, vmi.spec) === undefined);
     if (node === undefined) return noNode(vmi, phase, nodes);
-    const made = launcherPod(vmi, node.metadata.name, vmi.metadata.uid.slice(-5));
+    const made = launcherPod(vmi, node.metadata.name, vmi.metadata.uid.slice(-5), plugins);
     return [
       { do: "pod.create", pod: made },
       { do: "status", change: inOrder(enterPhase("Scheduling"), SCHEDULED) },

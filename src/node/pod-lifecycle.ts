@@ -17,7 +17,7 @@ import { fewerPortsOf } from "../model/bindings/passt.ts";
 import { Fault, isFault } from "../model/fault.ts";
 import { readPodNetworks } from "../model/networks/network-selection.ts";
 import { keptInterfaces } from "../model/pods/kept-interfaces.ts";
-import { nicsOf } from "../model/pods/launcher-pod.ts";
+import { nicsOf, pluginsOf } from "../model/pods/launcher-pod.ts";
 import { wire } from "../model/wiring/nics.ts";
 import { unbuiltOf } from "../model/wiring/unbuilt.ts";
 import type { KernelState } from "../model/wiring/wiring.ts";
@@ -70,7 +70,7 @@ export async function bringUp(
   const podUid = pod.metadata.uid;
   // What needs no pod is looked at first: a missing image costs nobody an address.
   const volumes = await findVolumes(parts, vmi);
-  const nics = nicsOf(vmi);
+  const nics = nicsOf(vmi, pluginsOf(pod));
   for (const unbuilt of unbuiltOf(nics)) throw unbuilt;
   const begun: PodRecord = {
     version: 1,

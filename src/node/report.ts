@@ -11,7 +11,7 @@ import type { VmiStatus } from "../model/api/vmi-status.ts";
 import { bindingOf } from "../model/bindings/registry.ts";
 import { type Fault, sentence } from "../model/fault.ts";
 import { PRIMARY_INTERFACE } from "../model/networks/pod-interface.ts";
-import { FACTS_ANNOTATION, NODE_FINALIZER, nicsOf } from "../model/pods/launcher-pod.ts";
+import { FACTS_ANNOTATION, NODE_FINALIZER, nicsOf, pluginsOf } from "../model/pods/launcher-pod.ts";
 import { agentChange, agentGone } from "../model/status/agent.ts";
 import { type ConditionClaim, withCondition } from "../model/status/conditions.ts";
 import { interfaceStatuses } from "../model/status/interfaces.ts";
@@ -90,7 +90,7 @@ export function makeReporter(client: KubeClient, events: EventRecorder, node: No
       await changeStatus<PodStatus, LauncherPod>(client, podResource, pod, (status, now) =>
         podRunning(status, addresses, now),
       );
-      await vmiStatus(vmi, unlessSame(inOrder(guestRuns(vmi, record, node, how), accelerated(node))));
+      await vmiStatus(vmi, unlessSame(inOrder(guestRuns(vmi, pod, record, node, how), accelerated(node))));
       if (vmi.status?.phase !== "Running") events.event(vmi, "Normal", "Started", "VirtualMachineInstance started.");
       for (const fault of [how.uncarried, how.differs]) {
         const message = fault === undefined ? "" : sentence(fault);
@@ -231,13 +231,14 @@ function podRunning(status: Partial<PodStatus>, addresses: readonly string[], no
 
 function guestRuns(
   vmi: Vmi,
+  pod: LauncherPod,
   record: PodRecord,
   node: NodeFacts,
   { paused, uncarried, differs }: GuestState,
 ): VmiStatusChange {
   const { facts, wiring, hardware, agent } = record;
   if (facts === undefined || wiring === undefined) return (status) => status;
-  const nics = nicsOf(vmi);
+  const nics = nicsOf(vmi, pluginsOf(pod));
   const interfaces = interfaceStatuses(nics, wiring.nics, facts, agent?.said);
   const fixed = nics.flatMap((nic) => {
     const verdict = bindingOf(nic.binding).migration(nic);

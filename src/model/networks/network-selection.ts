@@ -49,19 +49,27 @@ export type PodNetworksReading =
 /**
  * The annotations by which a launcher pod asks for the networks of its NICs (reference 1.7, 4.2).
  *
- * MACs are given on as `interfaces` spells them. The list follows the interfaces' order.
+ * MACs are given on as `interfaces` spells them. The list follows the interfaces' order; the definition of a binding
+ * plugin comes right after its interface's own network, and its CNI is told the network's name.
  */
 export function attachmentAnnotations(
   nics: readonly NicContext[],
   interfaces: readonly Interface[],
   namespace: string,
 ): Readonly<Record<string, string>> {
-  const elements = nics.flatMap(({ network, podInterface, index, mac: kept }) => {
+  const elements = nics.flatMap((nic) => [...networkElement(nic), ...pluginElement(nic)]);
+  function networkElement({ network, podInterface, index, mac: kept }: NicContext): readonly object[] {
     if (network.kind !== "multus" || network.default) return [];
     const [of, name] = parts(qualifiedName(network.networkName, namespace));
     const mac = interfaces[index]?.macAddress || kept;
     return [{ name, namespace: of, ...(mac === undefined ? {} : { mac }), interface: podInterface }];
-  });
+  }
+  function pluginElement({ name: logicNetworkName, plugin }: NicContext): readonly object[] {
+    const { networkAttachmentDefinition: definition = "" } = plugin ?? {};
+    if (definition === "") return [];
+    const [of, name] = parts(qualifiedName(definition, namespace));
+    return [{ name, namespace: of, "cni-args": { logicNetworkName } }];
+  }
   const primary = nics.flatMap(({ network }) =>
     network.kind === "multus" && network.default ? [network.networkName] : [],
   );

@@ -1,16 +1,22 @@
 import { sha256 } from "@noble/hashes/sha2.js";
+import type { PluginConfiguration } from "../api/kubevirt.ts";
 import type { Pod } from "../api/pod.ts";
 import type { Stored } from "../api/stored.ts";
 import type { VirtualMachineInstance } from "../api/vmi.ts";
 import type { NicContext } from "../bindings/binding.ts";
+import { isJsonObject } from "../json.ts";
+import { readJson } from "../networks/cni-json.ts";
 import { attachmentAnnotations } from "../networks/network-selection.ts";
 import { tapName } from "../networks/pod-interface.ts";
 import { nicContexts } from "../wiring/nics.ts";
+import { pluginResources } from "./pod-resources.ts";
 
 /** Held until the node has given everything of the pod back. */
 export const NODE_FINALIZER = "patchbay.io/node";
 /** Of a pod: what the node read of its namespace before it changed anything, as JSON. */
 export const FACTS_ANNOTATION = "patchbay.io/pod-facts";
+/** Of a pod: the binding plugins of its NICs as they were registered when it was made, by name, as JSON. */
+const PLUGINS_ANNOTATION = "patchbay.io/binding-plugins";
 /** Names the VMI's UID on its pods, as KubeVirt does. */
 export const CREATED_BY_LABEL = "kubevirt.io/created-by";
 export const LAUNCHER_LABEL = "kubevirt.io";
@@ -19,7 +25,8 @@ export const LAUNCHER_LABEL_VALUE = "virt-launcher";
 const LAUNCHER_IMAGE = "patchbay/launcher";
 const DEFAULT_GRACE_SECONDS = 30;
 /** Annotations of the VMI that are its own business (reference 4.6). */
-const NOT_COPIED = /^kubectl\.kubernetes\.io\/|^kubevirt\.io\/(latest-observed|storage-observed)-api-version$/;
+const NOT_COPIED =
+  /^kubectl\.kubernetes\.io\/|^kubevirt\.io\/(latest-observed|storage-observed)-api-version$|^patchbay\.io\/binding-plugins$/;
 /** Both names, of older and newer releases of Istio. */
 const MESH_ANNOTATIONS = ["traffic.sidecar.istio.io/kubevirtInterfaces", "istio.io/reroute-virtual-interfaces"];
 /** A DNS label's length. */
@@ -60,17 +67,44 @@ function meshAnnotations(nics: readonly NicContext[]): Readonly<Record<string, s
   return Object.fromEntries(MESH_ANNOTATIONS.map((key) => [key, device]));
 }
 
+/** Network binding plugins by name, as the KubeVirt resource registers them. */
+export type Plugins = ReadonlyMap<string, PluginConfiguration>;
+
 /** The NICs of a VMI; with the MACs that its VM keeps for them. */
-export function nicsOf(vmi: Stored<VirtualMachineInstance>): readonly NicContext[] {
+export function nicsOf(vmi: Stored<VirtualMachineInstance>, plugins: Plugins = new Map()): readonly NicContext[] {
   const { annotations = {} } = vmi.metadata;
-  return nicContexts({ spec: vmi.spec, hostName: hostNameOf(vmi), annotations });
+  return nicContexts({ spec: vmi.spec, hostName: hostNameOf(vmi), annotations, plugins });
+}
+
+/** The plugins of a pod's NICs, as they were registered when it was made: what comes later is for the next pod. */
+export function pluginsOf({ metadata }: Pick<Pod, "metadata">): Plugins {
+  const reading = readJson(metadata?.annotations?.[PLUGINS_ANNOTATION] ?? "{}");
+  const given = "value" in reading && isJsonObject(reading.value) ? reading.value : {};
+  return new Map(
+    Object.entries(given).flatMap(([name, plugin]) =>
+      isJsonObject(plugin) ? [[name, plugin as PluginConfiguration]] : [],
+    ),
+  );
+}
+
+function pluginsAnnotation(nics: readonly NicContext[]): Readonly<Record<string, string>> {
+  const used = nics.flatMap(({ plugin }) => (plugin === undefined ? [] : [plugin]));
+  if (used.length === 0) return {};
+  const byName = Object.fromEntries(used.map(({ name, ...registration }) => [name, registration]));
+  return { [PLUGINS_ANNOTATION]: JSON.stringify(byName) };
 }
 
 /** The pod that runs a VMI on that node; `suffix` tells it from the other pods of the VMI. */
-export function launcherPod(vmi: Stored<VirtualMachineInstance>, nodeName: string | undefined, suffix: string): Pod {
+export function launcherPod(
+  vmi: Stored<VirtualMachineInstance>,
+  nodeName: string | undefined,
+  suffix: string,
+  plugins: Plugins = new Map(),
+): Pod {
   const { name, namespace, uid, labels = {}, annotations = {} } = vmi.metadata;
   const { interfaces = [] } = vmi.spec.domain.devices;
-  const nics = nicsOf(vmi);
+  const nics = nicsOf(vmi, plugins);
+  const resources = pluginResources(vmi.spec.domain, nics);
   const ports = interfaces.flatMap((iface) => iface.ports ?? []);
   return {
     apiVersion: "v1",
@@ -88,6 +122,7 @@ export function launcherPod(vmi: Stored<VirtualMachineInstance>, nodeName: strin
         ...Object.fromEntries(Object.entries(annotations).filter(([key]) => !NOT_COPIED.test(key))),
         ...attachmentAnnotations(nics, interfaces, namespace),
         ...meshAnnotations(nics),
+        ...pluginsAnnotation(nics),
         "kubevirt.io/domain": name,
       },
       finalizers: [NODE_FINALIZER],
@@ -108,6 +143,7 @@ export function launcherPod(vmi: Stored<VirtualMachineInstance>, nodeName: strin
         {
           name: "compute",
           image: LAUNCHER_IMAGE,
+          ...(resources === undefined ? {} : { resources }),
           ports: ports.map((port) => ({
             ...(port.name === undefined ? {} : { name: port.name }),
             containerPort: port.port,

@@ -1,19 +1,13 @@
-import type { BindingField, NicContext } from "../bindings/binding.ts";
+import type { BindingField, NicContext, Plugin } from "../bindings/binding.ts";
+import { builtInBinding } from "../bindings/built-in-plugins.ts";
 import { Fault } from "../fault.ts";
 import type { NicNetwork } from "../networks/network.ts";
 
 /** What this version plans and explains, and cannot build yet. */
-export const UNBUILT_BINDINGS: ReadonlySet<BindingField> = new Set<BindingField>([
-  "slirp",
-  "macvtap",
-  "passt",
-  "passtBinding",
-  "sriov",
-  "binding",
-]);
+export const UNBUILT_BINDINGS: ReadonlySet<BindingField> = new Set<BindingField>(["sriov"]);
 export const UNBUILT_NETWORKS: ReadonlySet<NicNetwork["kind"]> = new Set<NicNetwork["kind"]>(["resourceClaim"]);
 
-/** PB4021 for each NIC on a network, PB4020 for each with a binding, that this version cannot build yet. */
+/** PB4021 for each NIC on a network, PB4020 for each with a binding, that this version cannot build yet; PB4025 for each with a plugin that takes Kubernetes. */
 export function unbuiltOf(nics: readonly NicContext[]): readonly Fault[] {
   return nics.flatMap(({ name, index, binding, plugin, network }): Fault[] => {
     const place = `spec.domain.devices.interfaces[${index}]`;
@@ -21,9 +15,31 @@ export function unbuiltOf(nics: readonly NicContext[]): readonly Fault[] {
       const message = `${place}: this version of Patchbay cannot connect the ${network.kind} network "${name}".`;
       return [new Fault("PB4021", message, { place, cure: "Use a pod, multus or genie network." })];
     }
+    if (plugin !== undefined) return onlyOnKubernetes(plugin, place);
     if (!UNBUILT_BINDINGS.has(binding)) return [];
-    const used = plugin === undefined ? binding : `binding: ${plugin.name}`;
-    const message = `${place}: this version of Patchbay cannot build the binding "${used}".`;
-    return [new Fault("PB4020", message, { place, cure: "Use masquerade or bridge.", data: { binding: used } })];
+    const message = `${place}: this version of Patchbay cannot build the binding "${binding}".`;
+    return [new Fault("PB4020", message, { place, cure: "Use masquerade or bridge.", data: { binding } })];
   });
 }
+
+/** What a plugin's sidecar does happens in a pod of Kubernetes, unless Patchbay does it by itself. */
+function onlyOnKubernetes(plugin: Plugin, place: string): readonly Fault[] {
+  const { name, sidecarImage = "", domainAttachmentType = "" } = plugin;
+  if (builtInBinding(plugin) !== undefined || (sidecarImage === "" && ATTACHED.includes(domainAttachmentType)))
+    return [];
+  const isRegistered = Object.keys(plugin).length > 1;
+  const why = !isRegistered
+    ? "is not registered"
+    : sidecarImage === ""
+      ? "is registered with neither a domainAttachmentType nor a sidecar: nothing plugs the NIC"
+      : `has the sidecar image ${sidecarImage}, which runs in a pod of Kubernetes alone`;
+  const cure =
+    sidecarImage === ""
+      ? `Register it with domainAttachmentType: tap or managedTap in spec.configuration.network.binding of the KubeVirt resource.`
+      : "Run the VM on Kubernetes, or use a plugin that needs no sidecar or KubeVirt's own network-slirp-binding or network-passt-binding, which are built in.";
+  return [
+    new Fault("PB4025", `${place}: the binding plugin "${name}" ${why}.`, { place, cure, data: { plugin: name } }),
+  ];
+}
+
+const ATTACHED: readonly string[] = ["tap", "managedTap"];
