@@ -215,7 +215,7 @@ export const waysNotToStart: readonly CannotStart[] = [
   },
   {
     what: "the binding plugin is registered nowhere",
-    code: "PB4025",
+    code: "PB4026",
     says: [/spec\.domain\.devices\.interfaces\[0\]/, /plugin "own" is not registered/, /Register it with/],
     manifest: (name) => `${OPEN_GATE}---\n${blankManifest({ name, binding: { binding: { name: "own" } } })}`,
   },

@@ -29,7 +29,7 @@ test("it is wired and explained as the binding itself, and needs no sidecar", ()
   assert.equal(said("out")?.["guest"], "10.0.2.15");
   assert.deepEqual(said("needs")?.["needs"], [{ what: "registration", name: "own" }]);
   const [unbuilt] = unbuiltOf(nicContexts({ spec, hostName: "guest", plugins: registered("elsewhere/mine:1") }));
-  assert.equal(unbuilt?.code, "PB4025");
+  assert.equal(unbuilt?.code, "PB4026");
   assert.match(unbuilt.message, /sidecar image elsewhere\/mine:1, which runs in a pod of Kubernetes alone/);
 });
 

@@ -7,7 +7,7 @@ import type { NicNetwork } from "../networks/network.ts";
 export const UNBUILT_BINDINGS: ReadonlySet<BindingField> = new Set<BindingField>(["sriov"]);
 export const UNBUILT_NETWORKS: ReadonlySet<NicNetwork["kind"]> = new Set<NicNetwork["kind"]>(["resourceClaim"]);
 
-/** PB4021 for each NIC on a network, PB4020 for each with a binding, that this version cannot build yet; PB4025 for each with a plugin that takes Kubernetes. */
+/** PB4021 for each NIC on a network, PB4020 for each with a binding, that this version cannot build yet; PB4026 for each with a plugin that takes Kubernetes. */
 export function unbuiltOf(nics: readonly NicContext[]): readonly Fault[] {
   return nics.flatMap(({ name, index, binding, plugin, network }): Fault[] => {
     const place = `spec.domain.devices.interfaces[${index}]`;
@@ -38,7 +38,7 @@ function onlyOnKubernetes(plugin: Plugin, place: string): readonly Fault[] {
       ? `Register it with domainAttachmentType: tap or managedTap in spec.configuration.network.binding of the KubeVirt resource.`
       : "Run the VM on Kubernetes, or use a plugin that needs no sidecar or KubeVirt's own network-slirp-binding or network-passt-binding, which are built in.";
   return [
-    new Fault("PB4025", `${place}: the binding plugin "${name}" ${why}.`, { place, cure, data: { plugin: name } }),
+    new Fault("PB4026", `${place}: the binding plugin "${name}" ${why}.`, { place, cure, data: { plugin: name } }),
   ];
 }
 
