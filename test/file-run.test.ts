@@ -34,6 +34,7 @@ test("tests that pass, fail and skip are counted with their full names", async (
      });`,
   );
   assert.equal(result.passed, 1);
+  assert.deepEqual([result.names, result.skippedNames], [["good"], ["skipped"]]);
   const failure = onlyFailure(result);
   assert.match(failure.name, /sample\.test\.ts > outer > bad$/);
   assert.match(failure.text, /this is why/);

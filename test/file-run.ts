@@ -13,6 +13,10 @@ export interface Skipped {
 export interface FileResult {
   readonly file: string;
   readonly passed: number;
+  /** The own names of the tests that passed, without those that they are in. */
+  readonly names: readonly string[];
+  /** Likewise of those that were skipped. */
+  readonly skippedNames: readonly string[];
   readonly skipped: readonly Skipped[];
   readonly todo: readonly string[];
   readonly failures: readonly { readonly name: string; readonly text: string }[];
@@ -144,9 +148,13 @@ export async function runFile(file: string, root: string, scratch: string, limit
   if (first !== undefined && ended.output.trim() !== "") {
     failures[0] = { name: first.name, text: `${first.text}\nthe file printed:\n${bounded(ended.output.trimEnd())}` };
   }
+  const ownName = ({ path }: FileEvent): string => path.at(-1) ?? "";
+  const passed = tests.filter(({ type, skip, todo }) => type === "pass" && skip === null && !todo);
   return {
     file: short,
-    passed: tests.filter(({ type, skip, todo }) => type === "pass" && skip === null && !todo).length,
+    passed: passed.length,
+    names: passed.map(ownName),
+    skippedNames: tests.filter(({ skip }) => skip !== null).map(ownName),
     skipped: tests.flatMap((event) => (event.skip === null ? [] : [{ name: name(event), reason: event.skip }])),
     todo: tests.filter(({ todo }) => todo).map(name),
     failures,

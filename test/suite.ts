@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { type FileResult, type Limits, resultLines, runFile } from "./file-run.ts";
 import { lastingDifferences, snapshot } from "./leftovers.ts";
 import { expectedSkips, unexpectedSkips } from "./skips.ts";
+import { rowsOf, wrongRuns } from "./statements.ts";
 
 const root = join(import.meta.dirname, "..");
 const node = process.execPath;
@@ -106,6 +107,14 @@ function tellSkips(results: readonly FileResult[]): boolean {
   return wrong.length === 0;
 }
 
+/** Holds docs/documents.md against the tests that ran. */
+function tellStatements(results: readonly FileResult[]): boolean {
+  const rows = rowsOf(readFileSync(join(root, "docs/documents.md"), "utf8"));
+  const wrong = wrongRuns(rows, results, isDebian12Root());
+  for (const line of wrong) tell(`✖ ${line}`);
+  return wrong.length === 0;
+}
+
 function isDebian12Root(): boolean {
   return process.getuid?.() === 0 && isDebian() && /^VERSION_ID="?12"?$/m.test(readFileSync("/etc/os-release", "utf8"));
 }
@@ -150,6 +159,7 @@ async function main(chosen: readonly string[]): Promise<number> {
   for (const line of left.slice(0, 60)) tell(`✖ ${line}`);
   if (left.length > 0) failed.push("the machine was not left as it was");
   if (chosen.length === 0 && !tellSkips(results)) failed.push("skips");
+  if (!tellStatements(results)) failed.push("statements");
   tellCounts(results, began);
   tell(failed.length === 0 ? "✔ passed" : `✖ failed: ${failed.join(", ")}`);
   return failed.length === 0 ? 0 : 1;

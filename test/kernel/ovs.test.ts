@@ -36,7 +36,7 @@ test("the CNI plugin ovs", { timeout: 180_000 }, async (t) => {
   const other = await attach("other", { vlan: 200 });
   const bare = await attach("bare", { ipam: undefined, trunk: [{ id: 7 }, { minID: 20, maxID: 22 }] });
 
-  await t.test("S2.8 S2.33 S3.6 S3.20: the pod's link has its MAC, MTU, address and route", () => {
+  await t.test("S2.33 S3.6 S3.20: the pod's link has its MAC, MTU, address and route", () => {
     const { links, routes } = readLinks(one.netns);
     const link = links.find(({ name }) => name === "net1");
     assert.deepEqual([link?.mac, link?.mtu, link?.up], ["02:00:00:00:00:11", 1400, true]);

@@ -38,7 +38,7 @@ const only =
   });
 const isUntouched = ({ kernel }: NicWiring): boolean => Object.values(kernel).every((list) => list.length === 0);
 
-test("S0.13 S0.20 S1.15 S1.21 S2.34 S3.22: slirp: QEMU's own network, nothing built, each listed port forwarded once", () => {
+test("S0.8 S0.13 S0.20 S1.15 S1.21 S2.34 S2.46 S3.22: slirp: QEMU's own network, nothing built, each listed port forwarded once", () => {
   const ports = [{ port: 80 }, { port: 80, name: "again" }, { port: 53, protocol: "UDP" }];
   const wiring = wired(contextOf({ slirp: {}, ports }, { pod: { vmNetworkCIDR: "10.7.0.0/24" } }));
   assert.deepEqual(

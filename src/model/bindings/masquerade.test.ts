@@ -34,7 +34,7 @@ function onlyFamily(family: 4 | 6): PodFacts {
   }));
 }
 
-test("S3.53 dual stack: gateway, guest and NAT of both families on one tap", () => {
+test("S3.53: dual stack: gateway, guest and NAT of both families on one tap", () => {
   const { kernel, nic: guest } = masquerade.wire(nic, typicalFacts);
   assert.deepEqual(kernel.links, [{ kind: "tap", name: "tap0", mac: "02:00:00:00:00:00", mtu: 1500, queues: 1 }]);
   assert.deepEqual(
@@ -97,7 +97,7 @@ ip saddr 127.0.0.1 meta l4proto . th dport @ports counter snat to 10.0.2.1
   );
 });
 
-test("S3.51 without ports everything is translated", () => {
+test("S3.51: without ports everything is translated", () => {
   const { kernel } = masquerade.wire(nic, onlyFamily(4));
   const inbound = kernel.tables[0]?.chains.find(({ name }) => name === "KUBEVIRT_PREINBOUND");
   assert.deepEqual(inbound?.rules, ["counter dnat to 10.0.2.2"]);

@@ -316,6 +316,13 @@ for (const [statements, what, nic, words] of advice) {
   });
 }
 
+test("S0.22 S1.23 S2.46 S3.43: a guest behind slirp is asked by TCP and UDP alone", () => {
+  const nic = only(explained([{ slirp: {}, pod: {}, ports: [{ port: 80 }, { port: 53, protocol: "UDP" }] }]));
+  assert.match(claim(nic, "in").statement, /on tcp 80 and udp 53,/);
+  assert.notEqual(claim(nic, "in-icmp")["answeredBy"], "guest");
+  assert.ok(nic.notes.some(({ statement }) => /TCP and UDP, not ICMP/.test(statement)));
+});
+
 test("S3.88: explain tells of the CPU manager where CPUs are dedicated, and only there", () => {
   const told = (dedicatedCpuPlacement: boolean): boolean => {
     const interfaces = [{ name: "nic0", sriov: {} }];

@@ -67,7 +67,7 @@ test("a link's name is read with its range, and nothing else is taken for one", 
   fc.assert(fc.property(fc.string(), (text) => void parsePfName(text)));
 });
 
-test("a policy is made step by step: the functions, the MTU, the driver; then they are handed out and nothing is left to do", () => {
+test("S2.67 S3.83 S3.84: a policy is made step by step: the functions, the MTU, the driver; then they are handed out and nothing is left to do", () => {
   const policies = [policy("fast", { mtu: 9000 })];
   const decide = (there: SriovInventory) => decideSriov(wantedCards(policies, there).cards, there, nobody);
   const first = decide(inventory(card()));
@@ -219,7 +219,7 @@ function network(spec: Partial<SriovNetwork["spec"]> = {}): Stored<SriovNetwork>
   };
 }
 
-test("a network makes a definition for the plugin sriov, in the namespace that it names", () => {
+test("S3.85: a network makes a definition for the plugin sriov, in the namespace that it names", () => {
   const made = definitionOfNetwork(network({ ipam: "{}\n", networkNamespace: "default", spoofChk: "off" }));
   assert.deepEqual(made.metadata, {
     namespace: "default",
