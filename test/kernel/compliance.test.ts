@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { deleteNetns, listNetns } from "../../src/host/linux/netns.ts";
+import type { Interface } from "../../src/model/api/interfaces.ts";
 import type { Network } from "../../src/model/api/networks.ts";
 import type { BindingField } from "../../src/model/bindings/binding.ts";
 import { bindings } from "../../src/model/bindings/registry.ts";
@@ -26,16 +27,30 @@ const fits: { readonly [Field in BindingField]: (network: Partial<Network>) => b
   binding: () => true,
 };
 
-/** What is translated is the pod's address. */
-function isRefused(field: BindingField, { made }: PodShape): boolean {
-  return field === "masquerade" && !made.some((command) => command.startsWith("address add"));
+/** What a pod must have, for some: the address that is translated or spoken from, and the gateway that a guest is told. */
+const wants: { readonly [Field in BindingField]?: readonly string[] } = {
+  masquerade: ["address add"],
+  slirp: ["address add 10."],
+  passt: ["address add", "route add default via"],
+  passtBinding: ["address add", "route add default via"],
+};
+
+/** Those that build nothing: what other NICs of the pod are built of is no matter of theirs. */
+const ALONE: readonly BindingField[] = ["slirp", "passt", "passtBinding"];
+
+function isRefused(field: BindingField, { made, nics }: PodShape): boolean {
+  if (ALONE.includes(field) && nics.length > 1) return true;
+  return (wants[field] ?? []).some((begin) => !made.some((command) => command.startsWith(begin)));
 }
+
+/** What else an interface needs, so that there is something to do for it. */
+const asked: { readonly [Field in BindingField]?: Partial<Interface> } = { slirp: { ports: [{ port: 80 }] } };
 
 /** A shape with this binding wherever it fits; undefined where it fits nowhere. */
 function under(field: BindingField, shape: PodShape, what = ""): PodShape | undefined {
   if (isRefused(field, shape)) return undefined;
   const nics = shape.nics.map(([iface, network]): PodShape["nics"][number] => [
-    fits[field](network) ? { [field]: {} } : iface,
+    fits[field](network) ? { ...asked[field], [field]: {} } : iface,
     network,
   ]);
   return nics.some(([iface]) => field in iface)
