@@ -127,9 +127,17 @@ export function openAuditLog(file: string, log: Logger, options: AuditOptions = 
 }
 
 function lineOf(entry: AuditEntry): string {
+  return `${JSON.stringify(Object.values(entry).some(isTooLong) ? shortened(entry) : entry)}\n`;
+}
+
+function isTooLong(value: unknown): boolean {
+  return typeof value === "string" && value.length > LONGEST_NAME;
+}
+
+function shortened(entry: AuditEntry): object {
   const short = Object.entries(entry).map(([key, value]: [string, unknown]) => [
     key,
     typeof value === "string" ? value.slice(0, LONGEST_NAME) : value,
   ]);
-  return `${JSON.stringify(Object.fromEntries(short))}\n`;
+  return Object.fromEntries(short);
 }

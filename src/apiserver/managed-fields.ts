@@ -129,11 +129,12 @@ export function managerProblem(manager: unknown): string | undefined {
 
 const LONGEST_MANAGER = 128;
 const UNPRINTABLE = /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u;
+const EACH_UNPRINTABLE = new RegExp(UNPRINTABLE, "gu");
 
 /** The manager that a program without a name for itself is: its User-Agent up to the slash. */
 export function managerOfUserAgent(userAgent: string | undefined): string {
   const [product = ""] = (userAgent ?? "").split("/", 1);
-  return product.replace(new RegExp(UNPRINTABLE, "gu"), "").slice(0, LONGEST_MANAGER) || "unknown";
+  return product.replace(EACH_UNPRINTABLE, "").slice(0, LONGEST_MANAGER) || "unknown";
 }
 
 export function entryOf(writer: Writer, fieldsV1: FieldSet, time: string | undefined): Ownership {

@@ -30,11 +30,15 @@ export function makeProbeServer(health: Health, registry: Registry): ProbeServer
   };
 }
 
+const PROBED = new RegExp(`^/+(?:metrics|${healthKinds.join("|")})`);
+
 type Found =
   | { readonly to: "metrics" }
   | { readonly to: HealthKind; readonly check: string | undefined; readonly query: URLSearchParams };
 
 function find(target: string): Found | undefined {
+  // Nearly all requests are for something else.
+  if (!PROBED.test(target)) return undefined;
   const [path = "", query] = target.split("?", 2);
   const [first, check, ...more] = path.split("/").filter((segment) => segment !== "");
   if (more.length > 0) return undefined;

@@ -84,16 +84,21 @@ function segmentsOf(path: string): string[] {
   if (!path.startsWith("/") || path.includes("#")) throw badRequest("the request's target is no path");
   const segments = path.split("/").filter((segment) => segment !== "");
   return segments.map((segment) => {
-    let text: string;
-    try {
-      text = decodeURIComponent(segment);
-    } catch {
-      throw badRequest("the path is not valid percent-encoding");
-    }
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: no name has them
-    if (text === "." || text === ".." || /[/\\\u0000-\u001f\u007f]/.test(text)) {
+    const text = segment.includes("%") ? decoded(segment) : segment;
+    if (text === "." || text === ".." || NAMELESS.test(text)) {
       throw badRequest(`the path has a part that is no name: ${JSON.stringify(text.slice(0, 100))}`);
     }
     return text;
   });
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: no name has them
+const NAMELESS = /[/\\\u0000-\u001f\u007f]/;
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    throw badRequest("the path is not valid percent-encoding");
+  }
 }

@@ -53,6 +53,7 @@ function inResource(definition: ResourceDefinition, below: readonly string[], na
 }
 
 function decodeSegment(segment: string): string {
+  if (!segment.includes("%")) return segment;
   try {
     return decodeURIComponent(segment);
   } catch {

@@ -1,9 +1,11 @@
 import type { Logger } from "pino";
 import type { KubeClient, ResourceRef } from "../client/client.ts";
 import { type Cache, type Handlers, inform } from "../client/informer.ts";
+import { valueAt } from "../model/api/field-path.ts";
 import { definitionResource, vmiResource, vmResource } from "../model/api/references.ts";
 import type { KubeObject } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
+import { isJsonObject } from "../model/json.ts";
 import { type ManifestDocument, readManifests } from "../model/manifest/read.ts";
 import { qualifiedName } from "../model/networks/multus.ts";
 import { settingsOf } from "../model/rules/settings.ts";
@@ -183,7 +185,7 @@ export function instanceFrom(object: KubeObject): Instance | undefined {
 function reduced(object: KubeObject): Seen {
   const { apiVersion, kind } = object;
   const { name, namespace, uid, resourceVersion } = object.metadata;
-  const instance = instanceFrom(object);
+  const instance = namesMac(object) ? instanceFrom(object) : undefined;
   const metadata = {
     name,
     ...(namespace === undefined ? {} : { namespace }),
@@ -191,6 +193,20 @@ function reduced(object: KubeObject): Seen {
     ...(resourceVersion === undefined ? {} : { resourceVersion }),
   };
   return { apiVersion, kind, metadata, macs: instance === undefined ? [] : macKeys(instance) };
+}
+
+/** Where a VMI's spec, and that of a VM, has them. */
+const INTERFACES = [
+  ["domain", "devices", "interfaces"],
+  ["template", "spec", "domain", "devices", "interfaces"],
+];
+
+/** Only NICs whose MAC is given share one, and few give it: each change of each VMI is heard of here. */
+function namesMac({ spec }: KubeObject): boolean {
+  return INTERFACES.some((at) => {
+    const interfaces = valueAt(spec, at);
+    return Array.isArray(interfaces) && interfaces.some((nic) => isJsonObject(nic) && nic["macAddress"] !== undefined);
+  });
 }
 
 /** Of a definition that only its name is asked of. */
