@@ -14,6 +14,7 @@ import { startVmController } from "../control/vm-controller.ts";
 import { startVmiController } from "../control/vmi-controller.ts";
 import { withWholePath } from "../control/whole-path-admission.ts";
 import { defaultConfDir, ensureDefaultNetwork, removeDefaultNetwork } from "../host/cni/default-network.ts";
+import { stopDhcpDaemon } from "../host/cni/dhcp-daemon.ts";
 import { DEFAULT_BIN_DIRS } from "../host/cni/plugins.ts";
 import { probeAccelerator } from "../host/guest/accelerator.ts";
 import { qemuFacts } from "../host/guest/qemu-facts.ts";
@@ -99,6 +100,7 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     running.push(() => configuration.close());
     const surroundings = makeSurroundings(log.child({ part: "control" }));
     running.push(() => surroundings.close());
+    running.push(() => stopDhcpDaemon(paths.cni));
     const registry = new Registry();
     const metrics = makeDaemonMetrics(registry);
     let [adopted, settled] = [false, false];

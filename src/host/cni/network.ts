@@ -13,6 +13,7 @@ import {
 } from "./attachment-record.ts";
 import { builtinPlugin, hostSides, locatePlugin } from "./builtin.ts";
 import { disableContainerInterface, refuseAddressOnDisabled } from "./container-interface.ts";
+import { asksDhcp, DHCP_TIME_LIMIT_MS, ensureDhcpDaemon, withDhcpDaemon } from "./dhcp-daemon.ts";
 import { withoutDetection } from "./duplicate-address-detection.ts";
 import { type CniCommand, PLUGIN_TIME_LIMIT_MS, runPlugin } from "./exec.ts";
 import { DEFAULT_BIN_DIRS, findPlugin } from "./plugins.ts";
@@ -72,7 +73,9 @@ export function addNetwork(attachment: Attachment, host: CniHost): Promise<Added
 }
 
 async function attach(attachment: Attachment, host: CniHost): Promise<AddedNetwork> {
-  const { network, containerId, ifName, netns } = attachment;
+  const { containerId, ifName, netns } = attachment;
+  // As it is recorded: its DEL has to ask the same one.
+  const network = await withDhcpDaemon(attachment.network, host);
   const earlier = readRecord(host.cacheDir, containerId, ifName);
   if (earlier?.state === "added") {
     throw new Fault(
@@ -191,6 +194,9 @@ async function detach(record: AttachmentRecord, plugins: readonly CniPlugin[], h
   const previous = atLeast(record.network.cniVersion, "0.4.0") ? record.result : undefined;
   for (const plugin of plugins.toReversed()) {
     try {
+      // bridge 1.1 takes the link away first, and the lease could be given back no more.
+      if (asksDhcp(plugin) && isNetns(record.netns))
+        await invoke("DEL", { ...plugin, type: "dhcp" }, record, host, previous);
       if (isNetns(record.netns) || !needsNetnsToDelete(plugin)) await invoke("DEL", plugin, record, host, previous);
       else await withStandInNetns(record, () => invoke("DEL", plugin, record, host, previous));
     } catch (thrown) {
@@ -355,10 +361,15 @@ async function invoke(
       ...(previous === undefined ? {} : { prevResult: previous }),
     },
     ...(host.hostNetns === undefined ? {} : { hostNetns: host.hostNetns }),
-    ...(host.timeLimitMs === undefined ? {} : { timeLimitMs: host.timeLimitMs }),
+    ...(host.timeLimitMs === undefined
+      ? asksDhcp(plugin)
+        ? { timeLimitMs: DHCP_TIME_LIMIT_MS }
+        : {}
+      : { timeLimitMs: host.timeLimitMs }),
     ...(host.waits === undefined ? {} : { waits: host.waits }),
     ...(host.signal === undefined ? {} : { signal: host.signal }),
   };
+  await ensureDhcpDaemon(plugin, { ...host, binDirs: record.binDirs });
   const builtin = builtinPlugin(plugin.type, record.binDirs);
   const answer =
     builtin === undefined

@@ -89,6 +89,13 @@ interface Special {
 function recognise(call: CallFacts, said: string): Special | undefined {
   const pool = /no IP addresses available in range set: (\S+)/.exec(said)?.[1];
   if (pool !== undefined) return exhausted(call, pool);
+  if (/no more tries/.test(said) && dhcpOf(call)) {
+    return {
+      code: "PB3035",
+      message: `No DHCP server answers the pod on the network "${call.network}".`,
+      cure: "See that one runs on that layer 2 network and has a free address, and that VLANs, bridges and cables lead there; or give the network another ipam. It is tried again.",
+    };
+  }
   const program = /exec: "?([\w./-]+)"?: executable file not found|failed to locate (\w+)/.exec(said);
   const name = program?.[1] ?? program?.[2];
   if (name !== undefined) {
@@ -125,6 +132,10 @@ function recognise(call: CallFacts, said: string): Special | undefined {
     };
   }
   return undefined;
+}
+
+function dhcpOf({ config: { ipam } }: CallFacts): boolean {
+  return isJsonObject(ipam) && ipam["type"] === "dhcp";
 }
 
 function exhausted(call: CallFacts, pool: string): Special {

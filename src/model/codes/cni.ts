@@ -34,4 +34,6 @@ export const cniCodes = {
   PB3031: "a pod's networks cannot be understood",
   PB3032: "flannel's subnet of this node is not known",
   PB3033: "Open vSwitch's database does not answer",
+  PB3034: "the DHCP plugin's daemon does not run",
+  PB3035: "no DHCP server answers a pod",
 } as const;
