@@ -53,7 +53,7 @@ until wget -q -O /dev/console http://${far}:8099/ && echo; do sleep 1; done
     const step = (name: string, act: () => Promise<void>): Promise<void> =>
       t.test(name, host.explained<TestContext>(act));
 
-    await step("whoever calls it reaches it through the proxy", async () => {
+    await step("S3.63: whoever calls it reaches it through the proxy", async () => {
       assert.match(await host.page(address), /^hostname: meshed/m);
       const before = count("inbound");
       assert.ok(before > 0);

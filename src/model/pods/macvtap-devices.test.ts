@@ -17,7 +17,7 @@ const problemOf = (text: string): string => {
 };
 
 describe("macvtap devices of a node", () => {
-  test("are as DP_MACVTAP_CONF says, with the device plugin's defaults", () => {
+  test("S3.95: are as DP_MACVTAP_CONF says, with the device plugin's defaults", () => {
     const text =
       '[{"name": "data", "lowerDevice": "veth1", "mode": "vepa", "capacity": 2}, {"name": "e", "lowerDevice": "eth0"}]';
     const reading = readMacvtapConfig(text);
@@ -33,7 +33,7 @@ describe("macvtap devices of a node", () => {
     );
   });
 
-  test("are put on each card and bond where the list is empty", () => {
+  test("S3.96: are put on each card and bond where the list is empty", () => {
     for (const text of ["", "[]"]) {
       const reading = readMacvtapConfig(text);
       assert.ok("resources" in reading);
