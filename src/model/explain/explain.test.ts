@@ -280,7 +280,12 @@ const advice: readonly (readonly [statements: string, what: string, nic: Nic, wo
   ["S2.61 S3.78", "what queues cost", { masquerade: {}, pod: {} }, /^More queues cost more CPU/],
   ["S2.62 S3.79", "switching queues on", { masquerade: {}, pod: {} }, /switch the queues on \(ethtool -L\).*wasted/],
   ["S2.63 S3.80", "many NICs instead of many queues", { masquerade: {}, pod: {} }, /as many NICs as vCPUs/],
-  ["S2.30 S2.33 S3.20", "plugins that have to set a MAC", WITH_MAC, /has to set it: bridge and ovs do, flannel and ptp with/],
+  [
+    "S2.30 S2.33 S3.20",
+    "plugins that have to set a MAC",
+    WITH_MAC,
+    /has to set it: bridge and ovs do, flannel and ptp with/,
+  ],
   ["S2.32 S3.19", "a network where the plugin tuning does not go", WITH_MAC, /OKD's own \(SDN\)/],
   [
     "S3.44 S3.46",
