@@ -1,6 +1,16 @@
 import type { JsonSchema } from "../model/api/resource.ts";
 import type { JsonObject } from "../model/json.ts";
-import { difference, type FieldSet, fieldStep, isEmptySet, MEMBER, makeSet, NO_FIELDS, nodeOf } from "./field-set.ts";
+import {
+  difference,
+  type FieldSet,
+  fieldStep,
+  isEmptySet,
+  MEMBER,
+  makeSet,
+  NO_FIELDS,
+  nodeOf,
+  setOfFields,
+} from "./field-set.ts";
 import { sameJson } from "./json.ts";
 import { declaredField, type Elements, schemaOfField, shapeOf } from "./merge-shape.ts";
 
@@ -15,12 +25,10 @@ function nodeOfValue(schema: JsonSchema | undefined, value: unknown, declared: b
     case "leaf":
       return MEMBER;
     case "fields": {
-      const below = makeSet(
-        Object.entries(shape.object).map(([name, field]) => {
-          const isDeclared = declaredField(schema, name) !== undefined;
-          return [fieldStep(name), nodeOfValue(schemaOfField(schema, name), field, isDeclared)];
-        }),
-      );
+      const below = setOfFields(shape.object, false, (name, field) => {
+        const isDeclared = declaredField(schema, name) !== undefined;
+        return nodeOfValue(schemaOfField(schema, name), field, isDeclared);
+      });
       // A field of a struct is made by what is below it; one that only its writer knows must be owned to go again.
       return nodeOf(!declared || isEmptySet(below), below) ?? MEMBER;
     }
@@ -132,16 +140,14 @@ function gathered(parts: readonly (readonly [string, NodeChanges])[]): NodeChang
 function whole(schema: JsonSchema | undefined, value: unknown): FieldSet {
   const shape = shapeOf(schema, value);
   if (shape.kind === "leaf") return MEMBER;
-  const nodes: [string, FieldSet][] =
-    shape.kind === "fields"
-      ? Object.entries(shape.object).map(([name, field]) => [
-          fieldStep(name),
-          whole(schemaOfField(schema, name), field),
-        ])
-      : [...shape.elements.items].map(([step, item]) => [
-          step,
-          shape.elements.repeated.has(step) ? MEMBER : whole(shape.elements.schema, item),
-        ]);
+  if (shape.kind === "fields") {
+    return setOfFields(shape.object, true, (name, field) => whole(schemaOfField(schema, name), field));
+  }
+  const { items, repeated, schema: ofItems } = shape.elements;
+  const nodes = [...items].map(([step, item]): [string, FieldSet] => [
+    step,
+    repeated.has(step) ? MEMBER : whole(ofItems, item),
+  ]);
   return nodeOf(true, makeSet(nodes)) ?? MEMBER;
 }
 

@@ -67,6 +67,19 @@ export function makeSet(nodes: Iterable<readonly [step: string, node: FieldSet |
   return found.length === 0 ? NO_FIELDS : inStepOrder(found);
 }
 
+/** The set with a node at each field of an object; `member`: it is in the set itself. */
+export function setOfFields(
+  object: JsonObject,
+  member: boolean,
+  nodeAt: (name: string, field: unknown) => FieldSet,
+): FieldSet {
+  const names = Object.keys(object);
+  if (names.length === 0) return NO_FIELDS;
+  const set: Record<string, FieldSet> = member ? { [SELF]: MEMBER } : {};
+  for (const name of names.length === 1 ? names : names.sort()) set[fieldStep(name)] = nodeAt(name, object[name]);
+  return set;
+}
+
 function inStepOrder(nodes: (readonly [step: string, node: FieldSet])[]): FieldSet {
   const set: Record<string, FieldSet> = {};
   for (const [step, node] of nodes.sort(([left], [right]) => inOrder(left, right))) set[step] = node;
