@@ -21,6 +21,7 @@ const verbs: Readonly<Record<string, () => Promise<Answer>>> = {
   udp: () => udpEcho(host, Number(port)),
   transfer: () => transfer(host, Number(port), Number(extra), more === "stepwise"),
   serve: () => serve(host, Number(port), extra),
+  names: () => names(host, Number(port), extra),
 };
 
 function http(address: string, tcpPort: number, path: string): Promise<Answer> {
@@ -136,6 +137,32 @@ async function serve(address: string, tcpPort: number, text: string): Promise<An
     response.end(text);
   });
   server.listen(tcpPort, address);
+  await once(server, "listening");
+  process.stderr.write("listening\n");
+  await once(server, "close");
+  return { ok: true };
+}
+
+/** A name server that knows one address, which every name has; says on stderr which it is asked for. */
+async function names(address: string, udpPort: number, answer: string): Promise<Answer> {
+  const server = createSocket("udp6");
+  server.on("message", (query, from) => {
+    const labels: string[] = [];
+    let at = 12;
+    for (let length = query[at] ?? 0; length > 0 && at < query.length; length = query[at] ?? 0) {
+      labels.push(query.toString("latin1", at + 1, at + 1 + length));
+      at += 1 + length;
+    }
+    const question = query.subarray(12, at + 5);
+    const isA = query.readUInt16BE(at + 1) === 1;
+    // RFC 1035, section 4.1: a response, recursion desired and available, one question, as many answers.
+    const head = Buffer.from([...query.subarray(0, 2), 0x81, 0x80, 0, 1, 0, isA ? 1 : 0, 0, 0, 0, 0]);
+    // The question's name, type A, class IN, 60 s, four bytes.
+    const record = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, ...answer.split(".").map(Number)]);
+    process.stderr.write(`asked ${labels.join(".")}\n`);
+    server.send(Buffer.concat([head, question, ...(isA ? [record] : [])]), from.port, from.address);
+  });
+  server.bind(udpPort, address);
   await once(server, "listening");
   process.stderr.write("listening\n");
   await once(server, "close");

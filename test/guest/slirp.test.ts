@@ -1,0 +1,175 @@
+// slirp: QEMU speaks for the guest on the pod's sockets. Its claims at their word, models, ports, names, and its plugin.
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { TestHost } from "../daemon.ts";
+import { guestManifest } from "../manifests.ts";
+import { needs } from "../needs.ts";
+import { definitions, hostLocal } from "./attachments.ts";
+import { answersFrozen, claimOf, explained, texts } from "./explained.ts";
+import { openShell } from "./guest-shell.ts";
+import { annotated, fetching, gatewayOf, listening, outsideOf, PERMITTED } from "./user-mode.ts";
+
+const MTU = 1400;
+const MAC = "02:00:00:00:05:07";
+/** Of the outside machine, which the pods' resolver names. */
+const RESOLVER = { dnsPolicy: "None", dnsConfig: { nameservers: ["192.0.2.2"], searches: ["lab.example"] } };
+
+const PORTED = guestManifest({
+  name: "ported",
+  devices: {
+    interfaces: [{ name: "default", slirp: {}, ports: [{ port: 80 }, { port: 80 }, { port: 7, protocol: "UDP" }] }],
+  },
+  spec: RESOLVER,
+});
+/** On a pod network without IPv6, in a network of another size, by the plugin, as another model. */
+const PLUGGED = annotated(
+  guestManifest({
+    name: "plugged",
+    devices: {
+      interfaces: [{ name: "default", binding: { name: "our-slirp" }, model: "rtl8139", macAddress: MAC }],
+    },
+    spec: { ...RESOLVER, networks: [{ name: "default", pod: { vmNetworkCIDR: "10.7.0.0/16" } }] },
+  }),
+  { "v1.multus-cni.io/default-network": "default/four" },
+);
+
+test("slirp", { timeout: 400_000 }, async (t) => {
+  if (!needs(t, "daemon", "guestImage", "kubectl")) return;
+  const host = await TestHost.make(t);
+  await host.useGuestImage();
+  await host.usePodNetwork([4, 6], MTU);
+  const outside = await host.makeOutside([4, 6]);
+  const asked = await listening(host, outsideOf(host), "names", "::", "53", "192.0.2.77");
+  const called = await listening(host, host.netns, "serve", "::", "8098", "here");
+  await host.up();
+  const four = { type: "bridge", name: "four", cniVersion: "0.4.0", bridge: "four0", isGateway: true, ipMasq: true };
+  await host.kubectlOk(
+    ["apply", "-f", "-"],
+    definitions(["default", "four", { ...four, ipam: hostLocal(host, ["10.51.0.0/24"], ["0.0.0.0/0"]) }]),
+  );
+  const refused = await host.kubectl(["apply", "-f", "-"], PORTED);
+  await host.kubectlOk(["apply", "-f", "-"], [PERMITTED, PORTED, PLUGGED].join("---\n"));
+  for (const name of ["ported", "plugged"])
+    await host.kubectlOk(["wait", "--for=condition=Ready", `vmi/${name}`, "--timeout=120s"]);
+  const claim = claimOf("slirp");
+  const nic = await explained(host, "ported");
+  const reached = texts(claim(nic, "in")["addresses"]);
+  const [address = ""] = reached;
+  const page = await host.page(address, /^ *dhcp4: ip=/m);
+  const shell = await openShell(host, "ported");
+  const { netns } = await host.guest("ported");
+  const step = (name: string, act: () => Promise<void>): Promise<void> =>
+    t.test(name, host.explained<TestContext>(act));
+
+  await step("slirp.in: at the pod's IPv4 address, on the listed ports of each protocol and on no other", async () => {
+    assert.equal(reached.length, 1);
+    assert.deepEqual(claim(nic, "in")["ports"], [
+      { protocol: "tcp", port: 80 },
+      { protocol: "udp", port: 7 },
+    ]);
+    assert.equal((await host.probe("udp", address, "7")).ok, true);
+    assert.equal((await host.probe("tcp", address, "7")).ok, false);
+    const [, six = ""] = texts(JSON.parse(await host.value("vmi", "ported", ".status.interfaces[0].ipAddresses")));
+    assert.match(six, /:/);
+    assert.equal((await host.probe("http", six, "80")).ok, false);
+  });
+
+  await step("slirp.in-icmp: the pod answers, whether the guest runs or not", async () => {
+    assert.equal(claim(nic, "in-icmp")["answeredBy"], "pod");
+    assert.equal(await answersFrozen(host, "ported", address), true);
+  });
+
+  await step("slirp.out: by TCP and UDP, as the pod, and nothing else; names as the pod asks for them", async () => {
+    const { guest, gateway, nameserver, seenAs } = claim(nic, "out");
+    assert.deepEqual([guest, gateway, nameserver], ["10.0.2.15", "10.0.2.2", "10.0.2.3"]);
+    assert.match(page, new RegExp(`^ *dhcp4: ip=${guest}$`, "m"));
+    assert.match(page, new RegExp(`^ *dhcp4: router=${gateway}$`, "m"));
+    assert.match(page, new RegExp(`^ *dhcp4: dns=${nameserver}$`, "m"));
+    for (const at of outside.addresses) await shell.ask(fetching(at, 8099));
+    for (const at of texts(seenAs)) {
+      await shell.ask(fetching(gatewayOf(at), 8098));
+      assert.ok(called.of("client").includes(at), `${at} is not among ${called.of("client").join(", ")}`);
+    }
+    for (const at of outside.addresses) assert.notEqual((await shell.run(`ping -c 1 -W 2 ${at}`)).code, 0, at);
+    assert.match(await shell.ask("nslookup ported.lab.example"), /192\.0\.2\.77/);
+    assert.ok(asked.of("asked").includes("ported.lab.example"));
+    assert.equal(await shell.ask("grep ^search /etc/resolv.conf"), "search lab.example");
+  });
+
+  await step("slirp.mac: the guest's NIC has it", () => {
+    assert.match(page, new RegExp(`^ *mac: ${claim(nic, "mac")["mac"]}$`, "m"));
+    return Promise.resolve();
+  });
+
+  await step("slirp.mtu: QEMU's own, which nothing tells", async () => {
+    const { hops, toldBy } = claim(nic, "mtu");
+    assert.deepEqual(hops, [
+      { device: "eth0", mtu: MTU },
+      { device: "the guest's NIC", mtu: 1500 },
+    ]);
+    assert.deepEqual(toldBy, []);
+    assert.match(page, /^ *mtu: 1500$/m);
+    assert.doesNotMatch(page, /dhcp4: mtu=/);
+    const { stdout } = await host.run(["nsenter", `--net=${netns}`, "ip", "-o", "link", "show", "eth0"]);
+    assert.match(stdout, new RegExp(` mtu ${MTU} `));
+  });
+
+  await step("slirp.dhcp4: QEMU's own server answered", () => {
+    assert.equal(claim(nic, "dhcp4")["served"], false);
+    assert.match(page, /^ *dhcp4: serverid=10\.0\.2\.2$/m);
+    return Promise.resolve();
+  });
+
+  await step("slirp.dhcp6: nobody gave an address", () => {
+    assert.equal(claim(nic, "dhcp6")["served"], false);
+    assert.doesNotMatch(page, /dhcp6: new_dhcp6_ia_na/);
+    return Promise.resolve();
+  });
+
+  await step("slirp.ra: QEMU advertises, where the pod has IPv6", async () => {
+    assert.equal(claim(nic, "ra")["served"], false);
+    assert.match(await shell.ask("ip -6 route"), /^default via fe80::2 dev eth0/m);
+    assert.match(await shell.ask("ip -6 address show dev eth0"), /inet6 fec0::/);
+  });
+
+  await step("slirp.queues: one, of a model that has no more", () => {
+    assert.equal(claim(nic, "queues")["queues"], 1);
+    assert.match(page, /^ *driver: e1000$/m);
+    assert.match(page, /^ *queues: 1$/m);
+    return Promise.resolve();
+  });
+
+  await step("slirp.migration: the condition says the same", async () => {
+    assert.equal(claim(nic, "migration")["migratable"], false);
+    assert.equal(await host.value("vmi", "ported", '.status.conditions[?(@.type=="LiveMigratable")].status'), "False");
+  });
+
+  await step("slirp.needs: without the setting it is refused, and with it, it runs", async () => {
+    assert.deepEqual(claim(nic, "needs")["needs"], [{ what: "setting", name: "permitSlirpInterface" }]);
+    assert.match(refused.stderr, /PB2019.*permitSlirpInterface/);
+    const events = await host.kubectlOk([
+      "get",
+      "events",
+      "-o",
+      "jsonpath={range .items[*]}{.reason} {.message}{'\\n'}{end}",
+    ]);
+    assert.match(events, /UnregisteredNetworkBindingPlugin .*network-slirp-binding:20230830_638c60fc8/);
+  });
+
+  await step("its plugin, by the name of its image: one NIC, its MAC kept, nothing let in (row 1)", async () => {
+    const [own, ...others]: Readonly<Record<string, unknown>>[] = JSON.parse(
+      await host.value("vmi", "plugged", ".status.interfaces"),
+    );
+    assert.deepEqual([others, own?.["mac"], own?.["ipAddress"]], [[], MAC, "10.51.0.2"]);
+    assert.equal((await host.probe("http", "10.51.0.2", "80")).ok, false);
+    const inside = await openShell(host, "plugged");
+    assert.match(await inside.ask("ip address show dev eth0"), /inet 10\.7\.2\.15\/16 /);
+    assert.doesNotMatch(await inside.ask("ip -6 address show dev eth0"), /inet6 fec0::/);
+    assert.equal(await inside.ask("cat /sys/class/net/eth0/address"), MAC);
+    assert.match(await inside.ask("readlink /sys/class/net/eth0/device/driver"), /8139/);
+    await inside.ask(fetching("192.0.2.2", 8099));
+    assert.match(await inside.ask("nslookup plugged.lab.example"), /192\.0\.2\.77/);
+    await inside.close();
+  });
+  await shell.close();
+});
