@@ -1,3 +1,4 @@
+import { buildDebian, DEBIAN_IMAGE } from "../host/images/build-debian.ts";
 import { buildGuest, GUEST_IMAGE } from "../host/images/build-guest.ts";
 import { pullImage } from "../host/images/pull.ts";
 import { type Image, type ImageStore, openImageStore } from "../host/images/store.ts";
@@ -32,6 +33,17 @@ export async function imageBuildGuest(options: ImageOptions): Promise<number> {
   const store = await storeOf(options);
   await interruptible((signal) => buildGuest({ store, cacheDir: cache, onProgress: tell, signal }));
   const image = await store.resolve(GUEST_IMAGE);
+  if (image !== undefined) report(options, image);
+  return 0;
+}
+
+/** Builds the Debian guest. */
+export async function imageBuildDebian(options: ImageOptions): Promise<number> {
+  requireNeeds("image build-debian");
+  const { cache } = dataPaths(options.dataDir);
+  const store = await storeOf(options);
+  await interruptible((signal) => buildDebian({ store, cacheDir: cache, onProgress: tell, signal }));
+  const image = await store.resolve(DEBIAN_IMAGE);
   if (image !== undefined) report(options, image);
   return 0;
 }

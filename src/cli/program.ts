@@ -144,6 +144,14 @@ function addImageCommands(program: Command, ended: (code: number) => void): void
     async (_options, command: Command) =>
       ended(await (await import("./image.ts")).imageBuildGuest(command.optsWithGlobals())),
   );
+  add("build-debian", "make patchbay/debian:12, a Debian 12 cloud disk for containerDisk; takes minutes, needs root")
+    .addHelpText(
+      "after",
+      "\nIts packages come from this machine's apt sources and are kept in the data folder. It reads cloud-init's data\n(NoCloud and ConfigDrive) and has systemd-networkd, qemu-guest-agent, iperf3, ethtool and tcpdump. A manifest's image\nname leads to it after `patchbay image tag patchbay/debian:12 NAME`.",
+    )
+    .action(async (_options, command: Command) =>
+      ended(await (await import("./image.ts")).imageBuildDebian(command.optsWithGlobals())),
+    );
   add("ls", "list the images: name, digest, and size as they are stored").action(async (_options, command: Command) =>
     ended(await (await import("./image.ts")).imageList(command.optsWithGlobals())),
   );

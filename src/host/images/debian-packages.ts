@@ -1,5 +1,5 @@
-import { mkdir, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { Fault, isFault, sentence } from "../../model/fault.ts";
 import { exclusively } from "./exclusive.ts";
 import { runProgram } from "./run-program.ts";
@@ -10,6 +10,21 @@ export interface DebianPackages {
   dependency(metaPackage: string, prefix: string): Promise<string>;
   /** Fetches packages and unpacks them all into one folder. */
   unpack(names: readonly string[], folder: string): Promise<void>;
+  /**
+   * Fetches what a system of these packages, and of those that every system of this release must have, consists of.
+   *
+   * PB5006 where the machine's sources are of another release.
+   */
+  system(release: string, names: readonly string[]): Promise<readonly DebianPackage[]>;
+}
+
+/** A package that was fetched. */
+export interface DebianPackage {
+  readonly name: string;
+  /** Path of its file. */
+  readonly file: string;
+  /** What the source's list says of it: a paragraph of control fields (deb-control(5)). */
+  readonly record: string;
 }
 
 /**
@@ -75,7 +90,42 @@ export async function openDebianPackages(
       await mkdir(target, { recursive: true });
       for (const file of files) await run("dpkg-deb", ["--extract", file, target], archives);
     },
+
+    async system(release, names) {
+      const targets = await apt("apt-get", ["indextargets", "--format", "$(CODENAME)"]);
+      if (!targets.toString().split("\n").includes(release)) {
+        throw unavailable(names, new Error(`the machine's package sources are not of Debian ${release}`));
+      }
+      // As on a machine that has no package yet.
+      const status = join(folder, "no-packages");
+      await writeFile(status, "");
+      const bare = [`Dir::State::status=${status}`, "APT::Install-Recommends=false", "Dir::Cache::pkgcache="];
+      const bareOptions = bare.flatMap((option) => ["-o", option]);
+      const all = await apt("apt-cache", [...bareOptions, "dumpavail"]);
+      const required = paragraphs(all).filter((record) => /^Priority: required$/m.test(record));
+      const wanted = [...new Set([...required.flatMap((record) => fieldOf(record, "Package") ?? []), ...names])];
+      onProgress(`fetching the packages of Debian ${release}`);
+      const install = [...bareOptions, "--yes", "install", ...wanted];
+      const plan = await fetched(() => apt("apt-get", ["--simulate", ...install]), names, outdated);
+      const chosen = [...plan.toString().matchAll(/^Inst (\S+)/gm)].flatMap((match) => match[1] ?? []);
+      await fetched(() => apt("apt-get", ["--download-only", ...install]), names, outdated);
+      const folderOfFiles = join(state, "cache", "archives");
+      const found = await findFiles(apt, folderOfFiles, chosen);
+      await removeStale(folderOfFiles, found);
+      return found;
+    },
   };
+}
+
+function paragraphs(listing: Uint8Array): readonly string[] {
+  return Buffer.from(listing)
+    .toString()
+    .split("\n\n")
+    .filter((paragraph) => paragraph.trim() !== "");
+}
+
+function fieldOf(record: string, field: string): string | undefined {
+  return new RegExp(`^${field}: (.+)$`, "m").exec(record)?.[1];
 }
 
 /** The files that apt keeps for these packages; files of versions that are no longer wanted are removed. */
@@ -84,24 +134,38 @@ async function newestFiles(
   archives: string,
   names: readonly string[],
 ): Promise<string[]> {
-  const listing = (await apt("apt-cache", ["show", "--no-all-versions", ...names])).toString();
-  const records = listing.split("\n\n").map((record) => ({
-    name: /^Package: (.+)$/m.exec(record)?.[1],
-    version: /^Version: (.+)$/m.exec(record)?.[1],
-    architecture: /^Architecture: (.+)$/m.exec(record)?.[1],
-  }));
+  const found = await findFiles(apt, archives, names);
   const present = await readdir(archives);
-  return Promise.all(
-    names.map(async (name) => {
-      const record = records.find((candidate) => candidate.name === name);
-      // apt writes the colon of an epoch as %3a.
-      const file = `${name}_${record?.version?.replace(":", "%3a")}_${record?.architecture}.deb`;
-      if (!present.includes(file)) throw unavailable([name], new Error(`${file} is not among the files fetched`));
-      const stale = present.filter((other) => other.startsWith(`${name}_`) && other !== file);
-      await Promise.all(stale.map((other) => rm(join(archives, other), { force: true })));
-      return join(archives, file);
-    }),
-  );
+  const kept = found.map(({ file }) => basename(file));
+  const stale = present.filter((other) => names.some((name) => other.startsWith(`${name}_`)) && !kept.includes(other));
+  await Promise.all(stale.map((other) => rm(join(archives, other), { force: true })));
+  return found.map(({ file }) => file);
+}
+
+/** The newest version of each package, which must be among the files. */
+async function findFiles(
+  apt: (program: string, args: readonly string[]) => Promise<Buffer>,
+  archives: string,
+  names: readonly string[],
+): Promise<readonly DebianPackage[]> {
+  const listing = await apt("apt-cache", ["show", "--no-all-versions", ...names]);
+  const records = new Map(paragraphs(listing).map((record) => [fieldOf(record, "Package"), record]));
+  const present = new Set(await readdir(archives));
+  return names.map((name) => {
+    const record = records.get(name) ?? "";
+    // apt writes the colon of an epoch as %3a.
+    const version = fieldOf(record, "Version")?.replace(":", "%3a");
+    const file = `${name}_${version}_${fieldOf(record, "Architecture")}.deb`;
+    if (!present.has(file)) throw unavailable([name], new Error(`${file} is not among the files fetched`));
+    return { name, file: join(archives, file), record };
+  });
+}
+
+/** Removes packages that an earlier build fetched and this one does not want. */
+async function removeStale(archives: string, wanted: readonly DebianPackage[]): Promise<void> {
+  const kept = new Set(wanted.map(({ file }) => basename(file)));
+  const stale = (await readdir(archives)).filter((name) => name.endsWith(".deb") && !kept.has(name));
+  await Promise.all(stale.map((name) => rm(join(archives, name), { force: true })));
 }
 
 async function fetched<T>(fetch: () => Promise<T>, names: readonly string[], outdated: unknown): Promise<T> {

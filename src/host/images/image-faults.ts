@@ -5,8 +5,8 @@ import { parseReference } from "./reference.ts";
 /** The fault of an image that is wanted and not in the store, with the command that brings it. */
 export function noImage(name: string): Fault {
   return new Fault("PB5001", `The image ${name} is not in the store.`, {
-    cure: isTestGuest(name)
-      ? "Run `patchbay image build-guest`, which makes it."
+    cure: isBuilt(name)
+      ? `Run \`${builder(name)}\`, which makes it.`
       : `Bring it with \`patchbay image pull ${name}\`, or from a file with \`patchbay image import ${name} FILE\`.`,
     place: name,
     data: { image: name },
@@ -29,8 +29,8 @@ export async function naming<T>(name: string, work: () => Promise<T>): Promise<T
     return await work();
   } catch (thrown) {
     if (!isFault(thrown, "PB5002") || thrown.place !== undefined) throw thrown;
-    const anew = isTestGuest(name)
-      ? "patchbay image build-guest"
+    const anew = isBuilt(name)
+      ? builder(name)
       : `patchbay image pull ${name}\` or \`patchbay image import ${name} FILE`;
     throw new Fault(thrown.code, thrown.message, {
       place: name,
@@ -40,6 +40,11 @@ export async function naming<T>(name: string, work: () => Promise<T>): Promise<T
   }
 }
 
-function isTestGuest(name: string): boolean {
-  return parseReference(name).repository === "patchbay/guest";
+/** The command that makes an image of Patchbay's own. */
+function builder(name: string): string {
+  return `patchbay image ${parseReference(name).repository === "patchbay/guest" ? "build-guest" : "build-debian"}`;
+}
+
+function isBuilt(name: string): boolean {
+  return ["patchbay/guest", "patchbay/debian"].includes(parseReference(name).repository);
 }

@@ -53,10 +53,18 @@ export interface RunningProgram {
 export function watchProgram(
   program: string,
   args: readonly string[],
-  options: { readonly onLine: (line: string) => void; readonly signal?: AbortSignal },
+  options: {
+    readonly onLine: (line: string) => void;
+    readonly signal?: AbortSignal;
+    /** Added to the daemon's own environment. */
+    readonly env?: Readonly<Record<string, string>>;
+    /** What ends it; SIGTERM where nothing is said. */
+    readonly killSignal?: NodeJS.Signals;
+  },
 ): RunningProgram {
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, LC_ALL: "C" } });
-  const end = (): void => void child.kill("SIGTERM");
+  const env = { ...process.env, LC_ALL: "C", ...options.env };
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env });
+  const end = (): void => void child.kill(options.killSignal ?? "SIGTERM");
   options.signal?.addEventListener("abort", end, { once: true });
   if (options.signal?.aborted === true) end();
   createInterface(child.stdout).on("line", options.onLine);

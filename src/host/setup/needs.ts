@@ -7,7 +7,7 @@ export type Cure =
   | { readonly kind: "advice"; readonly text: string };
 
 /** Commands of Patchbay that need something; `tests` stands for `npm test`. */
-export type NeededBy = "up" | "image build-guest" | "image pull" | "kubectl" | "tests";
+export type NeededBy = "up" | "image build-guest" | "image build-debian" | "image pull" | "kubectl" | "tests";
 
 /** One thing that a machine must have, or should have. */
 export interface Need {
@@ -86,7 +86,7 @@ export const needs: readonly Need[] = [
     why: "makes and converts disks",
     probe: { kind: "program", name: "qemu-img" },
     cure: debianPackage("qemu-utils"),
-    neededBy: ["up", "image build-guest"],
+    neededBy: ["up", "image build-guest", "image build-debian"],
     level: "required",
   },
   {
@@ -148,7 +148,7 @@ export const needs: readonly Need[] = [
     why: "fetches Debian's kernel for the test guest",
     probe: { kind: "program", name: "apt-get" },
     cure: debianPackage("apt"),
-    neededBy: ["image build-guest"],
+    neededBy: ["image build-guest", "image build-debian"],
     level: "required",
   },
   {
@@ -156,7 +156,15 @@ export const needs: readonly Need[] = [
     why: "unpacks what was fetched for the test guest",
     probe: { kind: "program", name: "dpkg-deb" },
     cure: debianPackage("dpkg"),
-    neededBy: ["image build-guest"],
+    neededBy: ["image build-guest", "image build-debian"],
+    level: "required",
+  },
+  {
+    name: "mkfs.ext4",
+    why: "makes the file system of the Debian guest",
+    probe: { kind: "program", name: "mkfs.ext4" },
+    cure: debianPackage("e2fsprogs"),
+    neededBy: ["image build-debian"],
     level: "required",
   },
   {

@@ -1,0 +1,42 @@
+import { globSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { resultLines, runFile } from "../file-run.ts";
+import { debianImages } from "./debian-image.ts";
+
+const root = join(import.meta.dirname, "../..");
+/** Milliseconds; a Debian guest without KVM takes half a minute to boot, and some tests have several. */
+const LIMITS = { test: 600_000, file: 1_200_000 };
+
+function tell(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** Runs the tests with the Debian guest, those of the named files where some are named; answers the exit code. */
+async function main(named: readonly string[]): Promise<number> {
+  if (process.getuid?.() !== 0) {
+    tell("✖ not root: the Debian guest is made, and its guests are run, as root");
+    return 1;
+  }
+  const began = performance.now();
+  await debianImages(tell);
+  const files =
+    named.length > 0 ? named.map((file) => resolve(file)) : globSync(join(root, "test/documents/*.test.ts"));
+  const scratch = mkdtempSync(join(tmpdir(), "patchbay-documents-"));
+  let failures = 0;
+  let passed = 0;
+  try {
+    for (const file of files.sort()) {
+      const result = await runFile(file, root, scratch, LIMITS);
+      for (const line of resultLines(result)) tell(line);
+      failures += result.failures.length + result.skipped.length;
+      passed += result.passed;
+    }
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+  tell(`ℹ ${passed} passed, ${failures} failed or skipped, in ${((performance.now() - began) / 1000).toFixed(0)} s`);
+  return failures === 0 && passed > 0 ? 0 : 1;
+}
+
+process.exitCode = await main(process.argv.slice(2));
