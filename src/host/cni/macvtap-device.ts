@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
 import { Fault } from "../../model/fault.ts";
 import { textAt } from "../../model/json.ts";
 import type { NodeDevice } from "../../model/pods/device-resources.ts";
+import { linkAlias } from "../linux/macvtap.ts";
 import { ip } from "./iproute.ts";
 import { hasPlugin } from "./plugins.ts";
 
@@ -37,19 +37,11 @@ export async function makeMacvtapDevice(
 
 /** Deletes what {@link makeMacvtapDevice} made and no plugin took. */
 export async function removeMacvtapDevice({ id }: Pick<NodeDevice, "id">, podUid: string): Promise<void> {
-  if (aliasOf(id) !== alias(podUid)) return;
+  if (linkAlias(id) !== alias(podUid)) return;
   const words = await ip(undefined, ["link", "delete", "dev", id]);
   if (words === undefined || /Cannot find device/.test(words)) return;
   throw new Fault("PB3025", `The macvtap "${id}" cannot be removed: ${words}.`, {
     place: id,
     cure: `Remove it: ip link delete ${id}.`,
   });
-}
-
-function aliasOf(link: string): string | undefined {
-  try {
-    return readFileSync(`/sys/class/net/${link}/ifalias`, "utf8").trim();
-  } catch {
-    return undefined;
-  }
 }

@@ -115,6 +115,7 @@ function lowerLink(call: Call, lowerDevice: string, mtu: number | undefined): Li
       },
     );
   }
+  if (!lower.up) throw refused(call, lower, "Network is down");
   if (mtu !== undefined && mtu > lower.mtu) {
     throw new Fault(
       "PB3012",

@@ -52,6 +52,18 @@ export function openMacvtap(netns: string, name: string, queues: number): number
   });
 }
 
+/** What a link of the current namespace has as its alias; undefined where there is no such link. */
+export function linkAlias(name: string): string | undefined {
+  const sysfs = detached("sysfs");
+  try {
+    return fs.readFileSync(`/proc/self/fd/${sysfs}/class/net/${name}/ifalias`, "utf8").trim();
+  } catch {
+    return undefined;
+  } finally {
+    fs.closeSync(sysfs);
+  }
+}
+
 /** The character device of a macvtap of the current namespace, as sysfs tells it. */
 function deviceOf(name: string): { readonly major: number; readonly minor: number } {
   const sysfs = detached("sysfs");

@@ -4,7 +4,7 @@ import { Fault } from "../fault.ts";
 import type { NicNetwork } from "../networks/network.ts";
 
 /** What this version plans and explains, and cannot build yet. */
-export const UNBUILT_BINDINGS: ReadonlySet<BindingField> = new Set<BindingField>(["sriov"]);
+export const UNBUILT_BINDINGS: ReadonlySet<BindingField> = new Set<BindingField>();
 export const UNBUILT_NETWORKS: ReadonlySet<NicNetwork["kind"]> = new Set<NicNetwork["kind"]>(["resourceClaim"]);
 
 /** PB4021 for each NIC on a network, PB4020 for each with a binding, that this version cannot build yet; PB4026 for each with a plugin that takes Kubernetes. */
@@ -23,7 +23,7 @@ export function unbuiltOf(nics: readonly NicContext[]): readonly Fault[] {
 }
 
 /** What a plugin's sidecar does happens in a pod of Kubernetes, unless Patchbay does it by itself. */
-function onlyOnKubernetes(plugin: Plugin, place: string): readonly Fault[] {
+function onlyOnKubernetes(plugin: Plugin, place: string): Fault[] {
   const { name, sidecarImage = "", domainAttachmentType = "" } = plugin;
   if (builtInBinding(plugin) !== undefined || (sidecarImage === "" && ATTACHED.includes(domainAttachmentType)))
     return [];
