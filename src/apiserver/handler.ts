@@ -91,7 +91,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
       case "GET":
       case "HEAD":
         if (flagParameter(query, "watch")) watch(exchange, route);
-        else list(exchange, route);
+        else await list(exchange, route);
         return undefined;
       case "POST": {
         if (definition.namespaced && route.namespace === undefined) throw methodNotAllowed();
@@ -177,10 +177,10 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
     }
   }
 
-  function list(exchange: Exchange, { definition, namespace }: ResourceRoute): void {
+  async function list(exchange: Exchange, { definition, namespace }: ResourceRoute): Promise<void> {
     const { query, response, form } = exchange;
     const { continue: token, resourceVersion, resourceVersionMatch } = readListOptions(query, false);
-    const listed = readList(store, definition, {
+    const listed = await readList(store, definition, {
       ...(namespace === undefined ? {} : { namespace }),
       selection: readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector"), definition),
       limit: wholeParameter(query, "limit") ?? 0,
@@ -242,7 +242,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
     const options = readDeleteOptions(query, optional(await readBody(request)), user);
     const selection = readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector"), definition);
     const where = namespace === undefined ? {} : { namespace };
-    const listed = readList(store, definition, { ...where, selection, limit: 0 });
+    const listed = await readList(store, definition, { ...where, selection, limit: 0 });
     const names = listed.bodies.map((body) => String(parsedName(body)));
     for (let start = 0; start < names.length; start += DELETE_TOGETHER) {
       const removals = names.slice(start, start + DELETE_TOGETHER).map(async (name) => {

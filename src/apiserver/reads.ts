@@ -37,13 +37,16 @@ export interface Listed {
 const PAGE = 500;
 const START: Place = { namespace: "", name: "" };
 
+/** How long reading may keep others waiting; then it goes on in the next tick. */
+const SLICE_MS = 10;
+
 /**
  * Lists what is committed. Later pages show what was there when the first was read, whatever was written since: all
  * of them are one list, of the resourceVersion that each carries, and a watch from it misses nothing.
  *
- * @throws ApiError 410 where the history no longer reaches back to the first page.
+ * @throws ApiError 410 where the history no longer reaches back to the first page, or to where the reading began.
  */
-export function readList(store: Store, definition: ResourceDefinition, options: ListOptions): Listed {
+export async function readList(store: Store, definition: ResourceDefinition, options: ListOptions): Promise<Listed> {
   const { selection, limit } = options;
   const token = options.continue === undefined ? undefined : readToken(options.continue);
   const revision = revisionToRead(store, options, token);
@@ -54,8 +57,9 @@ export function readList(store: Store, definition: ResourceDefinition, options: 
   const found: Held[] = [];
   const wanted = limit === 0 ? Number.POSITIVE_INFINITY : limit;
   const range = { revision, ...(token === undefined ? {} : { after: token.after }) };
-  for (const held of selectedAt(store, definition, options, range)) {
-    if (found.length === wanted) {
+  let begun = performance.now();
+  for (const { held, selected } of scanAt(store, definition, options, range)) {
+    if (selected && found.length === wanted) {
       const last = found.at(-1);
       const after = { namespace: last?.namespace ?? "", name: last?.name ?? "" };
       // Of the past the number is not known without reading it.
@@ -67,7 +71,11 @@ export function readList(store: Store, definition: ResourceDefinition, options: 
         ...(counted ? { remaining: store.count({ ...query, after }) } : {}),
       };
     }
-    found.push(held);
+    if (selected) found.push(held);
+    if (performance.now() - begun < SLICE_MS) continue;
+    await new Promise((resolve) => setImmediate(resolve));
+    if (revision < store.compacted()) throw expired(`too old resource version: ${revision} (${store.compacted()})`);
+    begun = performance.now();
   }
   return { bodies: answer(found), resourceVersion };
 }
@@ -84,26 +92,35 @@ export interface ReadRange {
   readonly page?: number;
 }
 
-/** The objects of a selection as they were at a revision, in the order of namespace and name. To be drained before a tick ends. */
-export function* selectedAt(
+/** An object that was looked at. */
+export interface Scanned {
+  readonly held: Held;
+  /** True where it is of the selection. */
+  readonly selected: boolean;
+}
+
+/**
+ * Looks at objects as they were at a revision, in the order of namespace and name, and tells which are of a selection.
+ * May be gone on with in later ticks while the history reaches back to the revision.
+ */
+export function* scanAt(
   store: Store,
   definition: ResourceDefinition,
   { namespace, selection }: Pick<ListOptions, "namespace" | "selection">,
   { revision, after, page = PAGE }: ReadRange,
-): Generator<Held> {
+): Generator<Scanned> {
   const { name, matches } = selection;
   const direct = name !== undefined && (!definition.namespaced || namespace !== undefined);
   if (direct && after === undefined && revision === store.revision()) {
     const stored = store.get(keyFor(definition, namespace ?? "", name));
-    if (stored !== undefined && (matches?.(parseStored(stored.body)) ?? true)) yield stored;
+    if (stored !== undefined) yield { held: stored, selected: matches?.(parseStored(stored.body)) ?? true };
     return;
   }
   const { group, plural } = definition;
   const query = { group, plural, ...readingPlace(definition, namespace) };
   for (const held of heldAt(store, query, revision, after ?? START, page)) {
-    if (name !== undefined && name !== held.name) continue;
-    if (matches !== undefined && !matches(parseStored(held.body))) continue;
-    yield held;
+    const named = name === undefined || name === held.name;
+    yield { held, selected: named && (matches === undefined || matches(parseStored(held.body))) };
   }
 }
 

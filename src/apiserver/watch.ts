@@ -3,7 +3,7 @@ import type { ResourceDefinition } from "../model/api/resource.ts";
 import { failure } from "../model/api/status.ts";
 import type { JsonObject } from "../model/json.ts";
 import { apiVersionOf, type Catalog } from "./catalog.ts";
-import { selectedAt } from "./reads.ts";
+import { type Scanned, scanAt } from "./reads.ts";
 import { expired } from "./refusals.ts";
 import type { Selection } from "./selectors.ts";
 import { parseStored, servedBody } from "./serving.ts";
@@ -44,6 +44,8 @@ const INITIAL_PAGE = 50;
 const BOOKMARK_MS = 60_000;
 /** Beyond it, Node's timers run at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** How long one watch may keep all others waiting; then it goes on in the next tick. */
+const SLICE_MS = 10;
 /** A client that takes nothing for so long while events wait is cut off. */
 const STALL_MS = 60_000;
 
@@ -140,6 +142,9 @@ function makeWatcher(context: WatchContext, gone: () => void): Watcher {
   let live = false;
   let ended = false;
   let stalled: NodeJS.Timeout | undefined;
+  let next: NodeJS.Immediate | undefined;
+  /** What is being looked through for `initial`. */
+  let scan: Generator<Scanned> | undefined;
 
   const write = (line: string) => {
     response.write(line);
@@ -157,32 +162,54 @@ function makeWatcher(context: WatchContext, gone: () => void): Watcher {
     write(options.represent === asItIs ? context.lines.line(change, type, definition, make) : make());
   }
 
-  /**
-   * Writes what was there at `cursor`, until the client's buffer is full or that is told. Between two calls only the
-   * place of the last object is kept: the store knows what was behind it, as a list's later pages do.
-   */
-  function tellInitial(range: { readonly after?: Place }): void {
-    for (const held of selectedAt(store, definition, options, { ...range, revision: cursor, page: INITIAL_PAGE })) {
-      write(eventLine("ADDED", options.represent(servedBody(definition, held.body))));
-      initial = { after: { namespace: held.namespace, name: held.name } };
-      if (congested()) return;
+  /** Delivers one after another, at least the first; what is left over is read from the history again. */
+  function deliverUntil(changes: readonly Change[], isEnough: () => boolean): void {
+    for (const change of changes) {
+      deliver(change);
+      if (isEnough()) return;
     }
+  }
+
+  /**
+   * Writes what was there at `cursor`, until the client's buffer is full, the time is over, or that is told. While the
+   * client's buffer is full only the place of the last object is kept: the store knows what was behind it, as a list's
+   * later pages do.
+   */
+  function tellInitial(range: { readonly after?: Place }, isOver: () => boolean): void {
+    scan ??= scanAt(store, definition, options, { ...range, revision: cursor, page: INITIAL_PAGE });
+    for (;;) {
+      const { done, value } = scan.next();
+      if (done === true) break;
+      const { held, selected } = value;
+      if (selected) write(eventLine("ADDED", options.represent(servedBody(definition, held.body))));
+      initial = { after: { namespace: held.namespace, name: held.name } };
+      if (congested()) scan = undefined;
+      if (scan === undefined || isOver()) return;
+    }
+    scan = undefined;
     initial = undefined;
     if (options.markInitialEnd) {
       write(bookmarkLine(definition, String(cursor), { "k8s.io/initial-events-end": "true" }));
     }
   }
 
-  /** Writes until the client's buffer is full or nothing is left to tell. */
+  /** Writes until the client's buffer is full, nothing is left to tell, or others have to be served in between. */
   function pump(): void {
     if (ended) return;
+    const begun = performance.now();
+    const isOver = (): boolean => performance.now() - begun > SLICE_MS;
     while (!congested()) {
+      if (isOver()) {
+        live = false;
+        next = setImmediate(pump);
+        return;
+      }
       if (cursor < store.compacted()) {
         fail(410, "Expired", `too old resource version: ${cursor} (${store.compacted()})`);
         return;
       }
       if (initial !== undefined) {
-        tellInitial(initial);
+        tellInitial(initial, isOver);
         continue;
       }
       const page = store.changes({ group, plural, behind: cursor, limit: HISTORY_PAGE });
@@ -193,7 +220,7 @@ function makeWatcher(context: WatchContext, gone: () => void): Watcher {
         stalled = undefined;
         return;
       }
-      for (const change of page) deliver(change);
+      deliverUntil(page, () => congested() || isOver());
     }
     live = false;
     clearTimeout(stalled);
@@ -221,6 +248,7 @@ function makeWatcher(context: WatchContext, gone: () => void): Watcher {
     ended = true;
     clearTimeout(deadline);
     clearTimeout(stalled);
+    clearImmediate(next);
     clearInterval(beat);
     gone();
   }
@@ -249,7 +277,7 @@ function makeWatcher(context: WatchContext, gone: () => void): Watcher {
     },
     hear(changes) {
       if (!live || ended) return;
-      for (const change of changes) deliver(change);
+      deliverUntil(changes, congested);
       if (congested()) pump();
     },
     end,

@@ -240,6 +240,51 @@ describe("history", () => {
   });
 });
 
+describe("a selection that much has to be read for", () => {
+  test("keeps nobody else waiting: of a watch, of its history and of a list", async () => {
+    const own = makeFolder();
+    const server = await startSample(own.folder);
+    const headers = { authorization: `Bearer ${readFileSync(join(own.folder, "pki/token"), "utf8").trim()}` };
+    // Each takes about a millisecond to be looked into.
+    const parts = Array.from({ length: 20_000 }, () => "a");
+    const { resourceVersion: start } = await server.client.list(widgets);
+    for (let index = 0; index < 80; index += 1) {
+      await server.client.create(widgets, { ...widget(`large-${index}`), spec: { size: "l", parts } });
+    }
+    await server.client.create(widgets, widget("z-chosen", "s", { labels: { colour: "red" } }));
+    const path = "/apis/example.io/v1/widgets?labelSelector=colour%3Dred";
+    const open = async (query: string) => {
+      const call = request(`${server.server.url}${path}${query}`, { ca: server.server.caPem, headers, agent: false });
+      const [response]: IncomingMessage[] = await once(call.end(), "response");
+      assert.equal(response?.statusCode, 200);
+      return { call, response };
+    };
+    try {
+      for (const query of ["&watch=1", `&watch=1&resourceVersion=${start}`]) {
+        const { call, response } = await open(query);
+        let told = "";
+        response?.on("data", (chunk) => {
+          told += String(chunk);
+        });
+        await server.client.get(widgets, at("z-chosen"));
+        assert.equal(told, "", "the other call was answered in between");
+        await until("the chosen one", async () => told.includes('"z-chosen"'));
+        call.destroy();
+      }
+      const other = () => server.client.get(widgets, at("z-chosen"));
+      // Two connections, so that neither call waits for one.
+      await Promise.all([other(), other()]);
+      const order: string[] = [];
+      const list = server.client.list(widgets, { labelSelector: "colour=red" });
+      await Promise.all([list.then(() => order.push("list")), other().then(() => order.push("other"))]);
+      assert.deepEqual(order, ["other", "list"]);
+    } finally {
+      await server.stop();
+      own.remove();
+    }
+  });
+});
+
 describe("a client that never reads its watch", () => {
   test("makes the server keep a bounded part of it", async () => {
     const token = readFileSync(join(folder, "pki/token"), "utf8").trim();
