@@ -47,6 +47,8 @@ for (const { stack, families } of stacks) {
       await t.test(`rows 30, 32, 66: ${address}: only port 80 is let in`, async () => {
         const page = await pageOf(host, address);
         assert.match(page, new RegExp(await host.value("vmi", "limited", ".status.interfaces[0].mac")));
+        // Without DHCPv4 it is DHCPv6 that tells it (RFC 4704).
+        assert.match(page, /^hostname: limited$/m);
         assert.equal((await host.probe("tcp", address, "7")).ok, false, "the TCP echo port is not listed");
         assert.equal((await host.probe("udp", address, "7")).ok, false, "the UDP echo port is not listed");
       });

@@ -103,6 +103,7 @@ function wireMasquerade(nic: NicContext, facts: PodFacts): NicWiring {
               serverMac: GATEWAY_MAC,
               clientAddress: v6.guest,
               leaseSeconds: LEASE_SECONDS,
+              hostName: nic.hostName,
               dnsServers: dns.nameservers6,
               searchDomains: dns.search,
             },

@@ -126,12 +126,13 @@ function dhcp4Of({ services, nic: { attachment } }: NicWiring): Told {
 function dhcp6Of({ services, nic: { attachment } }: NicWiring): Told {
   const { dhcp6 } = services ?? {};
   if (dhcp6 === undefined) return { statement: nobody("DHCPv6", attachment), served: false };
-  const { clientAddress, dnsServers, searchDomains } = dhcp6;
+  const { clientAddress, dnsServers, searchDomains, hostName } = dhcp6;
   return {
     statement: `Patchbay answers: ${[
       clientAddress,
       ...(dnsServers.length === 0 ? [] : [`name server ${listed(dnsServers)}`]),
       ...(searchDomains.length === 0 ? [] : [`search ${searchDomains.join(" ")}`]),
+      ...(hostName === undefined ? [] : [`host name ${hostName}`]),
     ].join(", ")}.`,
     served: true,
     lease: dhcp6,

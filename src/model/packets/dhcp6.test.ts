@@ -9,7 +9,7 @@ const plain = { noNullPrototype: true } as const;
 const u32s = fc.nat(0xffffffff);
 const address = fc.uint8Array({ minLength: 16, maxLength: 16 }).map(formatIp);
 const names = fc.array(fc.constantFrom("cluster.local", "svc.cluster.local", "example.com"), { maxLength: 3 });
-const known = new Set([1, 2, 3, 4, 5, 6, 7, 8, 13, 14, 23, 24, 25]);
+const known = new Set([1, 2, 3, 4, 5, 6, 7, 8, 13, 14, 23, 24, 25, 39]);
 
 const leaf: fc.Arbitrary<Dhcp6Option> = fc.oneof(
   fc.record(
@@ -29,6 +29,16 @@ const leaf: fc.Arbitrary<Dhcp6Option> = fc.oneof(
   fc.constant<Dhcp6Option>({ is: "rapidCommit" }),
   fc.record({ is: fc.constant("dnsServers" as const), addresses: fc.array(address, { maxLength: 3 }) }, plain),
   fc.record({ is: fc.constant("dnsSearch" as const), names }, plain),
+  fc.record(
+    {
+      is: fc.constant("clientFqdn" as const),
+      updates: fc.boolean(),
+      overrides: fc.boolean(),
+      none: fc.boolean(),
+      name: fc.constantFrom("", "guest", "guest.example.com", "guest.example.com."),
+    },
+    plain,
+  ),
   fc.record(
     {
       is: fc.constant("other" as const),

@@ -1,6 +1,6 @@
 import { formatIp, parseIp6 } from "../addresses/ip.ts";
 import { type Decoded, decoded, refused } from "./decoded.ts";
-import { decodeNames, encodeNames } from "./dns-names.ts";
+import { decodeNames, encodeName, encodeNames } from "./dns-names.ts";
 import { concat, part, pieces, readU16, readU32, u16, u32 } from "./octets.ts";
 
 /** Message types (RFC 8415 section 7.3) that go between a client and a server; relay messages are not read. */
@@ -56,6 +56,7 @@ export type Dhcp6Option =
   | { readonly is: "rapidCommit" }
   | { readonly is: "dnsServers"; readonly addresses: readonly string[] }
   | { readonly is: "dnsSearch"; readonly names: readonly string[] }
+  | ClientFqdn
   | { readonly is: "other"; readonly code: number; readonly value: Uint8Array };
 
 /** Identity association for addresses (section 21.4). */
@@ -92,6 +93,19 @@ export interface IaAddr {
   readonly options: readonly Dhcp6Option[];
 }
 
+/**
+ * A client's name (RFC 4704 section 4): as asked for by a client, or as told by a server. An empty name asks; one that does
+ * not end with a dot is partial, as a host name is.
+ */
+export interface ClientFqdn {
+  readonly is: "clientFqdn";
+  /** S, O and N of the flags octet: whether the server updates the DNS, overrides the client's S, updates nothing. */
+  readonly updates: boolean;
+  readonly overrides: boolean;
+  readonly none: boolean;
+  readonly name: string;
+}
+
 /** Option codes. */
 export const option6 = {
   clientId: 1,
@@ -107,7 +121,11 @@ export const option6 = {
   dnsServers: 23,
   dnsSearch: 24,
   iaPd: 25,
+  clientFqdn: 39,
 } as const;
+
+/** Bits of the flags octet of the client's name. */
+const [UPDATES, OVERRIDES, NONE] = [1, 2, 4];
 
 const TYPES: ReadonlyMap<number, MessageType6> = new Map([
   [1, "solicit"],
@@ -211,6 +229,22 @@ function decodeOption(code: number, value: Uint8Array, depth: number): Decoded<D
       const names = decodeNames(value);
       return names.ok ? decoded({ is: "dnsSearch", names: names.value }) : names;
     }
+    case option6.clientFqdn: {
+      const flags = value[0];
+      if (flags === undefined) return malformed;
+      // A partial name has no root at its end.
+      const [whole, partial] = [decodeNames(value.subarray(1)), decodeNames(concat(value.subarray(1), [0]))];
+      const [fqdn, ...more] = whole.ok ? whole.value.map((name) => `${name}.`) : [];
+      const name = length === 1 ? "" : (fqdn ?? (partial.ok ? partial.value[0] : undefined));
+      if (name === undefined || more.length > 0) return malformed;
+      return decoded({
+        is: "clientFqdn",
+        updates: (flags & UPDATES) !== 0,
+        overrides: (flags & OVERRIDES) !== 0,
+        none: (flags & NONE) !== 0,
+        name,
+      });
+    }
     default:
       return decoded({ is: "other", code, value: part(value, 0) });
   }
@@ -257,6 +291,11 @@ function encodeOption(option: Dhcp6Option): Uint8Array {
       return tlv(option6.dnsServers, concat(...option.addresses.map(address6)));
     case "dnsSearch":
       return tlv(option6.dnsSearch, encodeNames(option.names));
+    case "clientFqdn": {
+      const flags = (option.updates ? UPDATES : 0) | (option.overrides ? OVERRIDES : 0) | (option.none ? NONE : 0);
+      const name = encodeName(option.name) ?? new Uint8Array();
+      return tlv(option6.clientFqdn, concat([flags], option.name.endsWith(".") ? name : name.slice(0, -1)));
+    }
     case "other":
       return tlv(option.code, option.value);
   }

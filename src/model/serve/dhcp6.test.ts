@@ -18,6 +18,7 @@ const service: Dhcp6Service = {
   serverMac: "02:00:00:00:00:01",
   clientAddress: "fd10:0:2::2",
   leaseSeconds: 86_313_600,
+  hostName: "guest",
   dnsServers: ["fd00:10:96::a"],
   searchDomains: ["default.svc.cluster.local", "cluster.local"],
 };
@@ -220,5 +221,22 @@ test("any bytes are answered or not", () => {
       else assert.ok(answer.notes.length > 0);
     }),
     { numRuns: 2000 },
+  );
+});
+
+test("a client that asks for its name, or tells one, is told the guest's; nobody updates the DNS", () => {
+  const nameIn = (...more: Dhcp6Option[]) =>
+    replyOf(ask("solicit", [client, iaNa(), ...more])).options.find(({ is }) => is === "clientFqdn");
+  const own = { is: "clientFqdn", updates: true, overrides: false, none: false, name: "another" } as const;
+  const told = { is: "clientFqdn", updates: false, overrides: false, none: true, name: "guest" };
+  assert.equal(nameIn(), undefined);
+  assert.equal(nameIn({ is: "optionRequest", codes: [23] }), undefined);
+  assert.deepEqual(nameIn({ is: "optionRequest", codes: [23, 39] }), told);
+  assert.deepEqual(nameIn(own), { ...told, overrides: true });
+  assert.deepEqual(nameIn({ ...own, updates: false, name: "" }), told);
+  const reply = replyOf(ask("informationRequest", [{ is: "optionRequest", codes: [39] }]));
+  assert.deepEqual(
+    reply.options.find(({ is }) => is === "clientFqdn"),
+    told,
   );
 });

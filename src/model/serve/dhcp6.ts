@@ -10,6 +10,7 @@ import {
   type IaNa,
   INFINITY6,
   type MessageType6,
+  option6,
   status6,
 } from "../packets/dhcp6.ts";
 import { canonicalDomain } from "../packets/dns-names.ts";
@@ -97,7 +98,7 @@ function invalid(service: Dhcp6Service, message: Dhcp6Message): string | undefin
 }
 
 function decide(service: Dhcp6Service, state: Dhcp6State, message: Dhcp6Message, source: string): Answer<Dhcp6State> {
-  const values = configuration(service);
+  const values = [...configuration(service), ...nameFor(service, message)];
   const served = chosen(state, message);
   const answer = (
     type: "advertise" | "reply",
@@ -243,6 +244,20 @@ function configuration(service: Dhcp6Service): readonly Dhcp6Option[] {
     ...(addresses.length === 0 ? [] : [{ is: "dnsServers", addresses } as const]),
     ...(names.length === 0 ? [] : [{ is: "dnsSearch", names } as const]),
   ];
+}
+
+/**
+ * The guest's name for a client that tells its own or asks for it (RFC 4704 section 6); as partial as a host name is. The
+ * DNS is nobody's to update here, whatever the client wants.
+ */
+function nameFor({ hostName }: Dhcp6Service, message: Dhcp6Message): readonly Dhcp6Option[] {
+  const own = message.options.find((option) => option.is === "clientFqdn");
+  const asked = message.options.some(
+    ({ is, ...option }) => is === "optionRequest" && "codes" in option && option.codes.includes(option6.clientFqdn),
+  );
+  const name = hostName === undefined ? undefined : canonicalDomain(hostName);
+  if (name === undefined || (own === undefined && !asked)) return [];
+  return [{ is: "clientFqdn", updates: false, overrides: own?.updates === true, none: true, name }];
 }
 
 function identifiers(service: Dhcp6Service, message: Dhcp6Message): readonly Dhcp6Option[] {

@@ -207,6 +207,8 @@ export interface Dhcp6Service {
   readonly clientAddress: string;
   /** Preferred and valid lifetime. */
   readonly leaseSeconds: number;
+  /** Told to a client that asks for its name. */
+  readonly hostName?: string;
   readonly dnsServers: readonly string[];
   readonly searchDomains: readonly string[];
 }
