@@ -4,8 +4,15 @@ import { type Connection, openConnection, TABLE, type Target } from "./api-conne
 import { benchStatus, benchVmi } from "./api-objects.ts";
 
 /** What is to be done. */
-export type Job = { readonly target: Target } & (
-  | { readonly work: "create" | "status"; readonly from: number; readonly count: number; readonly writers: number }
+export type Job = { readonly target: Target } & /** `dry`: all is done but the storing. */
+(
+  | {
+      readonly work: "create" | "status";
+      readonly from: number;
+      readonly count: number;
+      readonly writers: number;
+      readonly dry: boolean;
+    }
   /** `limit` 0: in one answer. */
   | { readonly work: "list"; readonly limit: number; readonly table: boolean; readonly rounds: number }
   | { readonly work: "watch"; readonly watchers: number; readonly writes: number; readonly writers: number }
@@ -66,18 +73,19 @@ async function together(
   );
 }
 
-async function writes({ work, target, from, count, writers }: Extract<Job, { work: "create" | "status" }>) {
+async function writes({ work, target, from, count, writers, dry }: Extract<Job, { work: "create" | "status" }>) {
   const open = await connections(writers, target);
   const took: number[] = [];
   const ends: number[] = [];
   let bytes = 0;
+  const query = dry ? "?dryRun=All" : "";
   const begun = performance.now();
   await together(open, count, async (connection, index) => {
     const asked = performance.now();
     const { code, body } =
       work === "create"
-        ? await connection.call("POST", VMIS, JSON.stringify(benchVmi(from + index)))
-        : await changeStatus(connection, from + index, begun);
+        ? await connection.call("POST", `${VMIS}${query}`, JSON.stringify(benchVmi(from + index)))
+        : await changeStatus(connection, from + index, begun, query);
     const done = performance.now();
     if (code !== (work === "create" ? 201 : 200)) throw new Error(`HTTP ${code}: ${body.toString("utf8")}`);
     bytes = body.length;
@@ -90,9 +98,9 @@ async function writes({ work, target, from, count, writers }: Extract<Job, { wor
 }
 
 /** A change that changes something: its text is of this run. */
-function changeStatus(connection: Connection, index: number, run: number) {
+function changeStatus(connection: Connection, index: number, run: number, query = "") {
   const body = JSON.stringify({ status: benchStatus(`${run} ${index}`) });
-  return connection.call("PATCH", `${VMIS}/bench-${index}/status`, body, "application/merge-patch+json");
+  return connection.call("PATCH", `${VMIS}/bench-${index}/status${query}`, body, "application/merge-patch+json");
 }
 
 /** In a second, of equal numbers of events that ended at these times. */
