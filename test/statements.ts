@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { FileResult } from "./file-run.ts";
 
 /** An edition of KubeVirt's documentation of its networks, with the number of statements that were counted in it. */
@@ -147,4 +149,10 @@ export function wrongRuns(
     }
   }
   return told;
+}
+
+/** What is wrong between docs/documents.md and the tests that ran; see {@link wrongRuns}. */
+export function wrongStatements(results: readonly Ran[], everythingHere: boolean): readonly string[] {
+  const text = readFileSync(join(import.meta.dirname, "../docs/documents.md"), "utf8");
+  return wrongRuns(rowsOf(text), results, everythingHere);
 }

@@ -1,7 +1,8 @@
 import { globSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { resultLines, runFile } from "../file-run.ts";
+import { type FileResult, resultLines, runFile } from "../file-run.ts";
+import { wrongStatements } from "../statements.ts";
 import { debianImages } from "./debian-image.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -23,20 +24,24 @@ async function main(named: readonly string[]): Promise<number> {
   const files =
     named.length > 0 ? named.map((file) => resolve(file)) : globSync(join(root, "test/documents/*.test.ts"));
   const scratch = mkdtempSync(join(tmpdir(), "patchbay-documents-"));
+  const results: FileResult[] = [];
   let failures = 0;
   let passed = 0;
   try {
     for (const file of files.sort()) {
       const result = await runFile(file, root, scratch, LIMITS);
       for (const line of resultLines(result)) tell(line);
+      results.push(result);
       failures += result.failures.length + result.skipped.length;
       passed += result.passed;
     }
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+  const wrong = wrongStatements(results, true);
+  for (const line of wrong) tell(`✖ ${line}`);
   tell(`ℹ ${passed} passed, ${failures} failed or skipped, in ${((performance.now() - began) / 1000).toFixed(0)} s`);
-  return failures === 0 && passed > 0 ? 0 : 1;
+  return failures === 0 && wrong.length === 0 && passed > 0 ? 0 : 1;
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -61,40 +61,46 @@ test("slirp", { timeout: 400_000 }, async (t) => {
   const step = (name: string, act: () => Promise<void>): Promise<void> =>
     t.test(name, host.explained<TestContext>(act));
 
-  await step("slirp.in: at the pod's IPv4 address, on the listed ports of each protocol and on no other", async () => {
-    assert.equal(reached.length, 1);
-    assert.deepEqual(claim(nic, "in")["ports"], [
-      { protocol: "tcp", port: 80 },
-      { protocol: "udp", port: 7 },
-    ]);
-    assert.equal((await host.probe("udp", address, "7")).ok, true);
-    assert.equal((await host.probe("tcp", address, "7")).ok, false);
-    const [, six = ""] = texts(JSON.parse(await host.value("vmi", "ported", ".status.interfaces[0].ipAddresses")));
-    assert.match(six, /:/);
-    assert.equal((await host.probe("http", six, "80")).ok, false);
-  });
+  await step(
+    "slirp.in: S0.13 S1.15 S2.34 S3.22: at the pod's IPv4 address, on the listed ports of each protocol and on no other",
+    async () => {
+      assert.equal(reached.length, 1);
+      assert.deepEqual(claim(nic, "in")["ports"], [
+        { protocol: "tcp", port: 80 },
+        { protocol: "udp", port: 7 },
+      ]);
+      assert.equal((await host.probe("udp", address, "7")).ok, true);
+      assert.equal((await host.probe("tcp", address, "7")).ok, false);
+      const [, six = ""] = texts(JSON.parse(await host.value("vmi", "ported", ".status.interfaces[0].ipAddresses")));
+      assert.match(six, /:/);
+      assert.equal((await host.probe("http", six, "80")).ok, false);
+    },
+  );
 
   await step("slirp.in-icmp: the pod answers, whether the guest runs or not", async () => {
     assert.equal(claim(nic, "in-icmp")["answeredBy"], "pod");
     assert.equal(await answersFrozen(host, "ported", address), true);
   });
 
-  await step("slirp.out: by TCP and UDP, as the pod, and nothing else; names as the pod asks for them", async () => {
-    const { guest, gateway, nameserver, seenAs } = claim(nic, "out");
-    assert.deepEqual([guest, gateway, nameserver], ["10.0.2.15", "10.0.2.2", "10.0.2.3"]);
-    assert.match(page, new RegExp(`^ *dhcp4: ip=${guest}$`, "m"));
-    assert.match(page, new RegExp(`^ *dhcp4: router=${gateway}$`, "m"));
-    assert.match(page, new RegExp(`^ *dhcp4: dns=${nameserver}$`, "m"));
-    for (const at of outside.addresses) await shell.ask(fetching(at, 8099));
-    for (const at of texts(seenAs)) {
-      await shell.ask(fetching(gatewayOf(at), 8098));
-      assert.ok(called.of("client").includes(at), `${at} is not among ${called.of("client").join(", ")}`);
-    }
-    for (const at of outside.addresses) assert.notEqual((await shell.run(`ping -c 1 -W 2 ${at}`)).code, 0, at);
-    assert.match(await shell.ask("nslookup ported.lab.example"), /192\.0\.2\.77/);
-    assert.ok(asked.of("asked").includes("ported.lab.example"));
-    assert.equal(await shell.ask("grep ^search /etc/resolv.conf"), "search lab.example");
-  });
+  await step(
+    "slirp.out: S0.20 S0.22 S1.21 S1.23 S2.46 S3.43: by TCP and UDP, as the pod, and nothing else; names as the pod asks for them",
+    async () => {
+      const { guest, gateway, nameserver, seenAs } = claim(nic, "out");
+      assert.deepEqual([guest, gateway, nameserver], ["10.0.2.15", "10.0.2.2", "10.0.2.3"]);
+      assert.match(page, new RegExp(`^ *dhcp4: ip=${guest}$`, "m"));
+      assert.match(page, new RegExp(`^ *dhcp4: router=${gateway}$`, "m"));
+      assert.match(page, new RegExp(`^ *dhcp4: dns=${nameserver}$`, "m"));
+      for (const at of outside.addresses) await shell.ask(fetching(at, 8099));
+      for (const at of texts(seenAs)) {
+        await shell.ask(fetching(gatewayOf(at), 8098));
+        assert.ok(called.of("client").includes(at), `${at} is not among ${called.of("client").join(", ")}`);
+      }
+      for (const at of outside.addresses) assert.notEqual((await shell.run(`ping -c 1 -W 2 ${at}`)).code, 0, at);
+      assert.match(await shell.ask("nslookup ported.lab.example"), /192\.0\.2\.77/);
+      assert.ok(asked.of("asked").includes("ported.lab.example"));
+      assert.equal(await shell.ask("grep ^search /etc/resolv.conf"), "search lab.example");
+    },
+  );
 
   await step("slirp.mac: the guest's NIC has it", () => {
     assert.match(page, new RegExp(`^ *mac: ${claim(nic, "mac")["mac"]}$`, "m"));
@@ -144,7 +150,7 @@ test("slirp", { timeout: 400_000 }, async (t) => {
     assert.equal(await host.value("vmi", "ported", '.status.conditions[?(@.type=="LiveMigratable")].status'), "False");
   });
 
-  await step("slirp.needs: without the setting it is refused, and with it, it runs", async () => {
+  await step("slirp.needs: S3.45: without the setting it is refused, and with it, it runs", async () => {
     assert.deepEqual(claim(nic, "needs")["needs"], [{ what: "setting", name: "permitSlirpInterface" }]);
     assert.match(refused.stderr, /PB2019.*permitSlirpInterface/);
     const events = await host.kubectlOk([
@@ -156,20 +162,23 @@ test("slirp", { timeout: 400_000 }, async (t) => {
     assert.match(events, /UnregisteredNetworkBindingPlugin .*network-slirp-binding:20230830_638c60fc8/);
   });
 
-  await step("its plugin, by the name of its image: one NIC, its MAC kept, nothing let in (row 1)", async () => {
-    const [own, ...others]: Readonly<Record<string, unknown>>[] = JSON.parse(
-      await host.value("vmi", "plugged", ".status.interfaces"),
-    );
-    assert.deepEqual([others, own?.["mac"], own?.["ipAddress"]], [[], MAC, "10.51.0.2"]);
-    assert.equal((await host.probe("http", "10.51.0.2", "80")).ok, false);
-    const inside = await openShell(host, "plugged");
-    assert.match(await inside.ask("ip address show dev eth0"), /inet 10\.7\.2\.15\/16 /);
-    assert.doesNotMatch(await inside.ask("ip -6 address show dev eth0"), /inet6 fec0::/);
-    assert.equal(await inside.ask("cat /sys/class/net/eth0/address"), MAC);
-    assert.match(await inside.ask("readlink /sys/class/net/eth0/device/driver"), /8139/);
-    await inside.ask(fetching("192.0.2.2", 8099));
-    assert.match(await inside.ask("nslookup plugged.lab.example"), /192\.0\.2\.77/);
-    await inside.close();
-  });
+  await step(
+    "S3.44 S3.46: its plugin, by the name of its image: one NIC, its MAC kept, nothing let in (row 1)",
+    async () => {
+      const [own, ...others]: Readonly<Record<string, unknown>>[] = JSON.parse(
+        await host.value("vmi", "plugged", ".status.interfaces"),
+      );
+      assert.deepEqual([others, own?.["mac"], own?.["ipAddress"]], [[], MAC, "10.51.0.2"]);
+      assert.equal((await host.probe("http", "10.51.0.2", "80")).ok, false);
+      const inside = await openShell(host, "plugged");
+      assert.match(await inside.ask("ip address show dev eth0"), /inet 10\.7\.2\.15\/16 /);
+      assert.doesNotMatch(await inside.ask("ip -6 address show dev eth0"), /inet6 fec0::/);
+      assert.equal(await inside.ask("cat /sys/class/net/eth0/address"), MAC);
+      assert.match(await inside.ask("readlink /sys/class/net/eth0/device/driver"), /8139/);
+      await inside.ask(fetching("192.0.2.2", 8099));
+      assert.match(await inside.ask("nslookup plugged.lab.example"), /192\.0\.2\.77/);
+      await inside.close();
+    },
+  );
   await shell.close();
 });
