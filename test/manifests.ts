@@ -9,6 +9,8 @@ export interface GuestWish {
   readonly userData?: string;
   readonly memory?: string;
   readonly annotations?: Readonly<Record<string, string>>;
+  /** Merged into `spec.domain.firmware`, beside the kernel. */
+  readonly firmware?: Readonly<Record<string, unknown>>;
   /** Merged into `spec`. */
   readonly spec?: Readonly<Record<string, unknown>>;
   /** Merged into `spec.domain`. */
@@ -40,6 +42,7 @@ export function guestManifest(wish: GuestWish): string {
             container: { image: "patchbay/guest:latest", kernelPath: "/boot/vmlinuz", initrdPath: "/boot/initrd" },
             kernelArgs: GUEST_KERNEL_ARGS,
           },
+          ...wish.firmware,
         },
         resources: { requests: { memory: wish.memory ?? "192Mi" } },
         ...wish.domain,

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import type { GroupDocument, Subresource, SubresourceCall } from "../apiserver/subresources.ts";
 import type { KubeClient } from "../client/client.ts";
@@ -5,7 +6,9 @@ import { pauseVmi } from "../control/pause-requests.ts";
 import { conflict, restartVm, startVm, stopVm } from "../control/vm-requests.ts";
 import { guestFiles } from "../host/guest/command-line.ts";
 import { openConsole } from "../host/guest/console.ts";
+import { openScreen } from "../host/guest/screen.ts";
 import { vmiResource } from "../model/api/references.ts";
+import { ApiError, failure } from "../model/api/status.ts";
 import { isFault, sentence } from "../model/fault.ts";
 import type { Vmi } from "./api-access.ts";
 
@@ -36,6 +39,7 @@ export const kubevirtVersion: GroupDocument = {
 
 /** KubeVirt's calls below VMs and VMIs, as virtctl makes them. */
 export function kubevirtSubresources({ client, guestsDir }: SubresourceParts): readonly Subresource[] {
+  const folder: GuestFolder = (vmi) => join(guestsDir, Object.keys(vmi.status?.activePods ?? {})[0] ?? "");
   const ofVm = { ...PLACE, plural: "virtualmachines", verb: "update", answers: 202 } as const;
   const ofVmi = { ...PLACE, plural: "virtualmachineinstances" } as const;
   const pausing = { ...ofVmi, verb: "update", answers: 200 } as const;
@@ -50,21 +54,46 @@ export function kubevirtSubresources({ client, guestsDir }: SubresourceParts): r
       subresource: "console",
       verb: "get",
       protocols: ["plain.kubevirt.io", "binary"],
-      open: (call) => consoleOf(client(), guestsDir, call),
+      open: (call) => consoleOf(client(), folder, call),
+    },
+    {
+      ...ofVmi,
+      subresource: "vnc",
+      verb: "get",
+      protocols: ["plain.kubevirt.io", "binary"],
+      open: (call) => vncOf(client(), folder, call),
     },
   ];
 }
 
+type GuestFolder = (vmi: Vmi) => string;
+
 /** The serial console of a guest of this machine. */
-async function consoleOf(client: KubeClient, guestsDir: string, { namespace, name }: SubresourceCall): Promise<Duplex> {
+async function consoleOf(client: KubeClient, folder: GuestFolder, call: SubresourceCall): Promise<Duplex> {
+  const vmi = await runningVmi(client, call);
+  return unlessRefused(call, () => openConsole(guestFiles(folder(vmi)).serial));
+}
+
+/** The screen of a guest of this machine, as QEMU's VNC server speaks. */
+async function vncOf(client: KubeClient, folder: GuestFolder, call: SubresourceCall): Promise<Duplex> {
+  const vmi = await runningVmi(client, call);
+  if (vmi.spec.domain.devices.autoattachGraphicsDevice === false) {
+    throw new ApiError("PB6010", failure(400, "BadRequest", "No graphics devices are present."));
+  }
+  return unlessRefused(call, () => openScreen(guestFiles(folder(vmi)).vnc));
+}
+
+async function runningVmi(client: KubeClient, { namespace, name }: SubresourceCall): Promise<Vmi> {
   const vmi = await client.get<Vmi>(vmiResource, { namespace, name });
-  const [podUid] = Object.keys(vmi.status?.activePods ?? {});
-  const refused = (why: string) => conflict({ name }, why, "virtualmachineinstance");
-  if (podUid === undefined || vmi.status?.phase !== "Running") throw refused("VMI is not running");
+  if (vmi.status?.phase === "Running" && Object.keys(vmi.status.activePods ?? {}).length > 0) return vmi;
+  throw conflict({ name }, "VMI is not running", "virtualmachineinstance");
+}
+
+async function unlessRefused({ name }: SubresourceCall, open: () => Promise<Duplex>): Promise<Duplex> {
   try {
-    return await openConsole(guestFiles(`${guestsDir}/${podUid}`).serial);
+    return await open();
   } catch (thrown) {
-    if (isFault(thrown, "PB5061")) throw refused(sentence(thrown));
-    throw thrown;
+    if (!isFault(thrown, "PB5061") && !isFault(thrown, "PB5078")) throw thrown;
+    throw conflict({ name }, sentence(thrown), "virtualmachineinstance");
   }
 }

@@ -38,6 +38,7 @@ export function guestSpec(
   vmi: Stored<VirtualMachineInstance>,
   record: PodRecord,
   storage: GuestStorage,
+  devices: GuestDevices,
 ): GuestSpec {
   const { hardware, wiring } = record;
   if (hardware === undefined || wiring === undefined) {
@@ -52,6 +53,7 @@ export function guestSpec(
     disks: storage.disks,
     nics: wiring.nics,
     paused: isToBePaused(vmi),
+    devices,
     ...(storage.kernelBoot === undefined
       ? {}
       : { kernelBoot: { ...storage.kernelBoot, args: vmi.spec.domain.firmware?.kernelBoot?.kernelArgs ?? "" } }),

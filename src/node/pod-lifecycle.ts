@@ -21,6 +21,7 @@ import { nicsOf, pluginsOf } from "../model/pods/launcher-pod.ts";
 import { wire } from "../model/wiring/nics.ts";
 import { unbuiltOf } from "../model/wiring/unbuilt.ts";
 import type { KernelState } from "../model/wiring/wiring.ts";
+import { devicesOf, prepareDevices } from "./guest-devices.ts";
 import { type GuestParts, guestSpec, hardwareOf } from "./guest-spec.ts";
 import { findVolumes, prepareVolumes, type VolumeParts } from "./guest-volumes.ts";
 import { openNicFds, refuseLostLinks } from "./nic-fds.ts";
@@ -70,6 +71,7 @@ export async function bringUp(
   const podUid = pod.metadata.uid;
   // What needs no pod is looked at first: a missing image costs nobody an address.
   const volumes = await findVolumes(parts, vmi);
+  const devices = devicesOf(vmi.spec.domain);
   const nics = nicsOf(vmi, pluginsOf(pod));
   for (const unbuilt of unbuiltOf(nics)) throw unbuilt;
   const begun: PodRecord = {
@@ -91,7 +93,8 @@ export async function bringUp(
     parts.records.put(wired);
     const place = { netns, runDir: runDirOf(parts, podUid), logFile: join(parts.logsDir, `${podUid}.log`) };
     const disks = await prepareVolumes(parts, vmi, volumes, place.runDir);
-    const spec = guestSpec(parts, vmi, wired, disks);
+    await prepareDevices(devices, place.runDir);
+    const spec = guestSpec(parts, vmi, wired, disks, devices);
     signal.throwIfAborted();
     const fds = openNicFds(netns, wiring, timedApply(parts, netns, wiring.kernel).taps);
     try {

@@ -66,6 +66,10 @@ const POD_DELETED = {
 /** What an exit of QEMU means for the VMI. */
 export function guestEnd(report: ExitReport): GuestEnd {
   if (report.reason === "shutdown" || report.reason === "powerdown") return { how: "shutdown" };
+  if (report.reason === "watchdog") {
+    const message = "The guest's watchdog switched it off: nothing in the guest has reset it in time.";
+    return { how: "failure", code: "PB5079", message };
+  }
   const words = report.lastWords === "" ? "" : `: ${report.lastWords}`;
   return { how: "failure", code: "PB6103", message: `QEMU ended (${report.reason})${words}` };
 }

@@ -28,15 +28,20 @@ export function doorOf(host: TestHost): { readonly server: string; readonly toke
   return { server: config.clusters[0]?.cluster.server ?? "", token: config.users[0]?.user.token ?? "" };
 }
 
-/** Opens the console of a VMI; `how` is where the token goes. */
+/** Opens the console of a VMI, or its screen; `how` is where the token goes. */
 export function openConsoleSocket(
   host: TestHost,
   name: string,
-  options: { readonly protocol?: string; readonly token?: string; readonly how?: "header" | "protocol" } = {},
+  options: {
+    readonly protocol?: string;
+    readonly token?: string;
+    readonly how?: "header" | "protocol";
+    readonly subresource?: "console" | "vnc";
+  } = {},
 ): ConsoleSocket {
   const door = doorOf(host);
-  const { protocol = "plain.kubevirt.io", token = door.token, how = "header" } = options;
-  const path = `/apis/subresources.kubevirt.io/v1/namespaces/default/virtualmachineinstances/${name}/console`;
+  const { protocol = "plain.kubevirt.io", token = door.token, how = "header", subresource = "console" } = options;
+  const path = `/apis/subresources.kubevirt.io/v1/namespaces/default/virtualmachineinstances/${name}/${subresource}`;
   const url = door.server.replace(/^https/, "wss") + path;
   const child = host.start([
     "env",

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
-import { readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { stringify } from "yaml";
 import { eventually, TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
+import { openConsoleSocket } from "./console-socket.ts";
 
 const NAME = "laden";
 
@@ -29,6 +31,8 @@ for disk in vd sd; do
   done
 done
 sync
+echo "machine serial $(cat /sys/class/dmi/id/product_serial)"
+echo "virtio kinds $(cat /sys/bus/virtio/devices/*/device | tr '\\n' ' ')"
 echo "rng $(cat /sys/class/misc/hw_random/rng_current)"
 echo looked-$((6 * 7))
 `;
@@ -72,16 +76,37 @@ test("volumes and devices: one guest with every kind that this machine makes", {
     has(/^file config-2 \.\/openstack\/latest\/network_data\.json \{"links":\[\]\}$/m);
     has(/^file config-2 \.\/openstack\/latest\/meta_data\.json .*"hostname": "laden"/m);
     has(/^file cidata \.\/network-config version: 2~/m);
+    has(/^machine serial MACHINE-7$/m);
+    // 18 is an input device (VIRTIO 1.2 section 5).
+    has(/^virtio kinds .*0x0012 /m);
     has(/^rng virtio_rng\.0$/m);
   });
 
-  await step("a host disk keeps what was written when the guest is gone, others go with it", async () => {
+  await step("its screen is served by VNC through the API", async () => {
     const guest = await host.guest(NAME);
+    assert.equal((await stat(join(guest.folder, "vnc.sock"))).isSocket(), true);
+    const screen = openConsoleSocket(host, NAME, { subresource: "vnc" });
+    await screen.until(/^RFB 003\.008\n/);
+    screen.kill();
+  });
+
+  await step("its watchdog switches it off once nobody resets it, and the VMI says so", async () => {
+    const guest = await host.guest(NAME);
+    const serial = connect(join(guest.folder, "serial.sock"));
+    serial.on("error", () => {});
+    serial.write("rmmod i6300esb; modprobe i6300esb heartbeat=1; exec 3>/dev/watchdog\n");
+    await eventually("the end", async () => (await host.value("vmi", NAME, ".status.phase")) === "Failed");
+    serial.destroy();
+    assert.equal(await condition("reason"), "PB5079");
+    assert.match(await condition("message"), /watchdog switched it off/);
+  });
+
+  await step("a host disk keeps what was written when the guest is gone, others go with it", async () => {
     await host.kubectlOk(["delete", "vmi", NAME]);
     const kept = await readFile(hostDisk);
     assert.equal(kept.length, 8 << 20);
     assert.equal(kept.toString("latin1", 0, 16), "kept by the host");
-    await assert.rejects(stat(guest.folder));
+    assert.deepEqual(await readdir(join(host.dataDir, "guests")), []);
   });
 
   await step("a host disk that is none is refused with its cure", async () => {
@@ -118,8 +143,14 @@ const OBJECTS = [
 function ladenManifest(hostDisk: string): string {
   return guestManifest({
     name: NAME,
+    firmware: { serial: "MACHINE-7" },
     devices: {
       rng: {},
+      watchdog: { i6300esb: { action: "poweroff" } },
+      inputs: [
+        { name: "pen", type: "tablet", bus: "usb" },
+        { name: "finger", type: "tablet", bus: "virtio" },
+      ],
       disks: [
         { name: "seed", disk: { bus: "virtio" } },
         { name: "own", serial: "HOST-1", disk: { bus: "virtio" }, cache: "writethrough", errorPolicy: "report" },

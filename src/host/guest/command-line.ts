@@ -10,6 +10,7 @@ import {
   usbId,
 } from "../../model/guest/hardware.ts";
 import type { GuestNic, UserNetwork } from "../../model/wiring/wiring.ts";
+import { deviceArguments, type GuestDevices, machineProperties, VNC_SOCKET } from "./device-arguments.ts";
 import { diskArguments } from "./disk-arguments.ts";
 import { at, escaped, option, socket } from "./qemu-options.ts";
 
@@ -29,6 +30,7 @@ export interface GuestSpec {
   readonly nics: readonly GuestNic[];
   /** The guest is not to run before it is let. */
   readonly paused?: boolean;
+  readonly devices?: GuestDevices;
 }
 
 export interface GuestDisk {
@@ -61,6 +63,8 @@ export interface GuestFiles {
   readonly qmp: string;
   readonly serial: string;
   readonly agent: string;
+  /** The screen, by VNC; not there where the guest has none. */
+  readonly vnc: string;
   readonly consoleLog: string;
 }
 
@@ -112,6 +116,7 @@ export function guestFiles(runDir: string): GuestFiles {
     qmp: `${runDir}/qmp.sock`,
     serial: `${runDir}/serial.sock`,
     agent: `${runDir}/agent.sock`,
+    vnc: `${runDir}/${VNC_SOCKET}`,
     consoleLog: `${runDir}/console.log`,
   };
   if (new TextEncoder().encode(files.serial).length > MAX_SOCKET_PATH) {
@@ -143,7 +148,10 @@ export function qemuCommandLine(spec: GuestSpec, fds: ReadonlyMap<string, readon
     ["-nodefaults"],
     ["-msg", "timestamp=on"],
     ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
-    ["-machine", option(hardware.machine, { usb: false, vmport: false, "dump-guest-core": false })],
+    [
+      "-machine",
+      option(hardware.machine, { usb: false, vmport: false, "dump-guest-core": false, ...machineProperties(spec) }),
+    ],
     ["-accel", spec.accel === "kvm" ? "kvm" : option("tcg", { thread: "multi", "tb-size": TCG_CACHE_MIB })],
     ["-cpu", cpu.model],
     [
@@ -176,6 +184,7 @@ export function qemuCommandLine(spec: GuestSpec, fds: ReadonlyMap<string, readon
     ...controllers(spec),
     ...spec.disks.flatMap((disk, index) => diskArguments(spec, disk, index, boot.get(`disk ${disk.name}`))),
     ...hardware.nics.flatMap((nic) => nicArguments(spec, nic, fds.get(nic.name) ?? [], boot.get(`nic ${nic.name}`))),
+    ...deviceArguments(spec),
   ].flat();
 }
 

@@ -48,10 +48,10 @@ export interface RunningGuest {
 export interface ExitReport {
   /**
    * `shutdown`: the guest shut itself down. `powerdown`: it did so when asked. `quit`: it was ended because it did not, or
-   * was not given the time. `panic`: the guest's kernel panicked. `signal`: QEMU was asked to end by a signal.
+   * was not given the time. `panic`: the guest's kernel panicked. `watchdog`: its watchdog switched it off. `signal`: QEMU was asked to end by a signal.
    * `killed`: it ended without saying anything, as SIGKILL does. `crashed`: it failed.
    */
-  readonly reason: "shutdown" | "powerdown" | "quit" | "panic" | "signal" | "killed" | "crashed";
+  readonly reason: "shutdown" | "powerdown" | "quit" | "panic" | "watchdog" | "signal" | "killed" | "crashed";
   /** QEMU's last lines; may be empty. */
   readonly lastWords: string;
   /** Known only to the process that started it. */
@@ -83,6 +83,7 @@ export function runningGuest(
   };
   qmp.onEvent((event) => {
     if (event.name === "GUEST_PANICKED") shutdown ??= "guest-panic";
+    if (event.name === "WATCHDOG" && event.data["action"] === "poweroff") shutdown ??= "watchdog";
     if (event.name === "SHUTDOWN") ended(String(event.data["reason"] ?? ""));
   });
 
@@ -196,6 +197,8 @@ function reasonOf(shutdown: string | undefined, asked: boolean, exit: ChildExit 
       return asked ? "powerdown" : "shutdown";
     case "guest-panic":
       return "panic";
+    case "watchdog":
+      return "watchdog";
     case "host-qmp-quit":
       return "quit";
     case "host-signal":

@@ -36,4 +36,9 @@ export const guestCodes = {
   PB5072: "a disk cannot be made as it is asked for",
   PB5073: "the object that a volume is made of is missing",
   PB5074: "host disks are not permitted",
+  PB5075: "EFI firmware is missing",
+  PB5076: "huge pages cannot be had",
+  PB5077: "a device cannot be given",
+  PB5078: "the guest's screen cannot be reached",
+  PB5079: "the watchdog ended the guest",
 } as const;

@@ -33,6 +33,7 @@ export function hardwareRequest(
       return bus === undefined ? [] : [{ name: disk.name, bus }];
     }),
     rng: domain.devices.rng !== undefined,
+    graphics: domain.devices.autoattachGraphicsDevice !== false,
     virtioTransitional: domain.devices.useVirtioTransitional ?? false,
   };
 }
