@@ -13,7 +13,7 @@ import { stepText } from "../../src/model/wiring/step-text.ts";
 import { type Actual, needsReading, type Step, stepsTo } from "../../src/model/wiring/steps.ts";
 import type { KernelState, Wiring } from "../../src/model/wiring/wiring.ts";
 import { needs } from "../needs.ts";
-import { bridgeNeeds, changesSince, type PodShape, settledLines, withPod } from "./bridge-pod.ts";
+import { bridgeNeeds, changesSince, devicesOf, type PodShape, settledLines, withPod } from "./bridge-pod.ts";
 
 /** Whether the machine has what a test of the shape needs; else the test is skipped. */
 export function able(t: TestContext, shape: PodShape): boolean {
@@ -41,12 +41,13 @@ function frozen<T>(value: T): T {
   return value;
 }
 
-function factsOf(path: string): PodFacts {
+function factsOf(path: string, shape: PodShape): PodFacts {
   return {
     podUid: "11111111-2222-3333-4444-555555555555",
     ...readLinks(path),
     resolver: { nameservers: ["10.96.0.10"], search: ["default.svc.cluster.local"], options: [] },
     networkStatus: [],
+    ...devicesOf(shape),
   };
 }
 
@@ -67,10 +68,10 @@ export function testCompliance(shape: PodShape): void {
   test(`the wiring is plain data, the same for the same facts, kept ones too: ${shape.what}`, async (t) => {
     if (!able(t, shape)) return;
     await withPod(shape, ({ path, wiring }) => {
-      const facts = factsOf(path);
+      const facts = factsOf(path, shape);
       const kept = parsePodFacts(JSON.stringify(facts));
       assert.ok(kept !== undefined);
-      for (const again of [wiringOn(shape, facts), wiringOn(shape, factsOf(path)), wiringOn(shape, kept)])
+      for (const again of [wiringOn(shape, facts), wiringOn(shape, factsOf(path, shape)), wiringOn(shape, kept)])
         assert.deepEqual(again, wiring);
       assert.deepEqual(JSON.parse(JSON.stringify(wiring)), wiring);
     });

@@ -6,6 +6,7 @@ import { writeSysctl } from "../../src/host/linux/sysctl.ts";
 import type { Interface } from "../../src/model/api/interfaces.ts";
 import type { Network } from "../../src/model/api/networks.ts";
 import { hashedInterface } from "../../src/model/networks/pod-interface.ts";
+import type { PodFacts } from "../../src/model/wiring/facts.ts";
 import { nicContexts, wire } from "../../src/model/wiring/nics.ts";
 import type { Wiring } from "../../src/model/wiring/wiring.ts";
 import type { TestNeed } from "../needs.ts";
@@ -221,12 +222,22 @@ function ip(name: string, commands: readonly string[]): void {
     execFileSync("ip", ["-n", name, ...line.split(" ")], { stdio: ["ignore", "pipe", "inherit"] });
 }
 
-function wiringOf(path: string, { nics, annotations = {} }: PodShape): Wiring {
+/** Devices of a card for the NICs that hand one over: no kernel need have them for the wiring. */
+export function devicesOf({ nics }: PodShape): Pick<PodFacts, "devices"> {
+  const devices = nics.flatMap(([{ sriov }], index) =>
+    sriov === undefined ? [] : [{ network: `nic${index}`, pci: `0000:02:10.${index}` }],
+  );
+  return devices.length === 0 ? {} : { devices };
+}
+
+function wiringOf(path: string, shape: PodShape): Wiring {
+  const { nics, annotations = {} } = shape;
   const facts = {
     podUid: "11111111-2222-3333-4444-555555555555",
     ...readLinks(path),
     resolver: { nameservers: ["10.96.0.10"], search: ["default.svc.cluster.local"], options: [] },
     networkStatus: [],
+    ...devicesOf(shape),
   };
   const spec = {
     domain: { devices: { interfaces: nics.map(([iface], index) => ({ name: `nic${index}`, ...iface })) } },

@@ -213,6 +213,26 @@ test("passt: QEMU listens on a socket of the guest's folder", () => {
   );
 });
 
+test("sriov: the host's device as it is, with the guest's place, boot order and index", () => {
+  const devices = ["vfio-pci", "virtio-net-pci"];
+  const fast = nic("fast", {
+    attachment: { kind: "vfio", pci: "0000:02:10.0" },
+    model: "vfio-pci",
+    bootOrder: 1,
+    acpiIndex: 7,
+    pciAddress: "0000:00:08.0",
+  });
+  const args = qemuCommandLine(spec([nic("default"), fast], [], { devices }), new Map([["default", [3]]]));
+  assert.deepEqual(
+    lines(args).filter((line) => line.includes("fast") || line.includes("-netdev")),
+    [
+      "-netdev tap,id=host-default,fds=3",
+      "-device vfio-pci,id=ua-sriov-fast,host=0000:02:10.0,bus=pcie.0,addr=0x8.0x0,bootindex=1,acpi-index=7",
+    ],
+  );
+  assert.ok(!startsPaused(spec([fast], [], { devices })));
+});
+
 test("a folder whose sockets would have too long a path is refused", () => {
   assert.throws(
     () => guestFiles(`/${"d".repeat(100)}`),

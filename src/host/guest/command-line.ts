@@ -4,6 +4,7 @@ import {
   type DiskBus,
   type GuestHardware,
   type NicHardware,
+  hostDeviceId,
   nicId,
   rngId,
   scsiId,
@@ -245,6 +246,8 @@ function nicArguments(
 ): string[][] {
   const nic = spec.nics.find((candidate) => candidate.name === hardware.name);
   if (nic === undefined) return [];
+  const { attachment } = nic;
+  if (attachment.kind === "vfio") return [["-device", hostDevice(hardware, attachment.pci, bootindex)]];
   const netdev = netdevId(nic.name);
   const virtio = hardware.model === "virtio";
   const device = option(hardware.device, {
@@ -261,12 +264,28 @@ function nicArguments(
     "acpi-index": hardware.acpiIndex,
   });
   return [
-    ["-netdev", netdevArgument(spec, nic, netdev, fds)],
+    ["-netdev", netdevArgument(spec, { ...nic, attachment }, netdev, fds)],
     ["-device", device],
   ];
 }
 
-function netdevArgument(spec: GuestSpec, nic: GuestNic, id: string, fds: readonly number[]): string {
+/** A device of the host, handed over as it is: its MAC is set on the host. */
+function hostDevice(hardware: NicHardware, host: string, bootindex: number | undefined): string {
+  return option("vfio-pci", {
+    id: hostDeviceId(hardware.name),
+    host,
+    ...at(hardware.place),
+    bootindex,
+    "acpi-index": hardware.acpiIndex,
+  });
+}
+
+/** A NIC that QEMU makes, with something of the host behind it. */
+interface BackedNic extends GuestNic {
+  readonly attachment: Exclude<GuestNic["attachment"], { readonly kind: "vfio" }>;
+}
+
+function netdevArgument(spec: GuestSpec, nic: BackedNic, id: string, fds: readonly number[]): string {
   const { attachment } = nic;
   switch (attachment.kind) {
     case "user":
@@ -277,7 +296,10 @@ function netdevArgument(spec: GuestSpec, nic: GuestNic, id: string, fds: readonl
         id,
         server: true,
         "addr.type": "unix",
-        "addr.path": streamFiles(".", spec.nics.indexOf(nic)).socket,
+        "addr.path": streamFiles(
+          ".",
+          spec.nics.findIndex(({ name }) => name === nic.name),
+        ).socket,
       });
     case "tap":
     case "macvtap":
@@ -285,12 +307,11 @@ function netdevArgument(spec: GuestSpec, nic: GuestNic, id: string, fds: readonl
       throw new Fault("PB5059", `Interface ${nic.name} has ${attachment.queues} queues, but ${fds.length} open taps.`, {
         place: `spec.domain.devices.interfaces[${nic.name}]`,
       });
-    default:
-      throw new Fault(
-        "PB5059",
-        `Interface ${nic.name} is attached by ${attachment.kind}, which QEMU is not given yet.`,
-        { cure: "Use the masquerade or bridge binding.", place: `spec.domain.devices.interfaces[${nic.name}]` },
-      );
+    case "plugin":
+      throw new Fault("PB5059", `Interface ${nic.name} is plugged by the plugin ${attachment.plugin}, not here.`, {
+        cure: "Use the masquerade or bridge binding.",
+        place: `spec.domain.devices.interfaces[${nic.name}]`,
+      });
   }
 }
 

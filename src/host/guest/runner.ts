@@ -3,6 +3,7 @@ import * as fs from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fault, isFault } from "../../model/fault.ts";
 import { isJsonObject } from "../../model/json.ts";
+import { withLockedMemory } from "../linux/locked-memory.ts";
 import { within } from "../linux/netns.ts";
 import type { User } from "../setup/users.ts";
 import { kvmUser } from "./accelerator.ts";
@@ -82,16 +83,18 @@ async function start(
   let logStart: number;
   try {
     logStart = fs.fstatSync(log).size;
-    child = within(place.netns, () =>
-      spawn(begun.program, begun.args, {
-        ...begun.user,
-        detached: true,
-        // QEMU names its files relative to this: what lies above need not be open to its user.
-        cwd: place.runDir,
-        env: { PATH: "/usr/bin:/bin" },
-        stdio: ["ignore", log, log, ...stdio],
-      }),
-    );
+    const begin = (): ChildProcess =>
+      within(place.netns, () =>
+        spawn(begun.program, begun.args, {
+          ...begun.user,
+          detached: true,
+          // QEMU names its files relative to this: what lies above need not be open to its user.
+          cwd: place.runDir,
+          env: { PATH: "/usr/bin:/bin" },
+          stdio: ["ignore", log, log, ...stdio],
+        }),
+      );
+    child = locksMemory(spec) ? withLockedMemory(BigInt(spec.hardware.memoryMiB) << 20n, begin) : begin();
   } finally {
     fs.closeSync(log);
   }
@@ -121,6 +124,11 @@ async function start(
     await Promise.race([exit, goneWithin(record, KILL_DEADLINE_MS)]);
     throw thrown;
   }
+}
+
+/** VFIO pins all of a guest's memory, where its devices may reach it. */
+function locksMemory({ nics }: GuestSpec): boolean {
+  return nics.some(({ attachment }) => attachment.kind === "vfio");
 }
 
 async function find(record: GuestRecord): Promise<RunningGuest | undefined> {

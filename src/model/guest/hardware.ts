@@ -96,6 +96,11 @@ export function nicId(name: string): string {
   return `ua-${name}`;
 }
 
+/** The id in QEMU of a device of the host that is handed over for a network: likewise (reference 7.6). */
+export function hostDeviceId(network: string): string {
+  return `ua-sriov-${network}`;
+}
+
 const MEBI = 1n << 20n;
 /** QEMU's q35 takes at most 288; one less than 256 works without an IOMMU. */
 const MAX_CPUS = 255;
