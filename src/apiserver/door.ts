@@ -97,7 +97,7 @@ export function makeDoor({ authenticator, allowances, catalog, metrics, audit }:
       });
       const refusal = refusedTo(holder, asked);
       if (refusal !== undefined) return refusal;
-      const share = allowances.take(holder, request.socket, asked.verb);
+      const share = allowances.take(holder, request.socket, asked.verb, response);
       if (typeof share === "string") {
         metrics.limited(share);
         return tooManyRequests(share);
@@ -124,7 +124,7 @@ export function makeDoor({ authenticator, allowances, catalog, metrics, audit }:
         answered(refusal.httpStatus);
         return refusal;
       }
-      const share = allowances.take(known.holder, request.socket, "watch");
+      const share = allowances.take(known.holder, request.socket, "watch", request.socket);
       if (typeof share === "string") {
         metrics.limited(share);
         answered(429);

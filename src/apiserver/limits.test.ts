@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
-import { defaultLimits } from "./limits.ts";
+import { defaultLimits, makeAllowances } from "./limits.ts";
 import { LARGEST_BODY } from "./request-body.ts";
 
 test("docs/api.md tells each limit's figure", () => {
@@ -31,4 +32,19 @@ test("docs/api.md tells each limit's figure", () => {
       what,
     );
   }
+});
+
+test("answers of any kind that are not read count, and few of them keep nobody from others", () => {
+  const view = { user: "system:view", role: "view" } as const;
+  const own = { user: "system:patchbay", role: "admin" } as const;
+  const { take } = makeAllowances({ ...defaultLimits, unsentPerToken: 1_000 }, own);
+  const ask = (verb: string, writableLength = 0) => take(view, new Socket(), verb, { writableLength });
+  const held = Array.from({ length: 19 }, () => ask("get", 100));
+  assert.ok(held.every((share) => typeof share === "function"));
+  assert.equal(ask("list"), "unsent");
+  const last = ask("get", 100);
+  for (const verb of ["get", "create", "watch", "list"]) assert.equal(ask(verb), "unsent");
+  assert.equal(typeof take(own, new Socket(), "list", { writableLength: 0 }), "function");
+  for (const share of [...held, last]) if (typeof share === "function") share();
+  assert.equal(typeof ask("list"), "function");
 });

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { Writable } from "node:stream";
 import { ApiError, failure } from "../model/api/status.ts";
 import type { Principal } from "./roles.ts";
 
@@ -12,7 +13,7 @@ export interface Limits {
   readonly watchesPerToken: number;
   /** Other requests of one token that are being read or answered. Each may hold a body in memory. */
   readonly requestsPerToken: number;
-  /** Bytes of answers of one token that its clients have not taken yet, beyond which it gets no list. */
+  /** Bytes of answers of one token that its clients have not taken yet, beyond which it gets no more of them. */
   readonly unsentPerToken: number;
   /** TLS handshake, and the headers of a request, in ms. */
   readonly headerMs: number;
@@ -44,50 +45,61 @@ export interface Allowances {
    * Takes one request's share, to be given back by calling the answer; or says which limit it would exceed.
    *
    * A connection counts from its first request until it closes. `verb` is Kubernetes'; a stream counts as a watch.
+   * `answer` holds what the client has not taken.
    */
-  take(holder: Principal, socket: Socket, verb: string): (() => void) | Limited;
+  take(holder: Principal, socket: Socket, verb: string, answer: Answer): (() => void) | Limited;
 }
+
+/** A response, or a stream's socket. */
+export type Answer = Pick<Writable, "writableLength">;
 
 interface Share {
   readonly connections: Set<Socket>;
+  readonly answers: Set<Answer>;
   watches: number;
   requests: number;
 }
+
+/** So many answers that are no lists cannot be worth much: of the largest objects, 120 MiB. */
+const FEW_ANSWERS = 20;
 
 /** `exempt`: the daemon's own components, whom users must not keep from working. */
 export function makeAllowances(limits: Limits, exempt: Principal): Allowances {
   const shares = new Map<Principal, Share>();
   return {
-    take(holder, socket, verb) {
+    take(holder, socket, verb, answer) {
       if (holder === exempt) return () => undefined;
-      const share = shares.get(holder) ?? { connections: new Set(), watches: 0, requests: 0 };
+      const share = shares.get(holder) ?? { connections: new Set(), answers: new Set(), watches: 0, requests: 0 };
       shares.set(holder, share);
-      const { connections } = share;
+      const { connections, answers } = share;
       if (!connections.has(socket)) {
         if (connections.size >= limits.connectionsPerToken) return "connections";
         connections.add(socket);
         socket.once("close", () => connections.delete(socket));
       }
       const watches = verb === "watch";
-      // A list may be as large as all that is stored, and is held until its client has taken it.
-      if (verb === "list" && unsent(connections) > limits.unsentPerToken) return "unsent";
+      // A list may be as large as all that is stored, and every answer is held until its client has taken it.
+      if ((verb === "list" || answers.size >= FEW_ANSWERS) && exceeds(answers, limits.unsentPerToken)) return "unsent";
       const kind = watches ? "watches" : "requests";
       if (share[kind] >= (watches ? limits.watchesPerToken : limits.requestsPerToken)) return kind;
       share[kind] += 1;
+      answers.add(answer);
       let given = false;
       return () => {
         if (given) return;
         given = true;
         share[kind] -= 1;
+        answers.delete(answer);
       };
     },
   };
 }
 
-function unsent(connections: Iterable<Socket>): number {
+/** Answers that wait behind another one on their connection hold theirs themselves. */
+function exceeds(answers: Iterable<Answer>, limit: number): boolean {
   let bytes = 0;
-  for (const { writableLength } of connections) bytes += writableLength;
-  return bytes;
+  for (const { writableLength } of answers) bytes += writableLength;
+  return bytes > limit;
 }
 
 const WORDS: Readonly<Record<Limited, string>> = {

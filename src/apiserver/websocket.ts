@@ -94,6 +94,16 @@ export function serveWebSocket(
     client.end();
     setTimeout(() => client.destroy(), CLOSE_MS).unref();
   };
+  /** Leaves a side alone until the client has taken what waits for it, which may not be long. */
+  const wait = (side: Duplex): void => {
+    side.pause();
+    stalled ??= setTimeout(() => client.destroy(), STALL_MS);
+    client.once("drain", () => {
+      clearTimeout(stalled);
+      stalled = undefined;
+      side.resume();
+    });
+  };
   const receive = (bytes: Uint8Array): void => {
     silent = 0;
     const { frames, breach } = decoder.push(bytes);
@@ -107,6 +117,8 @@ export function serveWebSocket(
       }
     }
     if (breach !== undefined) end(breach.code, breach.reason);
+    // Who sends pings and does not read their answers has to wait, too.
+    else if (client.writableNeedDrain) wait(client);
   };
 
   const alive = setInterval(() => {
@@ -127,13 +139,7 @@ export function serveWebSocket(
   stream.once("close", () => end(closeCodes.normal, "the stream has ended"));
   stream.on("data", (bytes: Uint8Array) => {
     if (ending || send(opcodes.binary, bytes)) return;
-    stream.pause();
-    stalled ??= setTimeout(() => client.destroy(), STALL_MS);
-    client.once("drain", () => {
-      clearTimeout(stalled);
-      stalled = undefined;
-      stream.resume();
-    });
+    wait(stream);
   });
 
   const agreed = protocol === undefined ? "" : `Sec-WebSocket-Protocol: ${protocol}\r\n`;
