@@ -44,8 +44,14 @@ export interface StreamSubresource extends Place {
   open(call: SubresourceCall): Promise<Duplex>;
 }
 
+/** Something to read of an object, as JSON. Throws ApiError to refuse. */
+export interface DocumentSubresource extends Place {
+  readonly verb: "get";
+  read(call: SubresourceCall): Promise<JsonObject>;
+}
+
 /** A call below an object that is no write of it. Who knows the kind registers it with the server. */
-export type Subresource = ActionSubresource | StreamSubresource;
+export type Subresource = ActionSubresource | StreamSubresource | DocumentSubresource;
 
 /** Something to read that is of no object: `/apis/GROUP/VERSION/NAME`. */
 export interface GroupDocument {
@@ -79,6 +85,10 @@ export function makeSubresourceServer(
     const { subresource, namespace, name } = found;
     if (subresource.verb === "get") {
       if (request.method !== "GET") throw methodNotAllowed();
+      if ("read" in subresource) {
+        answerJson(response, 200, await subresource.read({ namespace, name, user, body: {} }));
+        return;
+      }
       readHandshake(request, subresource.protocols);
       throw badRequest("the connection was not upgraded; a proxy between may not pass websockets on");
     }
@@ -100,7 +110,7 @@ export function makeSubresourceServer(
     const found = find(request);
     if (found === undefined) throw noSuchResource();
     const { subresource, namespace, name } = found;
-    if (subresource.verb !== "get") throw methodNotAllowed();
+    if (subresource.verb !== "get" || "read" in subresource) throw methodNotAllowed();
     const handshake = readHandshake(request, subresource.protocols);
     const stream = await subresource.open({ namespace, name, user, body: {} });
     if (socket.destroyed) {

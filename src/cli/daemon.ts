@@ -118,7 +118,11 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
         ),
         () => client,
       ),
-      subresources: kubevirtSubresources({ client: () => client, guestsDir: paths.guests }),
+      subresources: kubevirtSubresources({
+        client: () => client,
+        guestsDir: paths.guests,
+        agentOf: (podUid) => records.get(podUid)?.agent,
+      }),
       documents: [kubevirtVersion],
       checks: [
         {

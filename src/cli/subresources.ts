@@ -10,7 +10,9 @@ import { openScreen } from "../host/guest/screen.ts";
 import { vmiResource } from "../model/api/references.ts";
 import { ApiError, failure } from "../model/api/status.ts";
 import { isFault, sentence } from "../model/fault.ts";
+import type { AgentReport } from "../model/guest/agent.ts";
 import type { Vmi } from "./api-access.ts";
+import { guestDocuments } from "./guest-documents.ts";
 
 /** What the calls are carried out with. */
 export interface SubresourceParts {
@@ -18,6 +20,8 @@ export interface SubresourceParts {
   readonly client: () => KubeClient;
   /** `D/guests`. */
   readonly guestsDir: string;
+  /** What is known of the agent in a pod's guest. */
+  readonly agentOf: (podUid: string) => AgentReport | undefined;
 }
 
 const PLACE = { group: "subresources.kubevirt.io", versions: ["v1", "v1alpha3"] } as const;
@@ -38,7 +42,7 @@ export const kubevirtVersion: GroupDocument = {
 };
 
 /** KubeVirt's calls below VMs and VMIs, as virtctl makes them. */
-export function kubevirtSubresources({ client, guestsDir }: SubresourceParts): readonly Subresource[] {
+export function kubevirtSubresources({ client, guestsDir, agentOf }: SubresourceParts): readonly Subresource[] {
   const folder: GuestFolder = (vmi) => join(guestsDir, Object.keys(vmi.status?.activePods ?? {})[0] ?? "");
   const ofVm = { ...PLACE, plural: "virtualmachines", verb: "update", answers: 202 } as const;
   const ofVmi = { ...PLACE, plural: "virtualmachineinstances" } as const;
@@ -63,6 +67,7 @@ export function kubevirtSubresources({ client, guestsDir }: SubresourceParts): r
       protocols: ["plain.kubevirt.io", "binary"],
       open: (call) => vncOf(client(), folder, call),
     },
+    ...guestDocuments(ofVmi, { running: (call) => runningVmi(client(), call), agentOf }),
   ];
 }
 

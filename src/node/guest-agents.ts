@@ -1,5 +1,6 @@
 import { type AgentWatch, watchAgent } from "../host/guest/agent-watch.ts";
 import { guestFiles } from "../host/guest/command-line.ts";
+import type { GuestAgent } from "../host/guest/guest-agent.ts";
 import type { RunningGuest } from "../host/guest/running-guest.ts";
 import type { AgentReport } from "../model/guest/agent.ts";
 import type { PodRecords } from "./records.ts";
@@ -9,6 +10,8 @@ export interface GuestAgents {
   /** Watches the agent in a pod's guest from now on. */
   follow(podUid: string, guest: RunningGuest): void;
   report(podUid: string): AgentReport | undefined;
+  /** The agent itself, while its guest is followed. */
+  agent(podUid: string): GuestAgent | undefined;
   forget(podUid: string): void;
   close(): void;
 }
@@ -52,6 +55,7 @@ export function guestAgents({ records, changed, unkept }: GuestAgentsOptions): G
       watches.set(podUid, watch);
     },
     report: (podUid) => watches.get(podUid)?.report(),
+    agent: (podUid) => watches.get(podUid)?.agent,
     forget,
     close() {
       for (const watch of watches.values()) watch.stop();

@@ -133,6 +133,27 @@ test("status.interfaces by domain, guest agent and Multus, whatever becomes of t
     assert.match(heard.guestOSInfo?.["kernelRelease"] ?? "", /^\d+\.\d+/);
   });
 
+  const raw = (subresource: string) =>
+    host.kubectl([
+      ...["get", "--raw"],
+      `/apis/subresources.kubevirt.io/v1/namespaces/default/virtualmachineinstances/many/${subresource}`,
+    ]);
+
+  await step("the subresources tell what else the agent says, as virtctl asks for it", async () => {
+    const info: Readonly<Record<string, unknown>> = JSON.parse((await raw("guestosinfo")).stdout);
+    assert.equal(info["kind"], "VirtualMachineInstanceGuestAgentInfo");
+    assert.equal(info["hostname"], "many");
+    assert.match(String(info["guestAgentVersion"]), /^\d+\.\d+/);
+    assert.deepEqual(info["os"], (await status()).guestOSInfo);
+    assert.deepEqual(JSON.parse((await raw("userlist")).stdout), {
+      kind: "VirtualMachineInstanceGuestOSUserList",
+      apiVersion: "subresources.kubevirt.io/v1",
+      metadata: {},
+      items: [],
+    });
+    assert.equal(JSON.parse((await raw("filesystemlist")).stdout).kind, "VirtualMachineInstanceFileSystemList");
+  });
+
   const terminal = await openConsole(host, "many");
   terminal.type("\n");
   await terminal.until(/# /);
@@ -150,6 +171,7 @@ test("status.interfaces by domain, guest agent and Multus, whatever becomes of t
       await inGuest("agent");
       await settledStatus("no agent", ({ conditions }) => conditions.every(({ type }) => type !== "AgentConnected"));
       assert.deepEqual((await status()).interfaces, nics);
+      assert.match((await raw("guestosinfo")).stderr, /does not have guest agent connected/);
       await inGuest(
         "modprobe dummy numdummies=0 && ip link add own0 type dummy && ip link set own0 address 06:00:00:00:00:09 up",
       );

@@ -3,13 +3,15 @@ import { isFault, sentence, toFault } from "../../model/fault.ts";
 import type { AgentAnswers, AgentReport } from "../../model/guest/agent.ts";
 import { isJsonObject } from "../../model/json.ts";
 import { agentChannel } from "./command-line.ts";
-import { guestAgent } from "./guest-agent.ts";
+import { type GuestAgent, guestAgent } from "./guest-agent.ts";
 import type { Qmp } from "./qmp.ts";
 
 /** Watches the agent of a running guest. */
 export interface AgentWatch {
   /** What is known by now. */
   report(): AgentReport;
+  /** The agent itself, for who has something to ask beside; calls take turns. */
+  readonly agent: GuestAgent;
   /** Ends it; the guest's end does so, too. */
   stop(): void;
 }
@@ -135,7 +137,7 @@ export function watchAgent({
     }
   };
   void watch();
-  return { report: () => report, stop };
+  return { report: () => report, agent, stop };
 }
 
 function said(channel: AgentReport["channel"], answers: AgentAnswers | undefined, settled: boolean): AgentReport {

@@ -17,9 +17,46 @@ const INTERFACES = [
     "ip-addresses": [{ "ip-address-type": "ipv4", "ip-address": "10.0.2.2", prefix: 24 }],
   },
 ];
+/** What a sane agent returns, by command. */
+const RETURNS: Readonly<Record<string, unknown>> = {
+  "guest-network-get-interfaces": INTERFACES,
+  "guest-get-osinfo": { id: "test" },
+  "guest-get-host-name": { "host-name": "deb\u0000ian" },
+  "guest-get-timezone": { offset: 0 },
+  "guest-info": { version: "7.2.0", supported_commands: [] },
+  "guest-get-users": [{ user: "root", "login-time": 1795265085.7 }, { user: 1 }, null],
+  "guest-get-fsinfo": [
+    {
+      name: "vda1",
+      mountpoint: "/",
+      type: "ext4",
+      "total-bytes": 4096,
+      "used-bytes": 1024,
+      disk: [{ serial: "a", "bus-type": "virtio", dev: "/dev/vda1" }, 7],
+    },
+    { name: "vdb", mountpoint: "/mnt", type: "iso9660", disk: {} },
+    { name: "nothing" },
+  ],
+  "guest-ping": {},
+  "guest-exec": { pid: 7 },
+};
 const SAID = {
   interfaces: [{ name: "eth0", mac: "02:00:00:00:00:01", addresses: ["10.0.2.2"] }],
   os: { id: "test" },
+  hostname: "debian",
+  version: "7.2.0",
+  users: [{ userName: "root", loginTime: 1795265085 }],
+  filesystems: [
+    {
+      diskName: "vda1",
+      mountPoint: "/",
+      fileSystemType: "ext4",
+      usedBytes: 1024,
+      totalBytes: 4096,
+      disk: [{ serial: "a", busType: "virtio" }],
+    },
+    { diskName: "vdb", mountPoint: "/mnt", fileSystemType: "iso9660", usedBytes: -1, totalBytes: -1, disk: [] },
+  ],
 };
 
 type Answer = (command: string, socket: Socket, id: unknown) => void;
@@ -28,7 +65,7 @@ type Answer = (command: string, socket: Socket, id: unknown) => void;
 const answers: Answer = (command, socket, id) => {
   const reply = (value: unknown): void => void socket.write(`${JSON.stringify({ return: value })}\n`);
   if (command === "guest-sync-delimited") socket.write(Uint8Array.of(0xff));
-  reply(command === "guest-sync-delimited" ? id : command === "guest-get-osinfo" ? { id: "test" } : INTERFACES);
+  reply(command === "guest-sync-delimited" ? id : RETURNS[command]);
 };
 
 interface Channel {
@@ -97,7 +134,24 @@ test("an agent that does not know its system is asked for its interfaces all the
   });
   const agent = guestAgent(at.path);
   t.after(() => agent.close());
-  assert.deepEqual(await agent.ask(), { interfaces: SAID.interfaces });
+  const { os: _, ...others } = SAID;
+  assert.deepEqual(await agent.ask(), others);
+});
+
+test("pings, programs and questions take turns on one connection", async (t) => {
+  let looks = 0;
+  const at = await channel(t, (command, socket, id) => {
+    if (command !== "guest-exec-status") return answers(command, socket, id);
+    looks += 1;
+    socket.write(`${JSON.stringify({ return: looks < 2 ? { exited: false } : { exited: true, exitcode: 3 } })}\n`);
+  });
+  const agent = guestAgent(at.path);
+  t.after(() => agent.close());
+  const done = await Promise.all([agent.ask(), agent.exec(["/bin/false"], 5_000), agent.ping(5_000), agent.ask()]);
+  assert.deepEqual(done, [SAID, 3, undefined, SAID]);
+  assert.equal(at.sockets.size, 1);
+  at.answer = () => {};
+  await assert.rejects(agent.ping(50), silent(/nothing came in time/));
 });
 
 test("agents that babble, lie, refuse, hang or hang up are told from one that answers", async (t) => {

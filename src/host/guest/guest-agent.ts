@@ -1,6 +1,15 @@
 import { connect, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Fault } from "../../model/fault.ts";
-import { type AgentAnswers, readAgentInterfaces, readGuestOs } from "../../model/guest/agent.ts";
+import {
+  type AgentAnswers,
+  readAgentFilesystems,
+  readAgentInterfaces,
+  readAgentText,
+  readAgentUsers,
+  readGuestOs,
+} from "../../model/guest/agent.ts";
+import { isJsonObject } from "../../model/json.ts";
 import {
   type AgentMessage,
   agentDecoder,
@@ -9,14 +18,18 @@ import {
   MAX_AGENT_LINE,
 } from "./guest-agent-codec.ts";
 
-/** The agent in a guest (qemu-ga), spoken to over its channel. QEMU serves one client at a time. */
+/** The agent in a guest (qemu-ga), spoken to over its channel. QEMU serves one client at a time; calls take turns. */
 export interface GuestAgent {
   /**
-   * Asks for the guest's interfaces and its system; one call at a time.
+   * Asks for the guest's interfaces, its system, users and file systems.
    *
    * @throws Fault PB5063 (no answer in time, or none that can be understood)
    */
   ask(): Promise<AgentAnswers>;
+  /** Fulfilled when the agent answers. @throws Fault PB5063 */
+  ping(timeoutMs: number): Promise<void>;
+  /** Runs a program in the guest to its end; its exit code, or its signal as a negative number. @throws Fault PB5063 */
+  exec(argv: readonly string[], timeoutMs: number): Promise<number>;
   /** Ends the connection, and the call that is going on; the next call connects again. */
   close(): void;
 }
@@ -41,51 +54,96 @@ export function guestAgent(path: string, limits: AgentLimits = LIMITS): GuestAge
   let line: AgentLine | undefined;
   let lastId = 0;
   let closings = 0;
+  let turn: Promise<unknown> = Promise.resolve();
   const close = (): void => {
     closings += 1;
     line?.destroy();
     line = undefined;
   };
-  return {
-    async ask() {
-      const deadline = performance.now() + limits.timeoutMs;
+  const talk = async <T>(timeoutMs: number, act: (line: AgentLine) => Promise<T>): Promise<T> => {
+    const deadline = performance.now() + timeoutMs;
+    try {
+      const before = closings;
+      line ??= await agentLine(path, timeoutMs);
+      // Closed while it was connecting.
+      if (closings > before) throw silent(path, "its channel was closed");
+      const open = line;
+      lastId = (lastId % LAST_ID) + 1;
+      open.begin(limits.bytes, deadline);
       try {
-        const before = closings;
-        line ??= await agentLine(path, limits.timeoutMs);
-        // Closed while it was connecting.
-        if (closings > before) throw silent(path, "its channel was closed");
-        const open = line;
-        lastId = (lastId % LAST_ID) + 1;
-        open.begin(limits.bytes, deadline);
-        try {
-          return await questions(open, lastId, path);
-        } finally {
-          open.rest();
-        }
-      } catch (thrown) {
-        close();
-        throw thrown;
+        await synchronize(open, lastId);
+        return await act(open);
+      } finally {
+        open.rest();
       }
-    },
+    } catch (thrown) {
+      close();
+      throw thrown;
+    }
+  };
+  const inTurn = <T>(timeoutMs: number, act: (line: AgentLine) => Promise<T>): Promise<T> => {
+    const mine = turn.then(() => talk(timeoutMs, act));
+    turn = mine.catch(() => undefined);
+    return mine;
+  };
+  return {
+    ask: () => inTurn(limits.timeoutMs, (open) => questions(open, path)),
+    ping: (timeoutMs) => inTurn(timeoutMs, async (open) => void (await answered(open, "guest-ping", path))),
+    exec: (argv, timeoutMs) => inTurn(timeoutMs, (open) => execution(open, argv, path)),
     close,
   };
 }
 
-async function questions(line: AgentLine, id: number, path: string): Promise<AgentAnswers> {
-  // Everything before this answer is of an earlier call, or nobody asked for it.
+/** Everything before this answer is of an earlier call, or nobody asked for it. */
+async function synchronize(line: AgentLine, id: number): Promise<void> {
   await line.call(
     encodeAgentSync(id),
     (message) => message.kind === "return" && message.delimited && message.value === id,
   );
+}
+
+/** How often it is looked whether a program has ended: qemu-ga does not tell by itself. */
+const LOOK_MS = 200;
+
+async function execution(line: AgentLine, [program = "", ...args]: readonly string[], path: string): Promise<number> {
+  const begun = await answered(line, "guest-exec", path, { path: program, arg: args });
+  const pid = isJsonObject(begun) ? begun["pid"] : undefined;
+  for (;;) {
+    const status = await answered(line, "guest-exec-status", path, { pid });
+    if (!isJsonObject(status)) throw silent(path, "its answer to guest-exec-status is no object");
+    if (status["exited"] === true) return numberOf(status["exitcode"]) ?? -(numberOf(status["signal"]) ?? 1);
+    await sleep(LOOK_MS);
+  }
+}
+
+function numberOf(value: unknown): number | undefined {
+  return typeof value === "number" && Number.isSafeInteger(value) ? value : undefined;
+}
+
+async function questions(line: AgentLine, path: string): Promise<AgentAnswers> {
   const interfaces = readAgentInterfaces(await answered(line, "guest-network-get-interfaces", path));
   if (interfaces === undefined) throw silent(path, "its answer to guest-network-get-interfaces is no list");
-  const os = readGuestOs(await answered(line, "guest-get-osinfo", path).catch(ignoreRefusal));
-  return { interfaces, ...(os === undefined ? {} : { os }) };
+  const asked = async (command: string): Promise<unknown> => answered(line, command, path).catch(ignoreRefusal);
+  const answers = {
+    os: readGuestOs(await asked("guest-get-osinfo")),
+    hostname: readAgentText(await asked("guest-get-host-name"), "host-name"),
+    timezone: readAgentText(await asked("guest-get-timezone"), "zone"),
+    version: readAgentText(await asked("guest-info"), "version"),
+    users: readAgentUsers(await asked("guest-get-users")),
+    filesystems: readAgentFilesystems(await asked("guest-get-fsinfo")),
+  };
+  // What the agent did not say is not there, rather than undefined: the answers are compared and kept as JSON.
+  return { interfaces, ...Object.fromEntries(Object.entries(answers).filter(([, value]) => value !== undefined)) };
 }
 
 /** What a command returned. The agent's errors have the word `refused` in the fault's data. */
-async function answered(line: AgentLine, command: string, path: string): Promise<unknown> {
-  const message = await line.call(encodeAgentCommand(command), () => true);
+async function answered(
+  line: AgentLine,
+  command: string,
+  path: string,
+  args?: Readonly<Record<string, unknown>>,
+): Promise<unknown> {
+  const message = await line.call(encodeAgentCommand(command, args), () => true);
   if (message.kind === "return") return message.value;
   if (message.kind === "foreign") throw silent(path, `its answer to ${command} is not of its protocol`);
   throw silent(path, `it refuses ${command}: ${message.text}`, { refused: message.class });

@@ -20,6 +20,32 @@ export interface AgentAnswers {
   /** In the agent's order, without the loopback. */
   readonly interfaces: readonly AgentInterface[];
   readonly os?: GuestOs;
+  readonly hostname?: string;
+  readonly timezone?: string;
+  /** Version of the agent. */
+  readonly version?: string;
+  readonly users?: readonly GuestUser[];
+  readonly filesystems?: readonly GuestFilesystem[];
+}
+
+/** A user who is logged in to the guest, as KubeVirt names the fields. */
+export interface GuestUser {
+  readonly userName: string;
+  /** Of Windows. */
+  readonly domain?: string;
+  /** Seconds since 1970. */
+  readonly loginTime?: number;
+}
+
+/** A mounted file system of the guest, as KubeVirt names the fields. */
+export interface GuestFilesystem {
+  readonly diskName: string;
+  readonly mountPoint: string;
+  readonly fileSystemType: string;
+  /** -1 where the guest does not say. */
+  readonly usedBytes: number;
+  readonly totalBytes: number;
+  readonly disk: readonly { readonly serial?: string; readonly busType: string }[];
 }
 
 /** A network interface as the guest has it. */
@@ -50,6 +76,9 @@ const OS_FIELDS = [
 const MAX_INTERFACES = 256;
 const MAX_ADDRESSES = 32;
 const MAX_TEXT = 128;
+const MAX_USERS = 64;
+const MAX_FILESYSTEMS = 64;
+const MAX_DISKS = 8;
 
 /**
  * What `guest-network-get-interfaces` returned (qga/qapi-schema.json of QEMU); undefined where it is no list.
@@ -75,6 +104,52 @@ export function readGuestOs(value: unknown): GuestOs | undefined {
     return text === undefined ? [] : [[ours, text] as const];
   });
   return fields.length === 0 ? undefined : Object.fromEntries(fields);
+}
+
+/** What `guest-get-host-name`, `guest-get-timezone` or `guest-info` returned: the text under that key. Never throws. */
+export function readAgentText(value: unknown, key: "host-name" | "zone" | "version"): string | undefined {
+  return isJsonObject(value) ? shortText(value[key]) : undefined;
+}
+
+/** What `guest-get-users` returned; undefined where it is no list. Never throws. */
+export function readAgentUsers(value: unknown): readonly GuestUser[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  return value.slice(0, MAX_USERS).flatMap((item: unknown): GuestUser[] => {
+    const userName = isJsonObject(item) ? shortText(item["user"]) : undefined;
+    if (!isJsonObject(item) || userName === undefined) return [];
+    const [domain, since] = [shortText(item["domain"]), item["login-time"]];
+    const loginTime = typeof since === "number" && Number.isFinite(since) && since > 0 ? Math.floor(since) : undefined;
+    return [
+      { userName, ...(domain === undefined ? {} : { domain }), ...(loginTime === undefined ? {} : { loginTime }) },
+    ];
+  });
+}
+
+/** What `guest-get-fsinfo` returned; undefined where it is no list. Never throws. */
+export function readAgentFilesystems(value: unknown): readonly GuestFilesystem[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  return value.slice(0, MAX_FILESYSTEMS).flatMap((item: unknown): GuestFilesystem[] => {
+    if (!isJsonObject(item)) return [];
+    const [diskName, mountPoint] = [shortText(item["name"]), shortText(item["mountpoint"])];
+    const fileSystemType = shortText(item["type"]);
+    if (diskName === undefined || mountPoint === undefined || fileSystemType === undefined) return [];
+    const [usedBytes, totalBytes] = [readSize(item["used-bytes"]), readSize(item["total-bytes"])];
+    return [{ diskName, mountPoint, fileSystemType, usedBytes, totalBytes, disk: readDisks(item["disk"]) }];
+  });
+}
+
+function readSize(value: unknown): number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : -1;
+}
+
+function readDisks(value: unknown): GuestFilesystem["disk"] {
+  if (!Array.isArray(value)) return [];
+  return value.slice(0, MAX_DISKS).flatMap((item: unknown) => {
+    const busType = isJsonObject(item) ? shortText(item["bus-type"]) : undefined;
+    if (!isJsonObject(item) || busType === undefined) return [];
+    const serial = shortText(item["serial"]);
+    return [{ ...(serial === undefined ? {} : { serial }), busType }];
+  });
 }
 
 function readAddresses(value: unknown): readonly string[] {
