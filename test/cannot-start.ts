@@ -214,6 +214,12 @@ export const waysNotToStart: readonly CannotStart[] = [
     manifest: (name) => blankManifest({ name, memory: "64Ti" }),
   },
   {
+    what: "the node has too few processors for vCPUs of their own",
+    code: "PB5080",
+    says: [/200 processors of its own/, /Place: spec\.domain\.cpu\.dedicatedCpuPlacement/, /Ask for fewer vCPUs/],
+    manifest: (name) => blankManifest({ name, domain: { cpu: { sockets: 200, dedicatedCpuPlacement: true } } }),
+  },
+  {
     what: "the binding plugin is registered nowhere",
     code: "PB4026",
     says: [/spec\.domain\.devices\.interfaces\[0\]/, /plugin "own" is not registered/, /Register it with/],

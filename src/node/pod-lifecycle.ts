@@ -21,6 +21,7 @@ import { nicsOf, pluginsOf } from "../model/pods/launcher-pod.ts";
 import { wire } from "../model/wiring/nics.ts";
 import { unbuiltOf } from "../model/wiring/unbuilt.ts";
 import type { KernelState } from "../model/wiring/wiring.ts";
+import { dedicatedCpus, pinVcpus } from "./dedicated-cpus.ts";
 import { devicesOf, prepareDevices } from "./guest-devices.ts";
 import { type GuestParts, guestSpec, hardwareOf } from "./guest-spec.ts";
 import { findVolumes, prepareVolumes, type VolumeParts } from "./guest-volumes.ts";
@@ -89,7 +90,10 @@ export async function bringUp(
     for (const { splits, fault } of overlapsOf(nics, facts)) if (splits) throw fault;
     const hardware = hardwareOf(parts, vmi, wiring);
     // Its devices are in the record meanwhile.
-    const wired: PodRecord = { ...begun, ...parts.records.get(podUid), stage: "wired", facts, hardware, wiring };
+    const held: PodRecord = { ...begun, ...parts.records.get(podUid) };
+    // No await between the look at the others' processors and the record with its own.
+    const own = dedicatedCpus(vmi.spec.domain, held, parts.records);
+    const wired: PodRecord = { ...held, ...own, stage: "wired", facts, hardware, wiring };
     parts.records.put(wired);
     const place = { netns, runDir: runDirOf(parts, podUid), logFile: join(parts.logsDir, `${podUid}.log`) };
     const disks = await prepareVolumes(parts, vmi, volumes, place.runDir);
@@ -103,6 +107,7 @@ export async function bringUp(
         started: (record) => parts.records.put({ ...wired, stage: "guest", guest: record }),
       });
       try {
+        await pinVcpus(guest, wired.cpus ?? []);
         const { pod: live } = await activate(parts, { ...wired, stage: "guest", guest: guest.record }, guest);
         const uncarried = live.passts.fault();
         if (uncarried !== undefined) {

@@ -33,6 +33,8 @@ export interface PodRecord {
   readonly hardware?: GuestHardware;
   readonly wiring?: Wiring;
   readonly guest?: GuestRecord;
+  /** Processors that are its vCPUs' own, in their order. */
+  readonly cpus?: readonly number[];
   /** What the guest's agent said last. */
   readonly agent?: AgentReport;
 }

@@ -41,4 +41,5 @@ export const guestCodes = {
   PB5077: "a device cannot be given",
   PB5078: "the guest's screen cannot be reached",
   PB5079: "the watchdog ended the guest",
+  PB5080: "too few processors are left for a guest of its own",
 } as const;
