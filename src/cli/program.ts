@@ -77,6 +77,15 @@ function addDaemonCommands(program: Command, ended: (code: number) => void): voi
     .action(async (name: string, _options, command: Command) =>
       ended(await (await import("./console.ts")).consoleOf(name, command.optsWithGlobals())),
     );
+  program
+    .command("domxml")
+    .description("a VMI as libvirt domain XML: its guest as it runs, or as it would be; only to read")
+    .argument("<vmi>", "name, or namespace/name")
+    .option("-n, --namespace <namespace>", "where the VMI is", "default")
+    .addOption(outputOption())
+    .action(async (name: string, _options, command: Command) =>
+      ended(await (await import("./domxml.ts")).domxml(name, command.optsWithGlobals())),
+    );
   upOptions(
     program.command("demo").description("set up, boot the example, fetch its page over IPv4 and IPv6, clean up"),
   ).action(async (_options, command: Command) =>

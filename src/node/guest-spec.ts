@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
 import type { GuestDisk, GuestSpec } from "../host/guest/command-line.ts";
 import type { QemuFacts } from "../host/guest/qemu-facts.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { Fault } from "../model/fault.ts";
+import { firmwareUuid } from "../model/guest/firmware-uuid.ts";
 import { decideHardware, type GuestHardware } from "../model/guest/hardware.ts";
 import { hardwareRequest } from "../model/guest/hardware-request.ts";
 import { isToBePaused } from "../model/pods/pause.ts";
@@ -21,9 +21,6 @@ export interface GuestStorage {
   readonly kernelBoot?: { readonly kernel: string; readonly initrd?: string };
   readonly disks: readonly GuestDisk[];
 }
-
-/** Namespace of KubeVirt's firmware UUIDs, so that a guest moved here keeps the one it knows. */
-const FIRMWARE_NAMESPACE = "6a1a24a1406146078bf4a3963d0c5895";
 
 /** Decides the virtual hardware of a new guest. Throws a Fault where this QEMU cannot be it. */
 export function hardwareOf(parts: GuestParts, vmi: Stored<VirtualMachineInstance>, wiring: Wiring): GuestHardware {
@@ -58,12 +55,4 @@ export function guestSpec(
       ? {}
       : { kernelBoot: { ...storage.kernelBoot, args: vmi.spec.domain.firmware?.kernelBoot?.kernelArgs ?? "" } }),
   };
-}
-
-/** RFC 9562, version 5: the same for a VMI of that name each time it is made. */
-function firmwareUuid(name: string): string {
-  const hash = createHash("sha1").update(Buffer.from(FIRMWARE_NAMESPACE, "hex")).update(name).digest().subarray(0, 16);
-  hash.writeUInt8((hash.readUInt8(6) & 0x0f) | 0x50, 6);
-  hash.writeUInt8((hash.readUInt8(8) & 0x3f) | 0x80, 8);
-  return hash.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }

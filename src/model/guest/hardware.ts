@@ -278,7 +278,7 @@ export function guestPciAddress(hardware: GuestHardware, nic: string): string | 
 }
 
 /** The number of each bus by its id: root buses have theirs, and the ports of each count on from there. */
-function busNumbers({ expanders, ports, bridges }: GuestHardware): ReadonlyMap<string, number> {
+export function busNumbers({ expanders, ports, bridges }: GuestHardware): ReadonlyMap<string, number> {
   const numbers = new Map<string, number>();
   for (const root of [{ id: "pcie.0", number: 0 }, ...expanders]) {
     numbers.set(root.id, root.number);

@@ -1,6 +1,6 @@
 import { formatCidr } from "../addresses/cidr.ts";
 import type { NicContext } from "../bindings/binding.ts";
-import { decideHardware, guestPciAddress } from "../guest/hardware.ts";
+import { decideHardware, type GuestHardware, guestPciAddress } from "../guest/hardware.ts";
 import { hardwareRequest, type Offered } from "../guest/hardware-request.ts";
 import type { NicNetwork } from "../networks/network.ts";
 import { globalAddresses, type PodFacts, type RouteFacts } from "./facts.ts";
@@ -90,16 +90,30 @@ const TYPICAL_QEMU: Offered = {
   ],
 };
 
-/** Plans a VMI on a typical pod, or on one of these facts. Throws the Fault that would stop it. */
-export function planVmi(request: PlanRequest, given?: PodFacts): Plan {
-  const { namespace, name, spec } = request;
+/** The hardware of a VMI's guest as a typical node and pod give it, and its NICs. Throws the Fault that would stop it. */
+export function plannedGuest(request: PlanRequest): {
+  readonly hardware: GuestHardware;
+  readonly nics: Wiring["nics"];
+} {
   const nics = nicContexts(request);
-  const facts = given ?? typicalFactsOf(request, nics);
-  const wiring = wire(nics, facts);
-  const hardware = decideHardware({
+  const wiring = wire(nics, typicalFactsOf(request, nics));
+  return { hardware: plannedHardware(request, wiring), nics: wiring.nics };
+}
+
+function plannedHardware({ spec }: PlanRequest, wiring: Wiring): GuestHardware {
+  return decideHardware({
     ...hardwareRequest(spec.domain, wiring.nics, TYPICAL_QEMU),
     machine: typicalMachine(spec.domain.machine?.type),
   });
+}
+
+/** Plans a VMI on a typical pod, or on one of these facts. Throws the Fault that would stop it. */
+export function planVmi(request: PlanRequest, given?: PodFacts): Plan {
+  const { namespace, name } = request;
+  const nics = nicContexts(request);
+  const facts = given ?? typicalFactsOf(request, nics);
+  const wiring = wire(nics, facts);
+  const hardware = plannedHardware(request, wiring);
   return {
     vmi: { namespace, name },
     pod: plannedPod(facts, wiring),
