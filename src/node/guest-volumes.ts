@@ -9,8 +9,9 @@ import { cloudInitDisk, containerDisk, emptyDisk, filesDisk, kernelBoot, placeFi
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance, VmiSpec } from "../model/api/vmi.ts";
 import { Fault } from "../model/fault.ts";
-import type { DiskBus } from "../model/guest/hardware.ts";
+import type { DiskBus, GuestHardware } from "../model/guest/hardware.ts";
 import { DISK_BUSES, diskBus } from "../model/guest/hardware-request.ts";
+import { taggedNics } from "../model/guest/tagged-nics.ts";
 import { isJsonObject } from "../model/json.ts";
 import { hostNameOf } from "../model/pods/launcher-pod.ts";
 import type { GuestStorage } from "./guest-spec.ts";
@@ -108,11 +109,12 @@ export async function prepareVolumes(
   vmi: Vmi,
   volumes: readonly FoundVolume[],
   runDir: string,
+  hardware: GuestHardware,
 ): Promise<GuestStorage> {
   await mkdir(runDir, { recursive: true, mode: 0o711 });
   const kernel = vmi.spec.domain.firmware?.kernelBoot?.container;
   const disks: GuestDisk[] = [];
-  for (const volume of volumes) disks.push(await makeDisk(parts, vmi, volume, runDir));
+  for (const volume of volumes) disks.push(await makeDisk(parts, vmi, volume, runDir, hardware));
   if (kernel === undefined) return { disks };
   const files = await kernelBoot(parts.images, kernel.image, kernel.kernelPath, kernel.initrdPath);
   await placeFile(files.kernel, join(runDir, KERNEL));
@@ -120,7 +122,13 @@ export async function prepareVolumes(
   return { disks, kernelBoot: { kernel: KERNEL, ...(files.initrd === undefined ? {} : { initrd: INITRD }) } };
 }
 
-async function makeDisk(parts: VolumeParts, vmi: Vmi, volume: FoundVolume, runDir: string): Promise<GuestDisk> {
+async function makeDisk(
+  parts: VolumeParts,
+  vmi: Vmi,
+  volume: FoundVolume,
+  runDir: string,
+  hardware: GuestHardware,
+): Promise<GuestDisk> {
   const { name, bus, cdrom, readOnly, bootOrder, serial, tuning, source } = volume;
   const disk = {
     name,
@@ -148,7 +156,8 @@ async function makeDisk(parts: VolumeParts, vmi: Vmi, volume: FoundVolume, runDi
     case "cloudInit": {
       const { layout, userData = new Uint8Array(), networkData } = source;
       const instanceId = `${vmi.metadata.name}.${vmi.metadata.namespace}`;
-      const data = { kind: layout, instanceId, hostname: hostNameOf(vmi), userData };
+      const devices = taggedNics(vmi.spec.domain.devices.interfaces ?? [], hardware);
+      const data = { kind: layout, instanceId, hostname: hostNameOf(vmi), userData, devices };
       await cloudInitDisk({ ...data, ...(networkData === undefined ? {} : { networkData }) }, file);
       return { ...disk, path, format: "raw", readOnly: fixed };
     }

@@ -96,7 +96,7 @@ export async function bringUp(
     const wired: PodRecord = { ...held, ...own, stage: "wired", facts, hardware, wiring };
     parts.records.put(wired);
     const place = { netns, runDir: runDirOf(parts, podUid), logFile: join(parts.logsDir, `${podUid}.log`) };
-    const disks = await prepareVolumes(parts, vmi, volumes, place.runDir);
+    const disks = await prepareVolumes(parts, vmi, volumes, place.runDir, hardware);
     await prepareDevices(devices, place.runDir);
     const spec = guestSpec(parts, vmi, wired, disks, devices);
     signal.throwIfAborted();

@@ -16,6 +16,8 @@ export interface CloudInitData {
   readonly hostname: string;
   readonly userData: Uint8Array;
   readonly networkData?: Uint8Array;
+  /** Devices that a ConfigDrive's metadata tell of. */
+  readonly devices?: readonly object[];
 }
 
 /** Kernel and initrd as files of this machine that QEMU's user can read. */
@@ -69,13 +71,18 @@ export async function placeFile(file: string, path: string): Promise<void> {
  * Network data go into a config drive as they are, which is to be OpenStack's JSON. Fails with PB5007, PB5009.
  */
 export async function cloudInitDisk(data: CloudInitData, path: string): Promise<void> {
-  const { kind, instanceId, hostname, userData, networkData } = data;
+  const { kind, instanceId, hostname, userData, networkData, devices = [] } = data;
   const metaData = (values: object): Uint8Array => Buffer.from(`${JSON.stringify(values, undefined, 1)}\n`);
   if (kind === "ConfigDrive") {
     const files = [
       {
         name: "openstack/latest/meta_data.json",
-        data: metaData({ uuid: instanceId, instance_id: instanceId, hostname }),
+        data: metaData({
+          uuid: instanceId,
+          instance_id: instanceId,
+          hostname,
+          ...(devices.length === 0 ? {} : { devices }),
+        }),
       },
       { name: "openstack/latest/user_data", data: userData },
       ...(networkData === undefined ? [] : [{ name: "openstack/latest/network_data.json", data: networkData }]),
