@@ -28,7 +28,7 @@ export interface PasstKeeper {
 /** What passts are kept for. */
 export interface KeptGuest extends PasstPlace {
   readonly nics: readonly GuestNic[];
-  readonly qmp: Pick<Qmp, "onEvent" | "closed">;
+  readonly qmp: Pick<Qmp, "onEvent" | "closed" | "execute">;
   /** Hears whenever {@link PasstKeeper.fault} is another. */
   readonly changed: () => void;
 }
@@ -71,6 +71,7 @@ function keepOne(wanted: PasstNic, guest: KeptGuest): PasstKeeper & { readonly b
       const [found, ...others] = findPassts(wanted);
       await Promise.all(others.map((other) => stopPasst(other)));
       const started = found ?? (await startPasst(wanted, guest));
+      if (found === undefined) await announce(guest.qmp);
       passt = started;
       fault = undefined;
       since = performance.now();
@@ -131,6 +132,19 @@ function keepOne(wanted: PasstNic, guest: KeptGuest): PasstKeeper & { readonly b
     },
     release,
   };
+}
+
+/**
+ * Lets QEMU send frames with the MACs of its NICs. A new passt does not know the guest's before it sends something, and
+ * what it sends to all meanwhile no TCP takes.
+ */
+async function announce(qmp: Pick<Qmp, "execute">): Promise<void> {
+  try {
+    await qmp.execute("announce-self", { initial: 50, max: 500, rounds: 5, step: 100 });
+  } catch (thrown) {
+    // A QEMU that ends needs none.
+    if (!isFault(thrown)) throw thrown;
+  }
 }
 
 function endedUnder({ nic, files }: PasstNic, { logStart }: Passt, exit: ChildExit | undefined): Fault {
