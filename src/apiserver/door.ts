@@ -9,7 +9,7 @@ import { type Allowances, tooManyRequests } from "./limits.ts";
 import type { ObjectIdentity } from "./machinery.ts";
 import { unauthorized } from "./refusals.ts";
 import { type RequestAttributes, readAttributes } from "./request-attributes.ts";
-import { type Principal, refusedTo } from "./roles.ts";
+import { isSelfReview, type Principal, refusedTo } from "./roles.ts";
 
 /** Looks at every request before anything else does: who asks, for what, whether they may, and whether there is room. */
 export interface Door {
@@ -20,7 +20,7 @@ export interface Door {
 }
 
 export interface Visit {
-  readonly user: string;
+  readonly holder: Principal;
   /** Tells of the object that was written, when it is known. */
   wrote(written: Promise<ObjectIdentity | undefined>): void;
 }
@@ -93,7 +93,8 @@ export function makeDoor({ authenticator, allowances, catalog, metrics, audit }:
         // A client that went before its answer came has none.
         const code = response.headersSent ? response.statusCode : 499;
         count(known, code, begun);
-        if (!READING.includes(asked.verb)) void written.then((object) => record(known, code, object));
+        if (!READING.includes(asked.verb) && !isSelfReview(asked))
+          void written.then((object) => record(known, code, object));
       });
       const refusal = refusedTo(holder, asked);
       if (refusal !== undefined) return refusal;
@@ -104,7 +105,7 @@ export function makeDoor({ authenticator, allowances, catalog, metrics, audit }:
       }
       giveBack = share;
       return {
-        user: holder.user,
+        holder,
         wrote: (object) => {
           written = object;
         },

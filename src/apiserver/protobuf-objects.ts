@@ -112,9 +112,25 @@ const SERVICE: Message = {
   22: ["internalTrafficPolicy", text],
 };
 
+const RESOURCE_ATTRIBUTES: Message = {
+  1: ["namespace", text],
+  2: ["verb", text],
+  3: ["group", text],
+  4: ["version", text],
+  5: ["resource", text],
+  6: ["subresource", text],
+  7: ["name", text],
+};
+
+const ACCESS_REVIEW: Message = {
+  1: ["resourceAttributes", message(RESOURCE_ATTRIBUTES)],
+  2: ["nonResourceAttributes", message({ 1: ["path", text], 2: ["verb", text] })],
+};
+
 /**
  * The kinds that kubectl's own commands write in protobuf (`kubectl create namespace`, `configmap`, `secret`,
- * `service`), with the field numbers of k8s.io/api/core/v1/generated.proto; manifests come as JSON.
+ * `service`, `kubectl auth`), with the field numbers of the files generated.proto in k8s.io/api/core/v1,
+ * authorization/v1 and authentication/v1; manifests come as JSON.
  */
 const KINDS: Readonly<Record<string, Message>> = {
   "v1 Namespace": {
@@ -139,6 +155,15 @@ const KINDS: Readonly<Record<string, Message>> = {
     1: ["metadata", message(METADATA)],
     2: ["spec", message(SERVICE)],
   },
+  "authorization.k8s.io/v1 SelfSubjectAccessReview": {
+    1: ["metadata", message(METADATA)],
+    2: ["spec", message(ACCESS_REVIEW)],
+  },
+  "authorization.k8s.io/v1 SelfSubjectRulesReview": {
+    1: ["metadata", message(METADATA)],
+    2: ["spec", message({ 1: ["namespace", text] })],
+  },
+  "authentication.k8s.io/v1 SelfSubjectReview": { 1: ["metadata", message(METADATA)] },
   "v1 DeleteOptions": {
     1: ["gracePeriodSeconds", whole],
     2: ["preconditions", message(PRECONDITIONS)],

@@ -31,6 +31,7 @@ import { type Credentials, loadCredentials } from "./pki.ts";
 import { makeProbeServer } from "./probes.ts";
 import { qualifiedPlural } from "./refusals.ts";
 import type { Principal, Role } from "./roles.ts";
+import { makeSelfReviewServer } from "./self-reviews.ts";
 import { keyFor } from "./serving.ts";
 import { type CommitListener, openStore } from "./store.ts";
 import { type GroupDocument, makeSubresourceServer, type Subresource } from "./subresources.ts";
@@ -166,6 +167,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       ],
     );
     const probe = makeProbeServer(health, registry);
+    const reviews = makeSelfReviewServer(catalog);
     const subresources = makeSubresourceServer(options.subresources ?? [], options.documents ?? [], log);
     const serve = (request: IncomingMessage, response: ServerResponse, continues = false): void => {
       const visit = door.request(request, response);
@@ -176,9 +178,9 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
         return;
       }
       if (continues) response.writeContinue();
-      if (!probe(request, response) && !subresources.serve(request, response, visit.user)) {
-        visit.wrote(handle(request, response, visit.user));
-      }
+      const { holder } = visit;
+      if (probe(request, response) || reviews(request, response, holder)) return;
+      if (!subresources.serve(request, response, holder.user)) visit.wrote(handle(request, response, holder.user));
     };
     server.on("request", (request, response) => serve(request, response));
     // Node would answer both by itself, to whoever asks.

@@ -181,6 +181,50 @@ describe("the view token", () => {
     }
   });
 
+  test("is told who it is and what it may, as the other role is, and nothing of it is on record", async () => {
+    const review = async (role: "admin" | "view", path: string, spec?: object) => {
+      const body = JSON.stringify(spec === undefined ? {} : { spec });
+      const { code, text } = await ask(sample, `/apis/${path}`, { role, method: "POST", body });
+      assert.equal(code, 201, text);
+      return JSON.parse(text).status;
+    };
+    const whoami = "authentication.k8s.io/v1/selfsubjectreviews";
+    assert.deepEqual(await review("view", whoami), {
+      userInfo: { username: "system:view", groups: ["system:authenticated"] },
+    });
+    const { userInfo } = await review("admin", whoami);
+    assert.deepEqual(userInfo, { username: "system:admin", groups: ["system:masters", "system:authenticated"] });
+    const access = "authorization.k8s.io/v1/selfsubjectaccessreviews";
+    const may = async (role: "admin" | "view", verb: string, resource: string, group = "", subresource = "") =>
+      (await review(role, access, { resourceAttributes: { verb, group, resource, subresource } })).allowed;
+    assert.equal(await may("view", "list", "widgets", "example.io"), true);
+    assert.equal(await may("view", "get", "widgets", "example.io", "status"), true);
+    assert.equal(await may("view", "list", "*", "example.io"), true);
+    for (const [verb, resource, group] of [
+      ["delete", "widgets", "example.io"],
+      ["get", "secrets", ""],
+      ["get", "secrets", "*"],
+      ["get", "*", "*"],
+      ["*", "*", "*"],
+      ["*", "widgets", "example.io"],
+    ] as const) {
+      assert.equal(await may("view", verb, resource, group), false, `${verb} ${resource} ${group}`);
+      assert.equal(await may("admin", verb, resource, group), true);
+    }
+    assert.equal(await may("view", "get", "widgets", "sub.example.io", "console"), false);
+    const path = { nonResourceAttributes: { verb: "get", path: "/metrics" } };
+    assert.equal((await review("view", access, path)).allowed, true);
+    assert.equal((await ask(sample, `/apis/${access}`, { role: "view", method: "POST", body: "{}" })).code, 400);
+    assert.equal((await ask(sample, `/apis/${access}`, { role: "view" })).code, 405);
+    const { resourceRules } = await review("view", "authorization.k8s.io/v1/selfsubjectrulesreviews", {});
+    assert.doesNotMatch(JSON.stringify(resourceRules), /secrets|"\*"/);
+    assert.match(
+      JSON.stringify(resourceRules),
+      /"apiGroups":\["example.io"\],"resources":\["widgets","widgets\/status"\]/,
+    );
+    assert.doesNotMatch(readFileSync(join(folder, "logs/audit.log"), "utf8"), /selfsubject/);
+  });
+
   test("changes nothing, not on trial either, and opens no console", async () => {
     const at = { namespace: "default", name: "seen" };
     await assert.rejects(

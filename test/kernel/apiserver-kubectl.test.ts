@@ -105,6 +105,20 @@ for (const version of kubectlVersions) {
       assert.match(await ok(["get", "ns"]), /^NAME +STATUS +AGE\ndefault +Active +\d+s\nkube-system +Active/);
     });
 
+    test("asks who its user is, and what they may", async (t) => {
+      if (!needs(t, "kubectls")) return;
+      const view = ["--kubeconfig", join(folder, "data/kubeconfig-view")];
+      assert.equal(await ok(["auth", "can-i", "delete", "widgets.example.io"]), "yes\n");
+      assert.equal(await ok([...view, "auth", "can-i", "list", "configmaps"]), "yes\n");
+      const refused = await kubectl([...view, "auth", "can-i", "delete", "widgets.example.io"]);
+      assert.match(refused.out, /^no/);
+      assert.match(
+        await ok([...view, "auth", "can-i", "--list"]),
+        /^widgets\.example\.io +\[\] +\[\] +\[get list watch\]/m,
+      );
+      if (version === "1.32") assert.match(await ok([...view, "auth", "whoami"]), /^Username +system:view$/m);
+    });
+
     test("applies, and applies changes of every kind of patch", async (t) => {
       if (!needs(t, "kubectls")) return;
       assert.equal(await apply(manifest), "widget.example.io/w1 created\nconfigmap/c1 created\npod/p1 created\n");
