@@ -13,6 +13,7 @@ import { LAUNCHER_LABEL, LAUNCHER_LABEL_VALUE, NODE_FINALIZER } from "../model/p
 import { isToBePaused } from "../model/pods/pause.ts";
 import { linkChanges } from "../model/rules/link-state.ts";
 import { guestAgents } from "./guest-agents.ts";
+import { guestProbes } from "./guest-probes.ts";
 import { setLinks } from "./link-states.ts";
 import { networkChecks } from "./network-checks.ts";
 import { adopt, bringUp, endOf, type LivePod, mend, type NodeParts, takeDown } from "./pod-lifecycle.ts";
@@ -82,6 +83,20 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
     records: parts.records,
     changed: (podUid) => queue.add(podUid),
     unkept: (podUid, error) => log.warn({ podUid, error: describe(error) }, "what a guest's agent said is not kept"),
+  });
+  /** Why guests are being ended, where it is not by themselves. */
+  const doomed = new Map<string, GuestEnd>();
+  const probes = guestProbes({
+    agentOf: agents.agent,
+    changed: (podUid) => queue.add(podUid),
+    dead: (podUid, message) => {
+      doomed.set(podUid, { how: "failure", code: "PB6109", message });
+      const grace = byUid.get(podUid)?.spec?.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS;
+      void live
+        .get(podUid)
+        ?.guest.powerdown(grace)
+        .catch((error: unknown) => log.warn({ podUid, error: describe(error) }, "a dead guest cannot be ended"));
+    },
   });
   const checks = networkChecks({ pods: parts.pods, changed: (podUid) => queue.add(podUid) });
   const byUid = new Map<string, LauncherPod>();
@@ -205,7 +220,7 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
     live.set(podUid, pod);
     agents.follow(podUid, pod.guest);
     void pod.guest.exited.then((exit) => {
-      ended.set(podUid, guestEnd(exit));
+      ended.set(podUid, doomed.get(podUid) ?? guestEnd(exit));
       queue.add(podUid);
     });
   }
@@ -297,9 +312,11 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
       report.mended(vmi, steps);
       checks.ask(record);
     }
+    probes.follow(vmi, { record, guest });
     const agent = agents.report(record.podUid);
     await report.running(vmi, pod, agent === undefined ? record : { ...record, agent }, {
       paused,
+      unready: probes.unready(record.podUid),
       uncarried: there.passts.fault(),
       differs: checks.fault(record.podUid),
     });
@@ -316,7 +333,9 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
   async function forget(podUid: string, graceSeconds: number): Promise<void> {
     const record = parts.records.get(podUid);
     agents.forget(podUid);
+    probes.forget(podUid);
     checks.forget(podUid);
+    doomed.delete(podUid);
     if (record !== undefined) await takeDown(parts, record, live.get(podUid), graceSeconds);
     if (record?.devices !== undefined) changed();
     live.delete(podUid);
@@ -336,6 +355,7 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
     async close() {
       closing.abort();
       agents.close();
+      probes.close();
       checks.close();
       await queue.close();
       await Promise.all(

@@ -46,6 +46,8 @@ export interface Reporter {
 export interface GuestState {
   /** Its processors stand still, because somebody asked for it. */
   readonly paused: boolean;
+  /** Why its readiness probe does not let it count as ready, where it does not. */
+  readonly unready: string | undefined;
   /** Why not every NIC is wired, where one is not. */
   readonly uncarried: Fault | undefined;
   /** Why its pod's network is not as CNI made it; the guest runs all the same. */
@@ -92,7 +94,7 @@ export function makeReporter(client: KubeClient, events: EventRecorder, node: No
       const addresses = facts === undefined ? [] : podAddresses(facts, PRIMARY_INTERFACE);
       await annotate(client, pod, record);
       await changeStatus<PodStatus, LauncherPod>(client, podResource, pod, (status, now) =>
-        podRunning(status, addresses, now),
+        podRunning(status, addresses, how.unready, now),
       );
       await vmiStatus(vmi, unlessSame(inOrder(guestRuns(vmi, pod, record, node, how), accelerated(node))));
       if (vmi.status?.phase !== "Running") events.event(vmi, "Normal", "Started", "VirtualMachineInstance started.");
@@ -212,15 +214,35 @@ const NOT_READY_PAUSED: ConditionClaim = {
 };
 
 /** Whether a guest that runs is as it should be. */
-function wholeness(paused: boolean, uncarried: Fault | undefined): readonly ConditionClaim[] {
+function wholeness(
+  paused: boolean,
+  unready: string | undefined,
+  uncarried: Fault | undefined,
+): readonly ConditionClaim[] {
   const broken = uncarried && ({ status: "False", reason: uncarried.code, message: sentence(uncarried) } as const);
-  const ready = broken ?? ({ status: "True" } as const);
-  return [paused ? NOT_READY_PAUSED : { type: "Ready", ...ready }, { type: "Synchronized", ...ready }];
+  const whole = broken ?? ({ status: "True" } as const);
+  const ready = broken ?? readiness(unready);
+  return [paused ? NOT_READY_PAUSED : { type: "Ready", ...ready }, { type: "Synchronized", ...whole }];
 }
 
-function podRunning(status: Partial<PodStatus>, addresses: readonly string[], now: string): Partial<PodStatus> {
-  if (status.phase === "Running" && status.podIP === addresses[0]) return status;
-  const ready: ConditionClaim = { type: "Ready", status: "True" };
+/** By the readiness probe, with Kubernetes' reason. */
+function readiness(unready: string | undefined): Pick<ConditionClaim, "status" | "reason" | "message"> {
+  return unready === undefined
+    ? { status: "True" }
+    : { status: "False", reason: "ContainersNotReady", message: unready };
+}
+
+function podRunning(
+  status: Partial<PodStatus>,
+  addresses: readonly string[],
+  unready: string | undefined,
+  now: string,
+): Partial<PodStatus> {
+  const ready: ConditionClaim = { type: "Ready", ...readiness(unready) };
+  const told = status.conditions?.some(({ type, status: said, message }) => {
+    return type === "Ready" && said === ready.status && message === ready.message;
+  });
+  if (status.phase === "Running" && status.podIP === addresses[0] && told === true) return status;
   return {
     ...status,
     phase: "Running",
@@ -228,7 +250,14 @@ function podRunning(status: Partial<PodStatus>, addresses: readonly string[], no
     ...(addresses[0] === undefined ? {} : { podIP: addresses[0], podIPs: addresses.map((ip) => ({ ip })) }),
     conditions: withCondition(status.conditions ?? [], ready, now),
     containerStatuses: [
-      { name: "compute", restartCount: 0, ready: true, image: "", imageID: "", state: { running: { startedAt: now } } },
+      {
+        name: "compute",
+        restartCount: 0,
+        ready: unready === undefined,
+        image: "",
+        imageID: "",
+        state: { running: { startedAt: status.startTime ?? now } },
+      },
     ],
   };
 }
@@ -238,7 +267,7 @@ function guestRuns(
   pod: LauncherPod,
   record: PodRecord,
   node: NodeFacts,
-  { paused, uncarried, differs }: GuestState,
+  { paused, unready, uncarried, differs }: GuestState,
 ): VmiStatusChange {
   const { facts, wiring, hardware, agent } = record;
   if (facts === undefined || wiring === undefined) return (status) => status;
@@ -254,7 +283,7 @@ function guestRuns(
       : { type: "LiveMigratable", status: "False", reason: "InterfaceNotLiveMigratable", message: fixed.join(" ") };
   return inOrder(
     enterPhase("Running"),
-    claim(...wholeness(paused, uncarried)),
+    claim(...wholeness(paused, unready, uncarried)),
     claim(migratable),
     paused ? claim(PAUSED) : unclaim(PAUSED.type),
     differs === undefined

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -109,12 +110,54 @@ test("volumes and devices: one guest with every kind that this machine makes", {
     assert.deepEqual(await readdir(join(host.dataDir, "guests")), []);
   });
 
+  await step("readiness is what the probe finds, and a guest that is dead by the other ends", async () => {
+    const probed = (field: string): Promise<string> =>
+      host.value("vmi", "probed", `.status.conditions[?(@.type=="Ready")].${field}`);
+    const pulse = host.start([
+      process.execPath,
+      join(import.meta.dirname, "../probe.ts"),
+      "serve",
+      "::",
+      "8099",
+      "alive",
+    ]);
+    await once(pulse.stderr ?? pulse, "data");
+    await host.kubectlOk(["apply", "-f", "-"], PROBED);
+    await eventually("a guest that is not ready", async () => (await probed("reason")) === "ContainersNotReady");
+    await eventually("a guest that is", async () => (await probed("status")) === "True");
+    assert.equal(await host.value("vmi", "probed", ".status.phase"), "Running");
+    const serial = connect(join((await host.guest("probed")).folder, "serial.sock"));
+    serial.on("error", () => {});
+    serial.write("ip link set eth0 down\n");
+    await eventually("a guest that is not any more", async () => (await probed("status")) === "False");
+    assert.match(await probed("message"), /readiness probe fails: port 80 of /);
+    pulse.kill("SIGKILL");
+    await eventually("its end", async () => (await host.value("vmi", "probed", ".status.phase")) === "Failed");
+    serial.destroy();
+    assert.equal(await probed("reason"), "PB6109");
+    assert.match(
+      await probed("message"),
+      /liveness probe failed 2 times in a row: port 8099 of 127\.0\.0\.1: .*ECONNREFUSED/,
+    );
+    await host.kubectlOk(["delete", "vmi", "probed"]);
+  });
+
   await step("a host disk that is none is refused with its cure", async () => {
     await host.kubectlOk(["apply", "-f", "-"], manifest.replaceAll(hostDisk, join(host.dataDir, "own")));
     await eventually("PB5072", async () => (await condition("reason")) === "PB5072");
     assert.match(await condition("message"), /is no regular file/);
     await host.kubectlOk(["delete", "vmi", NAME]);
   });
+});
+
+const PROBED = guestManifest({
+  name: "probed",
+  ports: [{ name: "web", port: 80 }],
+  spec: {
+    readinessProbe: { tcpSocket: { port: "web" }, periodSeconds: 1, failureThreshold: 1 },
+    // Answered by the test, so that it decides when the guest is dead.
+    livenessProbe: { tcpSocket: { host: "127.0.0.1", port: 8099 }, periodSeconds: 1, failureThreshold: 2 },
+  },
 });
 
 const KUBEVIRT = `${stringify({

@@ -8,6 +8,7 @@ export const nodeCodes = {
   PB6106: "the node failed",
   PB6107: "a pod's record cannot be written",
   PB6108: "the pod of a running VMI was deleted",
+  PB6109: "a liveness probe failed",
   PB6110: "a daemon runs already",
   PB6111: "the daemon did not come up",
   PB6112: "no daemon answers",
