@@ -105,21 +105,24 @@ function topicOf({ group, plural }: { group: string; plural: string }): string {
 /** Serialises each change once for all watches that show it alike. */
 interface LineCache {
   line(change: Change, type: ChangeType, definition: ResourceDefinition, make: () => string): string;
+  /** The lines of one commit; `shownAs` tells watches apart that see others of its changes, or see them otherwise. */
+  together(changes: readonly Change[], shownAs: string, make: () => string): string;
 }
 
 function makeLineCache(): LineCache {
-  const cache = new WeakMap<Change, Map<string, string>>();
+  const cache = new WeakMap<object, Map<string, string>>();
+  function cached(of: object, key: string, make: () => string): string {
+    const known = cache.get(of) ?? new Map<string, string>();
+    cache.set(of, known);
+    const held = known.get(key);
+    if (held !== undefined) return held;
+    const text = make();
+    known.set(key, text);
+    return text;
+  }
   return {
-    line(change, type, definition, make) {
-      const known = cache.get(change) ?? new Map<string, string>();
-      cache.set(change, known);
-      const key = `${type} ${definition.version}`;
-      const held = known.get(key);
-      if (held !== undefined) return held;
-      const line = make();
-      known.set(key, line);
-      return line;
-    },
+    line: (change, type, definition, make) => cached(change, `${type} ${definition.version}`, make),
+    together: cached,
   };
 }
 
@@ -151,15 +154,33 @@ function makeWatcher(context: WatchContext, gone: () => void): Watcher {
   };
   const congested = () => response.writableLength > BUFFER_LIMIT;
 
-  function deliver(change: Change): void {
-    cursor = change.revision;
+  /** What is told of a change; undefined where that is nothing. */
+  function lineOf(change: Change): string | undefined {
     const type = eventType(change, definition, options);
-    if (type === undefined) return;
+    if (type === undefined) return undefined;
     const make = () => {
       const shown = type === "DELETED" && change.type !== "DELETED" ? withRevision(change) : change.body;
       return eventLine(type, options.represent(servedBody(definition, shown)));
     };
-    write(options.represent === asItIs ? context.lines.line(change, type, definition, make) : make());
+    return options.represent === asItIs ? context.lines.line(change, type, definition, make) : make();
+  }
+
+  function deliver(change: Change): void {
+    cursor = change.revision;
+    const line = lineOf(change);
+    if (line !== undefined) write(line);
+  }
+
+  /** Delivers a commit in one piece, which those who see it alike share; false where it is more than the client may take. */
+  function deliverTogether(changes: readonly Change[]): boolean {
+    const last = changes.at(-1);
+    if (last === undefined || options.represent !== asItIs || options.selection.matches !== undefined) return false;
+    const make = () => changes.map((change) => lineOf(change) ?? "").join("");
+    const text = context.lines.together(changes, `${definition.version} ${options.namespace ?? ""}`, make);
+    if (response.writableLength + text.length > BUFFER_LIMIT) return false;
+    cursor = last.revision;
+    if (text !== "") write(text);
+    return true;
   }
 
   /** Delivers one after another, at least the first; what is left over is read from the history again. */
@@ -277,6 +298,7 @@ function makeWatcher(context: WatchContext, gone: () => void): Watcher {
     },
     hear(changes) {
       if (!live || ended) return;
+      if (deliverTogether(changes)) return;
       deliverUntil(changes, congested);
       if (congested()) pump();
     },
