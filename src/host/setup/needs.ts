@@ -43,6 +43,16 @@ const cniPlugin = (name: string, why: string): Need => ({
   level: "required",
 });
 
+/** What document 003 recommends for passt on the node: told, and left to who runs the machine. */
+const passtSetting = (key: string, value: string, why: string): Need => ({
+  name: key.replaceAll("/", "."),
+  why,
+  probe: { kind: "sysctl", key, atLeast: value },
+  cure: { kind: "advice", text: `sysctl -w ${key.replaceAll("/", ".")}=${value}` },
+  neededBy: ["up"],
+  level: "useful",
+});
+
 /**
  * What a machine needs, in the order in which it is shown: programs and files first, then the kernel.
  *
@@ -121,6 +131,22 @@ export const needs: readonly Need[] = [
     why: "the passt binding",
     probe: { kind: "program", name: "passt" },
     cure: debianPackage("passt"),
+    neededBy: ["up"],
+    level: "required",
+  },
+  {
+    name: "unshare and setpriv",
+    why: "the slirp binding, whose QEMU sees the pod's resolv.conf",
+    probe: { kind: "program", name: "setpriv" },
+    cure: debianPackage("util-linux"),
+    neededBy: ["up"],
+    level: "required",
+  },
+  {
+    name: "mount",
+    why: "the slirp binding, whose QEMU sees the pod's resolv.conf",
+    probe: { kind: "program", name: "mount" },
+    cure: debianPackage("mount"),
     neededBy: ["up"],
     level: "required",
   },
@@ -319,4 +345,7 @@ export const needs: readonly Need[] = [
     neededBy: ["up"],
     level: "useful",
   },
+  passtSetting("net/core/rmem_max", "33554432", "faster receiving by the passt binding"),
+  passtSetting("net/core/wmem_max", "33554432", "faster sending by the passt binding"),
+  passtSetting("fs/file-max", "9223372036854775807", "many VMs of the passt binding without ports"),
 ];

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type KernelFeature, probeKernel, type Sighting } from "./kernel.ts";
 import { findProgram, isStaticElf } from "./programs.ts";
@@ -12,6 +12,8 @@ export type Probe =
   | { readonly kind: "file"; readonly anyOf: readonly [string, ...string[]] }
   | { readonly kind: "device"; readonly path: string }
   | { readonly kind: "user"; readonly name: string }
+  /** A setting of the kernel that is a number, with slashes below /proc/sys; `atLeast` in decimal digits. */
+  | { readonly kind: "sysctl"; readonly key: string; readonly atLeast: string }
   | { readonly kind: "kernel"; readonly feature: KernelFeature };
 
 const libraryFolders: Readonly<Record<string, readonly string[]>> = {
@@ -41,6 +43,18 @@ function findDevice(path: string): Sighting {
   }
 }
 
+function lookAtSysctl(key: string, atLeast: bigint): Sighting {
+  let value: string;
+  try {
+    value = readFileSync(join("/proc/sys", key), "latin1").trim();
+  } catch {
+    // Of the network's some are the first namespace's alone.
+    return { state: "untried", because: "it is not shown here; look outside of the container" };
+  }
+  if (!/^\d+$/.test(value)) return { state: "unknown", because: `it is "${value}", no number` };
+  return BigInt(value) >= atLeast ? { state: "found", where: value } : { state: "missing", because: `it is ${value}` };
+}
+
 /** Looks once. Never throws for what a machine may lack. */
 export function look(probe: Probe): Sighting {
   switch (probe.kind) {
@@ -60,6 +74,8 @@ export function look(probe: Probe): Sighting {
       return findDevice(probe.path);
     case "user":
       return findAccount(probe.name);
+    case "sysctl":
+      return lookAtSysctl(probe.key, BigInt(probe.atLeast));
     case "kernel":
       return probeKernel(probe.feature);
   }

@@ -38,6 +38,12 @@ test("a probe looks for the thing", (t) => {
   assert.deepEqual(look({ kind: "file", anyOf: [join(here, "a"), here] }), { state: "found", where: here });
   assert.equal(look({ kind: "device", path: "/dev/null" }).state, "found");
   assert.equal(look({ kind: "device", path: join(here, "tun") }).state, "missing");
+  const setting = (key: string, atLeast: string): string => look({ kind: "sysctl", key, atLeast }).state;
+  assert.equal(setting("fs/nr_open", "1024"), "found");
+  // One more than the largest number of 64 bits: compared exactly, nothing has it.
+  assert.equal(setting("fs/nr_open", "18446744073709551616"), "missing");
+  assert.equal(setting("kernel/ostype", "1"), "unknown");
+  assert.equal(setting("net/no-such-setting", "1"), "untried");
 });
 
 test("a program must be an executable file in PATH or in the system's folders", (t) => {

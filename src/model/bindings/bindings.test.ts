@@ -8,7 +8,7 @@ import { type PodFacts, parsePodFacts } from "../wiring/facts.ts";
 import { type NicsRequest, nicContexts } from "../wiring/nics.ts";
 import { factsFor } from "../wiring/typical-facts.ts";
 import type { NicContext, NicWiring } from "./binding.ts";
-import { fewerPortsOf } from "./passt.ts";
+import { fewerPortsOf, passtOverhead } from "./passt.ts";
 import { bindingOf } from "./registry.ts";
 
 function contextOf(iface: Partial<Interface>, network: Partial<Network>, more: Partial<NicsRequest> = {}): NicContext {
@@ -130,6 +130,16 @@ test("S3.63: passt in a mesh: its proxy keeps its ports (reference 5.4)", () => 
   });
   const some = contextOf({ passt: {}, ports: [{ port: 15001 }, { port: 81 }, { port: 80 }] }, pod);
   assert.deepEqual(ports({ ...some, annotations }), { tcp: [{ port: 80, last: 81 }], udp: [] });
+});
+
+test("passt: the memory that the pod asks for beside the guest's (reference 4.9)", () => {
+  const mebibytes = (...nics: readonly NicContext[]): number => Number(passtOverhead(nics) >> 20n);
+  const some = [{ port: 80 }];
+  assert.equal(mebibytes(contextOf({ passt: {} }, pod)), 800);
+  assert.equal(mebibytes(contextOf({ passt: {}, ports: some }, pod)), 0);
+  const newer = contextOf({ passtBinding: {}, ports: some }, pod);
+  assert.equal(mebibytes(newer, newer), 250);
+  assert.equal(mebibytes(contextOf({ masquerade: {} }, pod)), 0);
 });
 
 test("passt: as many ports as a process may have files, the well-known ones first", () => {

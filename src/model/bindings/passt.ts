@@ -25,6 +25,17 @@ export const passtBindingSchema = marker(
 
 const passtGate = (name: string): Need => ({ what: "gate", name, phrase: `the feature gate ${name}` });
 
+/** What KubeVirt adds to the memory that a pod asks for (reference 4.9): for each `passt` without ports, and for `passtBinding`. */
+const EVERY_PORT_MEBIBYTES = 800;
+const BINDING_MEBIBYTES = 250;
+
+/** The octets that the pod of these NICs asks for beside the guest's memory, for passt. */
+export function passtOverhead(nics: readonly Pick<NicContext, "binding" | "ports">[]): bigint {
+  const open = nics.filter(({ binding, ports }) => binding === "passt" && ports.length === 0).length;
+  const newer = nics.some(({ binding }) => binding === "passtBinding") ? BINDING_MEBIBYTES : 0;
+  return BigInt(open * EVERY_PORT_MEBIBYTES + newer) << 20n;
+}
+
 /** A passt process speaks for the guest, which has the pod's own addresses; the sole interface, as KubeVirt 1.1 has it. */
 export const passt: Binding = {
   field: "passt",
@@ -39,9 +50,8 @@ export const passt: Binding = {
       ? {}
       : {
           memory: {
-            statement:
-              "On KubeVirt the pod asks for 800Mi more memory, as passt listens on every port there is; listing the ports that are wanted avoids it.",
-            kubeVirtMebibytes: 800,
+            statement: `On KubeVirt the pod asks for ${EVERY_PORT_MEBIBYTES}Mi more memory, as passt listens on every port there is; listing the ports that are wanted avoids it.`,
+            kubeVirtMebibytes: EVERY_PORT_MEBIBYTES,
           },
         }),
     needs: [passtGate("Passt")],
@@ -70,8 +80,8 @@ export const passtBinding: Binding = {
   explain: (nic, facts, wired) => ({
     ...explain(nic, facts, wired),
     memory: {
-      statement: "On KubeVirt the pod asks for 250Mi more memory, once for all such interfaces.",
-      kubeVirtMebibytes: 250,
+      statement: `On KubeVirt the pod asks for ${BINDING_MEBIBYTES}Mi more memory, once for all such interfaces.`,
+      kubeVirtMebibytes: BINDING_MEBIBYTES,
     },
     needs: [passtGate("PasstBinding")],
   }),

@@ -9,7 +9,7 @@ import { readJson } from "../networks/cni-json.ts";
 import { attachmentAnnotations } from "../networks/network-selection.ts";
 import { tapName } from "../networks/pod-interface.ts";
 import { nicContexts } from "../wiring/nics.ts";
-import { pluginResources } from "./pod-resources.ts";
+import { bindingResources } from "./pod-resources.ts";
 
 /** Held until the node has given everything of the pod back. */
 export const NODE_FINALIZER = "patchbay.io/node";
@@ -104,7 +104,7 @@ export function launcherPod(
   const { name, namespace, uid, labels = {}, annotations = {} } = vmi.metadata;
   const { interfaces = [] } = vmi.spec.domain.devices;
   const nics = nicsOf(vmi, plugins);
-  const resources = pluginResources(vmi.spec.domain, nics);
+  const resources = bindingResources(vmi.spec.domain, nics);
   const ports = interfaces.flatMap((iface) => iface.ports ?? []);
   return {
     apiVersion: "v1",

@@ -1,16 +1,17 @@
 import type { Domain } from "../api/domain.ts";
 import type { Pod } from "../api/pod.ts";
 import type { NicContext } from "../bindings/binding.ts";
+import { passtOverhead } from "../bindings/passt.ts";
 import { parseQuantity } from "../guest/quantity.ts";
 import { memoryOf } from "../guest/topology.ts";
 
 type Resources = NonNullable<NonNullable<NonNullable<Pod["spec"]>["containers"]>[number]["resources"]>;
 
 /**
- * What the binding plugins of a guest ask for, once for each of them: memory beside the guest's own (reference 4.9).
- * Undefined where none asks for any.
+ * What the bindings of a guest ask for: memory beside the guest's own (reference 4.9), of each plugin once. Undefined where
+ * none asks for any.
  */
-export function pluginResources(domain: Domain, nics: readonly NicContext[]): Resources | undefined {
+export function bindingResources(domain: Domain, nics: readonly NicContext[]): Resources | undefined {
   const byName = new Map(
     nics.flatMap(({ plugin }) => {
       const asked = plugin?.computeResourceOverhead?.requests?.["memory"];
@@ -18,8 +19,8 @@ export function pluginResources(domain: Domain, nics: readonly NicContext[]): Re
       return plugin === undefined || octets === undefined ? [] : [[plugin.name, octets] as const];
     }),
   );
-  if (byName.size === 0) return undefined;
-  const overhead = [...byName.values()].reduce((sum, octets) => sum + octets, 0n);
+  const overhead = [...byName.values()].reduce((sum, octets) => sum + octets, passtOverhead(nics));
+  if (overhead === 0n && byName.size === 0) return undefined;
   return { requests: { memory: String(memoryOf(domain) + overhead) } };
 }
 
