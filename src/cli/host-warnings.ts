@@ -5,23 +5,31 @@ import { noImage } from "../host/images/image-faults.ts";
 import type { Image, ImageStore } from "../host/images/store.ts";
 import { OWN_NETNS } from "../host/linux/netns.ts";
 import { readLinks } from "../host/linux/pod-facts.ts";
+import { valueAt } from "../model/api/field-path.ts";
 import type { KubeObject } from "../model/api/resource.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachine } from "../model/api/vm.ts";
 import type { VirtualMachineInstance, VmiSpec } from "../model/api/vmi.ts";
 import { type Fault, isFault } from "../model/fault.ts";
 import type { ManifestDocument } from "../model/manifest/read.ts";
-import { type AttachmentDefinition, definitionsAmong } from "../model/networks/attachment-definitions.ts";
+import {
+  type AttachmentDefinition,
+  definitionsAmong,
+  RESOURCE_NAME,
+} from "../model/networks/attachment-definitions.ts";
 import { qualifiedName } from "../model/networks/multus.ts";
+import { allocateDevices, type DevicePool } from "../model/pods/device-resources.ts";
 import { wholePathFindings } from "../model/whole-path/whole-path.ts";
 import { findVolumes } from "../node/guest-volumes.ts";
-import { lookAtNetwork } from "./network-look.ts";
+import { atPlace, lookAtNetwork } from "./network-look.ts";
 
 /** Where this host keeps what guests need. */
 export interface HostParts {
   readonly images: ImageStore;
   readonly confDir: string;
   readonly binDirs: readonly string[];
+  /** The devices that networks can claim here. */
+  readonly pools?: () => readonly DevicePool[];
   readonly log: Logger;
 }
 
@@ -32,9 +40,10 @@ const MOST_KEPT = 1_000;
 
 /**
  * Tells of a VMI or VM that is written what would keep it from starting on this host: images (PB5001), CNI plugins
- * (PB3006) and lower links (PB3027) that are missing, pools without a free address (PB3018). Only looks, and never fails.
+ * (PB3006) and lower links (PB3027) that are missing, pools without a free address (PB3018), devices that are not offered
+ * (PB6121) or that none can be had of (PB6122). Only looks, and never fails.
  */
-export function makeHostWarnings({ images, confDir, binDirs, log }: HostParts): HostWarnings {
+export function makeHostWarnings({ images, confDir, binDirs, pools, log }: HostParts): HostWarnings {
   const sound = new Map<string, number>();
   const known = new Map<string, { readonly image: Image; readonly until: number }>();
 
@@ -72,7 +81,10 @@ export function makeHostWarnings({ images, confDir, binDirs, log }: HostParts): 
       lookOnce("", () => lookAtNetwork(podNetworkOf(confDir).network, binDirs, place));
       return;
     }
-    const config = definitions.get(network.definition)?.network;
+    const { network: config, resourceName: resource } = definitions.get(network.definition) ?? {};
+    if (resource !== undefined && pools !== undefined) {
+      atPlace(place, () => allocateDevices(pools(), [], [{ resource, interface: place }]));
+    }
     if (config === undefined) return;
     lookOnce(JSON.stringify(config), () => lookAtNetwork(config, binDirs, place));
   }
@@ -141,7 +153,12 @@ function templateOf(object: KubeObject): { readonly spec: VmiSpec; readonly at: 
 
 /** Of definitions that name a link which this host lacks. */
 function lowerLinks(stored: readonly ManifestDocument[], configuration: unknown): readonly string[] {
-  const definitions = stored.filter(({ value }) => value["kind"] === "NetworkAttachmentDefinition");
+  // Of a claimed device the pool says what it is put on.
+  const definitions = stored.filter(
+    ({ value }) =>
+      value["kind"] === "NetworkAttachmentDefinition" &&
+      valueAt(value, ["metadata", "annotations", RESOURCE_NAME]) === undefined,
+  );
   if (definitions.length === 0) return [];
   const links = new Map(readLinks(OWN_NETNS).links.map(({ name, mtu }) => [name, mtu]));
   return wholePathFindings(definitions, configuration, { links })

@@ -9,6 +9,7 @@ import {
   configMapResource,
   definitionResource,
   kubeVirtResource,
+  nodeResource,
   vmiResource,
   vmResource,
 } from "../model/api/references.ts";
@@ -48,7 +49,7 @@ export async function readLiving(dataDir: string): Promise<Living> {
 }
 
 async function storedObjects(client: KubeClient): Promise<readonly KubeObject[]> {
-  const kinds = [definitionResource, vmiResource, vmResource, kubeVirtResource, configMapResource];
+  const kinds = [definitionResource, vmiResource, vmResource, kubeVirtResource, configMapResource, nodeResource];
   const lists = await Promise.all(kinds.map((kind) => client.list<KubeObject>(kind)));
   return lists.flatMap(({ items }) => items);
 }

@@ -36,7 +36,7 @@ export function lookAtNetwork(network: CniNetwork, binDirs: readonly string[], p
 }
 
 /** A Fault of a thing of the host at the place in the manifest that asks for it. */
-function atPlace(place: string, act: () => void): void {
+export function atPlace(place: string, act: () => void): void {
   try {
     act();
   } catch (thrown) {

@@ -10,10 +10,10 @@ import type { KubeObject } from "../model/api/resource.ts";
 import type { Stored } from "../model/api/stored.ts";
 import { Fault, sentence } from "../model/fault.ts";
 import { objectAt, textAt } from "../model/json.ts";
+import { MACVTAP_RESOURCE } from "../model/pods/device-resources.ts";
 import {
   MACVTAP_CONFIG_KEY,
   MACVTAP_CONFIG_MAP,
-  MACVTAP_RESOURCE,
   type MacvtapResource,
   macvtapPools,
   readMacvtapConfig,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { TestHost } from "../daemon.ts";
+import { eventually, TestHost } from "../daemon.ts";
 import { needs } from "../needs.ts";
 
 /** A VMI on the pod network and on one definition. */
@@ -65,6 +65,30 @@ test("validate --live tells what is missing in the cluster and on the host", { t
     assert.match(only(findings, "PB5001"), /nobody\/has:1/);
     const macvlan = definition("up", "default", { type: "macvlan", master: "no-such-link" });
     assert.match(only(await found(`${vmi("a", "up")}---\n${macvlan}`), "PB3027"), /no-such-link/);
+  });
+
+  await t.test("a device that no node offers, and a macvtap's lower link", async () => {
+    const map = (lower: string): string => `apiVersion: v1
+kind: ConfigMap
+metadata: {name: macvtap-deviceplugin-config}
+data: {DP_MACVTAP_CONF: '[{"name": "data", "lowerDevice": "${lower}"}]'}
+`;
+    const macvtap = definition("taps", "default", { type: "macvtap" }).replace(
+      "metadata: {",
+      'metadata: {annotations: {k8s.v1.cni.cncf.io/resourceName: "macvtap.network.kubevirt.io/data"}, ',
+    );
+    await host.kubectlOk(["apply", "-f", "-"], macvtap);
+    assert.match(only(await found(vmi("a", "taps")), "PB6121"), /^error .*spec\.networks\[1\].*no node offers it/);
+    await host.kubectlOk(["apply", "-f", "-"], map("no-such-link"));
+    assert.match(
+      only(await found([vmi("a", "taps"), macvtap, map("no-such-link")].join("---\n")), "PB3027"),
+      /"no-such-link", which this host does not have/,
+    );
+    await host.run(["ip", "link", "add", "low0", "type", "veth", "peer", "name", "low1"]);
+    await host.kubectlOk(["apply", "-f", "-"], map("low0"));
+    await eventually("the node to offer it", async () =>
+      (await found(vmi("a", "taps"))).every((finding) => !/PB6121|PB3027/.test(finding)),
+    );
   });
 
   await t.test("a pool that has given out all it has", async () => {

@@ -5,6 +5,7 @@ import { JUDGED_KINDS, type JudgedKind, judge } from "../rules/judge.ts";
 import type { Problem, RuleCode } from "../rules/problem.ts";
 import { sriovProblems } from "../rules/sriov.ts";
 import { type Finding, findingAt } from "./finding.ts";
+import { macvtapConfigFindings } from "./macvtap-config.ts";
 import { metadataFindings } from "./metadata-findings.ts";
 import type { ManifestDocument } from "./read.ts";
 import { checkDocument } from "./shape-findings.ts";
@@ -20,7 +21,9 @@ export function checkManifest(document: ManifestDocument, configuration: unknown
   const isNamespace = definition.group === "" && definition.plural === "namespaces";
   const nameless = [...namelessFinding(document, misfits), ...metadataFindings(document, isNamespace)];
   const ofDevices = sriovProblems(document.value).map((problem) => ruleFinding(document, problem, "error"));
-  if (!isJudged(definition.kind)) return [...findings, ...nameless, ...ofDevices];
+  if (!isJudged(definition.kind)) {
+    return [...findings, ...nameless, ...ofDevices, ...macvtapConfigFindings(document)];
+  }
   const missing = misfits.filter(({ kind }) => kind === "missing").map(({ at }) => at);
   const { problems, advice } = judge(definition.kind, document.value, configuration);
   const broken = problems.filter(

@@ -2,6 +2,9 @@ import { Fault } from "../fault.ts";
 import type { JsonObject } from "../json.ts";
 import { nearMiss } from "../near-miss.ts";
 
+/** Before the name of a macvtap resource. */
+export const MACVTAP_RESOURCE = "macvtap.network.kubevirt.io/";
+
 /** A device of a node that one pod at a time may have, as a device plugin of Kubernetes offers it. */
 export interface NodeDevice {
   /** Unique within its pool; what CNI plugins get as `deviceID`: `0000:81:02.0`, `eth0Mvp3`. */
@@ -90,24 +93,25 @@ export function resourceCounts(pools: readonly DevicePool[]): {
 
 function notOffered(resource: string, pools: readonly DevicePool[]): Fault {
   const offered = pools.map((pool) => pool.resource);
-  // Prefixes are long and the same: only what follows tells resources apart.
-  const prefix = resource.slice(0, resource.lastIndexOf("/") + 1);
-  const rest = offered.flatMap((one) => (one.startsWith(prefix) ? [one.slice(prefix.length)] : []));
-  const near = nearMiss(resource.slice(prefix.length), rest);
   const has = offered.length === 0 ? "It offers none." : `It offers ${offered.join(", ")}.`;
   return new Fault("PB6121", `Insufficient ${resource}: this node offers no device of that name. ${has}`, {
     place: resource,
-    cure: near === undefined ? cureOf(resource) : `Did you mean "${prefix}${near}"?`,
+    cure: cureOf(resource, offered),
     data: { resource, offered },
   });
 }
 
-/** What brings a resource about, by its name. */
-function cureOf(resource: string): string {
-  const [, link] = /^macvtap\.network\.kubevirt\.io\/(.+)$/.exec(resource) ?? [];
-  return link === undefined
-    ? "Name another in the annotation k8s.v1.cni.cncf.io/resourceName, or add the SriovNetworkNodePolicy that makes it."
-    : `Add "${link}" to DP_MACVTAP_CONF of the ConfigMap macvtap-deviceplugin-config, or make the link ${link}.`;
+/** What is to be done about a resource that is not among those that are offered. */
+export function cureOf(resource: string, offered: readonly string[]): string {
+  // Prefixes are long and the same: only what follows tells resources apart.
+  const prefix = resource.slice(0, resource.lastIndexOf("/") + 1);
+  const rest = offered.flatMap((one) => (one.startsWith(prefix) ? [one.slice(prefix.length)] : []));
+  const name = resource.slice(prefix.length);
+  const near = nearMiss(name, rest);
+  if (near !== undefined) return `Did you mean "${prefix}${near}"?`;
+  return prefix === MACVTAP_RESOURCE
+    ? `Add "${name}" to DP_MACVTAP_CONF of the ConfigMap macvtap-deviceplugin-config, or make the link ${name}.`
+    : "Name another in the annotation k8s.v1.cni.cncf.io/resourceName, or add the SriovNetworkNodePolicy that makes it.";
 }
 
 function insufficient(

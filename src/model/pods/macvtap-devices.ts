@@ -2,10 +2,8 @@ import { isJsonObject } from "../json.ts";
 import { nearMiss } from "../near-miss.ts";
 import { readJson } from "../networks/cni-json.ts";
 import type { LinkFacts } from "../wiring/facts.ts";
-import type { DevicePool } from "./device-resources.ts";
+import { type DevicePool, MACVTAP_RESOURCE } from "./device-resources.ts";
 
-/** Before the name of a macvtap resource. */
-export const MACVTAP_RESOURCE = "macvtap.network.kubevirt.io/";
 /** The ConfigMap, of any namespace, that says which macvtap devices a node offers, and its key. */
 export const MACVTAP_CONFIG_MAP = "macvtap-deviceplugin-config";
 export const MACVTAP_CONFIG_KEY = "DP_MACVTAP_CONF";

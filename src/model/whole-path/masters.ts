@@ -11,12 +11,16 @@ export function masterFindings(run: Run, links: ReadonlyMap<string, number>): Fi
     const link = lowerLink(run, source);
     if (main === undefined || link === undefined || main.plugin.type === "bridge" || links.has(link)) return [];
     const near = nearMiss(link, links.keys());
+    const hint =
+      main.plugin.type === "macvtap"
+        ? "Make the link, or name another as the lowerDevice in DP_MACVTAP_CONF of the ConfigMap macvtap-deviceplugin-config."
+        : "Make the link, or name another.";
     return [
       source.finding([...main.at, "master"], {
         code: "PB3027",
         severity: "warning",
         message: `${source.name} builds on the link "${link}", which this host does not have.`,
-        hint: near === undefined ? "Make the link, or name another." : `Did you mean "${near}"?`,
+        hint: near === undefined ? hint : `Did you mean "${near}"?`,
       }),
     ];
   });

@@ -6,6 +6,7 @@ import { bindingFindings } from "./bindings.ts";
 import { configurationFindings } from "./configurations.ts";
 import { defaultNetworkFindings } from "./default-network.ts";
 import { definitionFindings } from "./definitions.ts";
+import { resourceFindings } from "./device-resources.ts";
 import { genieFindings } from "./genie.ts";
 import { macFindings } from "./macs.ts";
 import { masterFindings } from "./masters.ts";
@@ -43,6 +44,7 @@ export function wholePathFindings(
     ...genieFindings(run),
     ...defaultNetworkFindings(run),
     ...bindingFindings(run),
+    ...resourceFindings(run),
     ...meshFindings(run),
     ...addressFindings(run),
     ...mtuFindings(run, links),
