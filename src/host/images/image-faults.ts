@@ -7,7 +7,7 @@ export function noImage(name: string): Fault {
   return new Fault("PB5001", `The image ${name} is not in the store.`, {
     cure: isBuilt(name)
       ? `Run \`${builder(name)}\`, which makes it.`
-      : `Bring it with \`patchbay image pull ${name}\`, or from a file with \`patchbay image import ${name} FILE\`.`,
+      : `Bring it with \`patchbay image pull ${name}\`, or from a file with \`patchbay image import ${name} FILE\`; or have another stand for it: \`patchbay image tag IMAGE ${name}\`.`,
     place: name,
     data: { image: name },
   });

@@ -139,6 +139,7 @@ export const rulesCodes = {
   PB2506: "two interfaces have the same acpiIndex",
   PB2507: "a MAC is all zeroes",
   PB2508: "a NetworkAttachmentDefinition cannot be called so",
+  PB2509: "a field has no effect here",
   PB2691: "there are too many name servers",
   PB2692: "a name server is no IP address",
   PB2693: "there are too many search domains",

@@ -1,6 +1,7 @@
 import { formatMac, isGroupMac, parseMac } from "../addresses/mac.ts";
 import { LARGEST_ACPI_INDEX } from "../guest/hardware.ts";
 import { badReference } from "../networks/definition-name.ts";
+import { idleFields } from "./idle-fields.ts";
 import type { Problem } from "./problem.ts";
 import { interfacesOf, type Nic, networksOf, nicProblem, problemAt, type Subject } from "./subject.ts";
 
@@ -12,6 +13,7 @@ export function advise(subject: Subject, nics: readonly Nic[]): Problem[] {
     ...nics.flatMap(repeatedPorts),
     ...idleMultiqueue(subject),
     ...definitionNames(subject),
+    ...idleFields(subject),
   ];
 }
 

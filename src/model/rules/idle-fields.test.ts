@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { judge } from "./judge.ts";
+
+function advice(spec: Readonly<Record<string, unknown>>): readonly string[] {
+  const object = {
+    apiVersion: "kubevirt.io/v1",
+    kind: "VirtualMachineInstance",
+    metadata: { name: "a", namespace: "b" },
+    spec: { ...spec },
+  };
+  const { problems, advice: told } = judge("VirtualMachineInstance", object, undefined);
+  assert.deepEqual(problems, []);
+  return told.map(({ code, field }) => `${code} ${field}`);
+}
+
+test("fields without an effect are told of at their place, those that are off are not", () => {
+  const domain = { memory: { guest: "64Mi" } };
+  const volumes = [{ name: "d", containerDisk: { image: "i", imagePullPolicy: "Always" } }];
+  const disks = [{ name: "d", disk: { pciAddress: "0000:00:05.0" }, tag: "t" }];
+  assert.deepEqual(
+    advice({ domain: { ...domain, rebootPolicy: "Terminate", devices: { disks, sound: { name: "s" } } }, volumes }),
+    [
+      "PB2509 spec.domain.devices.sound",
+      "PB2509 spec.domain.rebootPolicy",
+      "PB2509 spec.domain.devices.disks[0].disk.pciAddress",
+      "PB2509 spec.domain.devices.disks[0].tag",
+      "PB2509 spec.volumes[0].containerDisk.imagePullPolicy",
+    ],
+  );
+  const off = { autoattachVSOCK: false, panicDevices: [] };
+  assert.deepEqual(advice({ domain: { ...domain, rebootPolicy: "Reboot", devices: off } }), []);
+});
