@@ -86,8 +86,7 @@ function portSpec(ports: PasstListens): string {
  */
 export async function startPasst(wanted: PasstNic, { netns, runDir }: PasstPlace): Promise<Passt> {
   const { nic, files } = wanted;
-  const program = findProgram("passt");
-  if (program === undefined) throw notStarted(nic.name, "this machine has no passt", "Run ./patchbay setup.");
+  const program = passtProgram(nic.name);
   const user = findQemuUser();
   openFilesLimit();
   fs.rmSync(files.ready, { force: true });
@@ -114,6 +113,13 @@ export async function startPasst(wanted: PasstNic, { netns, runDir }: PasstPlace
     await sleep(POLL_MS);
   }
   return { ...passt, logStart: fs.statSync(files.log, { throwIfNoEntry: false })?.size ?? 0 };
+}
+
+/** Where passt is, for an interface of that name. @throws Fault PB5066 */
+export function passtProgram(nic: string): string {
+  const program = findProgram("passt");
+  if (program !== undefined) return program;
+  throw notStarted(nic, "this machine has no passt", "Run ./patchbay setup.");
 }
 
 function connectedChild(wanted: PasstNic, place: PasstPlace, program: string, user: User): ChildProcess {

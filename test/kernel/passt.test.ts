@@ -1,0 +1,149 @@
+// passt as a process, without a guest: one a NIC, told of where it cannot be, ended with its guest.
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { findPassts, type PasstNic, passtNics, startPasst, stopPasst } from "../../src/host/guest/passt.ts";
+import { endPassts, keepPassts } from "../../src/host/guest/passt-keeper.ts";
+import { findQemuUser, isRunning } from "../../src/host/guest/process.ts";
+import { createNetns, deleteNetns } from "../../src/host/linux/netns.ts";
+import { isFault } from "../../src/model/fault.ts";
+import type { GuestNic } from "../../src/model/wiring/wiring.ts";
+import { eventually } from "../daemon.ts";
+import { needs } from "../needs.ts";
+
+const NIC: GuestNic = {
+  name: "default",
+  attachment: {
+    kind: "stream",
+    process: "passt",
+    device: "eth0",
+    families: [4],
+    ports: { tcp: [{ port: 8080 }], udp: [] },
+    nameservers: ["10.96.0.10"],
+    search: [],
+  },
+  model: "virtio",
+  mac: "02:00:00:00:00:01",
+  mtu: 1500,
+  queues: 1,
+  linkUp: true,
+};
+
+interface Place {
+  readonly netns: string;
+  readonly runDir: string;
+  readonly wanted: PasstNic;
+}
+
+let count = 0;
+
+/** A pod with these `ip` commands done in it, a guest's folder, and somebody who listens there in QEMU's place. */
+async function placeOf(t: TestContext, commands: readonly string[]): Promise<Place> {
+  count += 1;
+  const name = `pbpasst-${process.pid}-${count}`;
+  const netns = createNetns(name);
+  t.after(() => deleteNetns(name));
+  for (const command of commands) execFileSync("ip", ["-n", name, ...command.split(" ")]);
+  const runDir = mkdtempSync(join(tmpdir(), "pbpasst-"));
+  t.after(() => rmSync(runDir, { recursive: true, force: true }));
+  const { uid, gid } = findQemuUser();
+  execFileSync("chown", [`${uid}:${gid}`, runDir]);
+  chmodSync(runDir, 0o700);
+  const [wanted] = passtNics([NIC], runDir);
+  assert.ok(wanted !== undefined);
+  t.after(() => endPassts([NIC], runDir));
+  const server = createServer((socket) => socket.on("error", () => undefined).resume());
+  server.listen(wanted.files.socket);
+  await once(server, "listening");
+  t.after(() => server.close());
+  return { netns, runDir, wanted };
+}
+
+const POD = [
+  "link add eth0 type veth peer name far0",
+  "link set eth0 up",
+  "link set far0 up",
+  "address add 10.9.0.5/24 dev eth0",
+  "route add default via 10.9.0.1",
+];
+
+test("it listens as it is told, without rights, and is found by whoever looks", async (t) => {
+  if (!needs(t, "root", "netns", "veth", "passt", "qemu")) return;
+  const place = await placeOf(t, POD);
+  const passt = await startPasst(place.wanted, place);
+  const { stdout } = spawnSync("nsenter", [`--net=${place.netns}`, "ss", "-Hlnt"], { encoding: "utf8" });
+  assert.deepEqual(
+    stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.split(/\s+/)[3]),
+    ["0.0.0.0:8080"],
+  );
+  assert.deepEqual(
+    findPassts(place.wanted).map(({ pid }) => pid),
+    [passt.pid],
+  );
+  const status = execFileSync("grep", ["-E", "^(Uid|CapEff|Seccomp):", `/proc/${passt.pid}/status`], {
+    encoding: "utf8",
+  });
+  assert.match(status, new RegExp(`Uid:\\s+${findQemuUser().uid}\\s[^]*CapEff:\\s+0+\\nSeccomp:\\s+2`));
+  await stopPasst(passt);
+  assert.deepEqual(findPassts(place.wanted), []);
+});
+
+test("a keeper starts one where there is none, takes the one that is there, and ends it", async (t) => {
+  if (!needs(t, "root", "netns", "veth", "passt", "qemu")) return;
+  const place = await placeOf(t, POD);
+  const qmp = { onEvent: () => () => undefined, closed: new Promise<void>(() => {}), execute: async () => ({}) };
+  const changes: number[] = [];
+  const guest = { ...place, nics: [NIC], qmp, changed: () => changes.push(1) };
+  const first = await keepPassts(guest);
+  assert.equal(first.fault(), undefined);
+  const [one] = findPassts(place.wanted);
+  assert.ok(one !== undefined);
+  first.release();
+  const second = await keepPassts(guest);
+  assert.deepEqual(findPassts(place.wanted), [one]);
+  await second.stop();
+  assert.ok(!isRunning(one));
+
+  const third = await keepPassts(guest);
+  const [killed] = findPassts(place.wanted);
+  assert.ok(killed !== undefined);
+  process.kill(killed.pid, "SIGKILL");
+  const fault = await eventually("a fault", () => Promise.resolve(third.fault()));
+  assert.equal(fault.code, "PB5065");
+  await eventually("another", () => Promise.resolve(third.fault() === undefined));
+  assert.equal(findPassts(place.wanted).length, 1);
+  assert.equal(changes.length, 2);
+  await third.stop();
+  assert.deepEqual(findPassts(place.wanted), []);
+});
+
+test("what keeps it from starting is told, and nothing of it is left", async (t) => {
+  if (!needs(t, "root", "netns", "veth", "passt", "qemu")) return;
+  const bare = await placeOf(t, POD.slice(0, 3));
+  await assert.rejects(startPasst(bare.wanted, bare), (thrown) => {
+    assert.ok(isFault(thrown, "PB5066"));
+    assert.match(thrown.message, /^passt for the interface "default" cannot be started: \S/);
+    return true;
+  });
+  assert.deepEqual(findPassts(bare.wanted), []);
+});
+
+test("a machine without passt is told of", (t) => {
+  if (!needs(t, "root", "netns", "passt")) return;
+  const script = `import("${join(import.meta.dirname, "../../src/host/guest/passt.ts")}").then(({ passtProgram }) => {
+    try { passtProgram("default"); } catch (fault) { console.log(fault.code, fault.message, fault.cure); }
+  });`;
+  const hidden = 'mount --bind /dev/null "$(readlink -f /usr/bin/passt)" && exec "$0" -e "$1"';
+  const { stdout, stderr } = spawnSync("unshare", ["--mount", "sh", "-c", hidden, process.execPath, script], {
+    encoding: "utf8",
+  });
+  assert.match(stdout, /^PB5066 .*this machine has no passt\. Run \.\/patchbay setup\.$/m, stderr);
+});
