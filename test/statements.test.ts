@@ -21,7 +21,7 @@ const files = globSync(["src/**/*.test.ts", "test/*.test.ts", "test/*/*.test.ts"
 const rows = rowsOf(read("docs/documents.md"));
 const unshown = unshownOf(read("test/statements-unshown.txt"));
 /** How many statements may be without a test that will have one. May only get less. */
-const MOST_UNSHOWN = 2;
+const MOST_UNSHOWN = 0;
 
 test("each statement of the documents has one row, with a test or with why it has none", () => {
   assert.equal(statementIds.length, 219);

@@ -200,7 +200,7 @@ test("passt", { timeout: 500_000 }, async (t) => {
   const ofOpen = checksOf("passtBinding", open);
 
   await step(
-    "passt.in: at the pod's addresses, on the listed ports, low and high, and no other (rows 26, 27)",
+    "passt.in: S3.59 S3.62: at the pod's addresses, on the listed ports, low and high, and no other (rows 26, 27)",
     async () => {
       await listed.shell.ask("(nc -ll -p 8080 -e /bin/cat >/dev/null 2>&1 </dev/null &)");
       const said = claimOf("passt")(listed.nic, "in");
@@ -217,19 +217,24 @@ test("passt", { timeout: 500_000 }, async (t) => {
     },
   );
   await step("passt.in-icmp: the pod answers, whether the guest runs or not", ofListed["in-icmp"]);
-  await step("passt.out: by TCP and ICMP echo, as the pod, also to its gateway (row 28)", ofListed.out);
+  await step("passt.out: S3.59: by TCP and ICMP echo, as the pod, also to its gateway (row 28)", ofListed.out);
   await step("passt.mac: the guest's NIC has it", ofListed.mac);
   await step("passt.mtu: the pod's, told by the device and by DHCP (row 24)", ofListed.mtu);
   await step("passt.dhcp4: the pod's own address, gateway and resolver (row 24)", ofListed.dhcp4);
-  await step("passt.dhcp6: the pod's own address (row 24)", ofListed.dhcp6);
+  await step("passt.dhcp6: S3.60 S3.66: the pod's own address (row 24)", ofListed.dhcp6);
   await step("passt.ra: passt is the router", ofListed.ra);
-  await step("passt.queues: one pair, and no vhost", ofListed.queues);
-  await step("passt.memory: without ports only, and less than is said", async () => {
+  await step("passt.queues: S3.65: one pair, and no vhost", ofListed.queues);
+  await step("passt.memory: S3.70: without ports only, and less than is said", async () => {
     assert.ok(!listed.nic.claims.some(({ id }) => id === "passt.memory"));
     await checksOf("passt", { ...listed, vmi: "four", nic: await explained(host, "four") }).memory(800);
   });
-  await step("passt.migration: the condition says the same", ofListed.migration);
-  await step("passt.needs: without its gate it is refused, and with it, it runs", () => {
+  await step("S3.60 S3.64: passt has no capability, so neither NET_RAW nor NET_ADMIN", async () => {
+    const status = readFileSync(`/proc/${await passtOf(host, "listed")}/status`, "utf8");
+    for (const set of ["CapEff", "CapPrm", "CapInh", "CapAmb"])
+      assert.match(status, new RegExp(`^${set}:\\s+0+$`, "m"));
+  });
+  await step("passt.migration: S3.61: the condition says the same", ofListed.migration);
+  await step("passt.needs: S3.72: without its gate it is refused, and with it, it runs", () => {
     assert.deepEqual(claimOf("passt")(listed.nic, "needs")["needs"], [{ what: "gate", name: "Passt" }]);
     assert.match(refused[0]?.stderr ?? "", /PB2025.*\bPasst\b/);
   });

@@ -112,7 +112,7 @@ const ports = (nic: Parameters<typeof wired>[0], change?: (facts: PodFacts) => P
   return attachment.ports;
 };
 
-test("S3.63: passt in a mesh: its proxy keeps its ports (reference 5.4)", () => {
+test("S3.60 S3.63: passt in a mesh: its proxy keeps its ports (reference 5.4)", () => {
   const annotations = { "sidecar.istio.io/inject": "true" };
   const all = { ...contextOf({ passt: {} }, pod), annotations };
   assert.deepEqual(ports(all), {
