@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import type { HostWarnings } from "../control/whole-path-admission.ts";
 import { podNetworkOf } from "../host/cni/conf-dir.ts";
+import { passtProgram } from "../host/guest/passt.ts";
 import { noImage } from "../host/images/image-faults.ts";
 import type { Image, ImageStore } from "../host/images/store.ts";
 import { OWN_NETNS } from "../host/linux/netns.ts";
@@ -41,7 +42,7 @@ const MOST_KEPT = 1_000;
 /**
  * Tells of a VMI or VM that is written what would keep it from starting on this host: images (PB5001), CNI plugins
  * (PB3006) and lower links (PB3027) that are missing, pools without a free address (PB3018), devices that are not offered
- * (PB6121) or that none can be had of (PB6122). Only looks, and never fails.
+ * (PB6121) or that none can be had of (PB6122), and the program passt (PB5066). Only looks, and never fails.
  */
 export function makeHostWarnings({ images, confDir, binDirs, pools, log }: HostParts): HostWarnings {
   const sound = new Map<string, number>();
@@ -93,6 +94,7 @@ export function makeHostWarnings({ images, confDir, binDirs, pools, log }: HostP
     const definitions = definitionsAmong(documents);
     const looks: readonly (() => unknown)[] = [
       () => lookAtImages(spec),
+      () => lookAtPrograms(spec),
       ...networksOf(spec, namespace).map((network) => () => lookAt(network, definitions)),
     ];
     const found: Fault[] = [];
@@ -124,6 +126,12 @@ export function makeHostWarnings({ images, confDir, binDirs, pools, log }: HostP
       return [];
     }
   };
+}
+
+/** passt is the one program beside QEMU that a guest may need; the daemon does not start where it lacks one at first. */
+function lookAtPrograms({ domain: { devices } }: VmiSpec): void {
+  const [carried] = (devices.interfaces ?? []).filter((nic) => (nic.passt ?? nic.passtBinding) !== undefined);
+  if (carried !== undefined) passtProgram(carried.name);
 }
 
 /** A network of an instance; without a definition the pod network. */

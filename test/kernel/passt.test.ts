@@ -136,14 +136,21 @@ test("what keeps it from starting is told, and nothing of it is left", async (t)
   assert.deepEqual(findPassts(bare.wanted), []);
 });
 
-test("a machine without passt is told of", (t) => {
+test("whoever asks for passt on a machine without it is told so", (t) => {
   if (!needs(t, "root", "netns", "passt")) return;
-  const script = `import("${join(import.meta.dirname, "../../src/host/guest/passt.ts")}").then(({ passtProgram }) => {
-    try { passtProgram("default"); } catch (fault) { console.log(fault.code, fault.message, fault.cure); }
+  const script = `import("${join(import.meta.dirname, "../../src/cli/host-warnings.ts")}").then(async ({ makeHostWarnings }) => {
+    const warnings = makeHostWarnings({ images: {}, confDir: "/nonexistent", binDirs: [], log: console });
+    const interfaces = [{ name: "default", passt: {} }];
+    const spec = { domain: { devices: { interfaces } }, networks: [{ name: "default", pod: {} }] };
+    console.log((await warnings({ kind: "VirtualMachineInstance", metadata: {}, spec }, [], {})).join("\\n"));
   });`;
   const hidden = 'mount --bind /dev/null "$(readlink -f /usr/bin/passt)" && exec "$0" -e "$1"';
   const { stdout, stderr } = spawnSync("unshare", ["--mount", "sh", "-c", hidden, process.execPath, script], {
     encoding: "utf8",
   });
-  assert.match(stdout, /^PB5066 .*this machine has no passt\. Run \.\/patchbay setup\.$/m, stderr);
+  assert.match(
+    stdout,
+    /^PB5066: .*passt for the interface "default" cannot be started: this machine has no passt\. Run \.\/patchbay setup\.$/m,
+    stderr,
+  );
 });
