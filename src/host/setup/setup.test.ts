@@ -27,6 +27,20 @@ test("every need has a name of its own and says what brings it", () => {
   }
 });
 
+test("S3.68 S3.69: what passt wants of the node is looked at, and the machine need not have it", () => {
+  const wanted = new Map([
+    ["net.core.rmem_max", "33554432"],
+    ["net.core.wmem_max", "33554432"],
+    ["fs.file-max", "9223372036854775807"],
+  ]);
+  for (const [name, value] of wanted) {
+    const need = needs.find((one) => one.name === name);
+    assert.deepEqual(need?.probe, { kind: "sysctl", key: name.replaceAll(".", "/"), atLeast: value });
+    assert.equal(need?.level, "useful");
+    assert.equal(cureText(need.cure), `sysctl -w ${name}=${value}`);
+  }
+});
+
 test("a probe looks for the thing", (t) => {
   const here = folder(t);
   assert.equal(look({ kind: "program", name: "sh" }).state, "found");
