@@ -5,6 +5,7 @@ import { eventually, TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
 import { linkLocal, nicOf, ready } from "./attachments.ts";
+import { answers, answersFrozen, claimOf, explained } from "./explained.ts";
 import { openShell } from "./guest-shell.ts";
 
 const RESOURCE = "macvtap.network.kubevirt.io/data";
@@ -47,6 +48,7 @@ const settings = JSON.stringify({
   ],
 });
 
+const MIGRATABLE = '.status.conditions[?(@.type=="LiveMigratable")]';
 const onData = { name: "data", multus: { networkName: "data" } };
 const addressed = (address: string): string =>
   `#!/bin/sh\nip address add ${address}/24 dev eth0\nip link set eth0 up\n`;
@@ -97,27 +99,97 @@ test("macvtap and the binding plugins tap and managedTap", { timeout: 500_000 },
     });
   const managed = guestManifest({
     name: "managed",
+    annotations: { "patchbay.io/spoof-guard": "true" },
     devices: { interfaces: [{ name: "default", binding: { name: "managed" } }] },
   });
-  await host.kubectlOk(["apply", "-f", "-"], [virtio, plugged("plugin", "192.0.2.12")].join("---\n"));
-  await ready(host, "virtio", "plugin");
-  await host.kubectlOk(["apply", "-f", "-"], [plugged("third", "192.0.2.13"), managed].join("---\n"));
+  await host.kubectlOk(["apply", "-f", "-"], [virtio, plugged("plugin", "192.0.2.12"), managed].join("---\n"));
+  await ready(host, "virtio", "plugin", "managed");
+  await host.kubectlOk(["apply", "-f", "-"], plugged("third", "192.0.2.13"));
 
-  await step(
-    "S3.90: macvtap × virtio, 2 queues: the node's network reaches the guest at its MAC, with the MTU",
-    async () => {
-      const { block, name } = nicOf(await page("192.0.2.11"), MACS.virtio);
-      assert.match(block, /^ *mtu: 1400$/m);
-      assert.match(await page(`${linkLocal(MACS.virtio)}%eth0`), /^hostname: /m);
-      assert.equal(await host.value("vmi", "virtio", ".status.interfaces[0].mac"), MACS.virtio);
-      assert.equal(await host.value("vmi", "virtio", ".status.interfaces[0].queueCount"), "2");
-      const shell = await openShell(host, "virtio");
-      assert.equal(await shell.ask(`ls -d /sys/class/net/${name}/queues/rx-* | wc -l`), "2");
-      await shell.ask(`wget -q -O - http://${outside.addresses[0]}:8099/`);
-      await shell.close();
-      assert.ok(outside.clients().includes("192.0.2.11"), "the guest is seen as itself");
-    },
-  );
+  const shown = nicOf(await page("192.0.2.11"), MACS.virtio);
+  const taps = await explained(host, "virtio");
+  const told = claimOf("macvtap");
+  const shell = await openShell(host, "virtio");
+  const pings = async (address: string, seconds = 10): Promise<boolean> =>
+    (await host.run(["busybox", "ping", "-c", "1", "-W", String(seconds), address], { netns: far })).code === 0;
+
+  await step("macvtap.in: S3.90: from the node's network, on every port, but not from the node itself", async () => {
+    assert.deepEqual([told(taps, "in")["addresses"], told(taps, "in")["ports"]], [[], "all"]);
+    assert.equal((await host.probeIn(far, "tcp", "192.0.2.11", "7")).ok, true);
+    assert.match(await page(`${linkLocal(MACS.virtio)}%eth0`), /^hostname: /m);
+    assert.equal((await host.run(["busybox", "ping", "-c", "1", "-W", "2", "192.0.2.11"])).code === 0, false);
+  });
+
+  await step("macvtap.in-icmp: the guest answers, and nobody in its place", async () => {
+    assert.equal(told(taps, "in-icmp")["answeredBy"], "guest");
+    assert.equal(await pings("192.0.2.11"), true);
+    const { qemuPid } = await host.guest("virtio");
+    process.kill(qemuPid, "SIGSTOP");
+    try {
+      assert.equal(await pings("192.0.2.11", 2), false);
+    } finally {
+      process.kill(qemuPid, "SIGCONT");
+    }
+  });
+
+  await step("macvtap.out: the guest reaches what is there, as itself", async () => {
+    await shell.ask(`wget -q -O - http://${outside.addresses[0]}:8099/`);
+    assert.ok(outside.clients().includes("192.0.2.11"));
+  });
+
+  await step("macvtap.mac: the manifest's, on the pod's link as in the guest", async () => {
+    assert.equal(told(taps, "mac")["mac"], MACS.virtio);
+    const { netns } = await host.guest("virtio");
+    const links = await host.run(["ip", "-o", "link", "show", "type", "macvtap"], { netns });
+    assert.match(links.stdout, new RegExp(`link/ether ${MACS.virtio} `));
+    assert.equal(await host.value("vmi", "virtio", ".status.interfaces[0].mac"), MACS.virtio);
+  });
+
+  await step("macvtap.mtu: the definition's, on the pod's link and in the guest", () => {
+    const { hops, toldBy } = told(taps, "mtu");
+    assert.ok(Array.isArray(hops) && hops.length === 2 && hops.every(({ mtu }) => mtu === 1400), JSON.stringify(hops));
+    assert.deepEqual(toldBy, ["the virtio device itself"]);
+    assert.match(shown.block, /^ *mtu: 1400$/m);
+    return Promise.resolve();
+  });
+
+  await step("macvtap.dhcp4: nobody answers", () => {
+    assert.equal(told(taps, "dhcp4")["served"], false);
+    assert.doesNotMatch(shown.block, /dhcp4:/);
+    return Promise.resolve();
+  });
+
+  await step("macvtap.dhcp6: nobody answers", () => {
+    assert.equal(told(taps, "dhcp6")["served"], false);
+    assert.doesNotMatch(shown.block, /dhcp6:/);
+    return Promise.resolve();
+  });
+
+  await step("macvtap.ra: no router is advertised", async () => {
+    assert.equal(told(taps, "ra")["served"], false);
+    assert.doesNotMatch(await shell.ask("ip -6 route"), /^default/m);
+  });
+
+  await step("macvtap.queues: two pairs, with so many vectors, as libvirt's XML has them", async () => {
+    const { queues, msiVectors } = told(taps, "queues");
+    assert.equal(queues, 2);
+    assert.equal(await shell.ask(`ls -d /sys/class/net/${shown.name}/queues/rx-* | wc -l`), "2");
+    const vectors = await shell.ask(`ls $(readlink -f /sys/class/net/${shown.name}/device)/../msi_irqs | wc -l`);
+    assert.equal(Number(vectors), msiVectors);
+    assert.equal(await host.value("vmi", "virtio", ".status.interfaces[0].queueCount"), "2");
+    const { stdout } = await host.patchbay(["domxml", "virtio"]);
+    const pci = /^ *pci: 0000:(..):(..)\.(.)$/m.exec(shown.block) ?? [];
+    const place = `bus='0x${pci[1]}' slot='0x${pci[2]}' function='0x${pci[3]}'`;
+    for (const line of [`address='${MACS.virtio}'`, "<driver name='qemu' queues='2'/>", "<mtu size='1400'/>", place]) {
+      assert.ok(stdout.includes(line), `${line}\n${stdout}`);
+    }
+  });
+  await shell.close();
+
+  await step("macvtap.migration: S3.99: the condition says the same", async () => {
+    assert.equal(told(taps, "migration")["migratable"], true);
+    assert.equal(await host.value("vmi", "virtio", `${MIGRATABLE}.status`), "True");
+  });
 
   await step(
     "rows 2 and 5: the plugin macvtap (tap) × e1000: one NIC with the chosen MAC, and the two VMs talk",
@@ -135,55 +207,157 @@ test("macvtap and the binding plugins tap and managedTap", { timeout: 500_000 },
   );
 
   await step("a third VM waits for a device, says who has them, and starts when one is free", async () => {
-    const told = await eventually("the wait", async () => (await message("third")) || undefined);
+    const waits = await eventually("the wait", async () => (await message("third")) || undefined);
     assert.match(
-      told,
+      waits,
       new RegExp(`^Insufficient ${RESOURCE}: the node has 2 devices of it; in use by default/virt-launcher-`),
     );
-    assert.match(told, /Delete a VMI that has one, or make more devices of it; the VM starts by itself then\.$/);
+    assert.match(waits, /Delete a VMI that has one, or make more devices of it; the VM starts by itself then\.$/);
     await host.kubectlOk(["delete", "vmi", "virtio"]);
     await host.kubectlOk(["wait", "--for=condition=Ready", "vmi/third", "--timeout=120s"]);
     assert.equal(await host.value("vmi", "third", '.status.conditions[?(@.type=="Synchronized")].status'), "True");
     assert.match(nicOf(await page("192.0.2.13"), MACS.third).block, /^ *address: 192\.0\.2\.13\/24$/m);
   });
 
+  const plugin = await explained(host, "managed");
+  const says = claimOf("binding");
+  const mac = String(says(plugin, "mac")["mac"]);
+  const links = await host.run(["ip", "-o", "link", "show", "type", "bridge"]);
+  const bridge = /^\d+: ([^:@]+)/.exec(links.stdout)?.[1] ?? "";
+  const own = `${linkLocal(mac)}%${bridge}`;
+  const body = await host.page(own);
+  const { netns: podNetns } = await host.guest("managed");
+  const inPod = async (...argv: readonly string[]): Promise<string> =>
+    (await host.run(argv, { netns: podNetns })).stdout;
+  const managedPod = ["get", "pod", "-l", "vm.kubevirt.io/name=managed", "-o"];
+  const managedShell = await openShell(host, "managed");
+
   await step(
-    "rows 3 and 4: managedTap as the primary NIC: the pod's MAC, nothing served, and others reach it",
+    "binding.in: rows 3 and 4: managedTap as the primary NIC: others reach the guest behind its tap",
     async () => {
-      await ready(host, "managed");
-      const mac = await host.value("vmi", "managed", ".status.interfaces[0].mac");
-      const pod = ["get", "pod", "-l", "vm.kubevirt.io/name=managed", "-o"];
-      const status = await host.kubectlOk([
-        ...pod,
-        "jsonpath={.items[0].metadata.annotations.k8s\\.v1\\.cni\\.cncf\\.io/network-status}",
-      ]);
-      assert.equal(JSON.parse(status)[0].mac, mac);
-      const memory = await host.kubectlOk([
-        ...pod,
-        "jsonpath={.items[0].spec.containers[0].resources.requests.memory}",
-      ]);
-      assert.equal(memory, String((192 + 64) * 1024 * 1024));
-      const links = await host.run(["ip", "-o", "link", "show", "type", "bridge"]);
-      const bridge = /^\d+: ([^:@]+)/.exec(links.stdout)?.[1] ?? "";
-      const body = await host.page(`${linkLocal(mac)}%${bridge}`);
-      assert.doesNotMatch(body, /dhcp4: /);
+      assert.equal(says(plugin, "in")["ports"], "plugin");
+      assert.match(says(plugin, "in").statement, new RegExp(`the NIC with MAC ${mac} is plugged into tap0`));
+      assert.match(await inPod("bridge", "link"), /tap0:.* master k6t-eth0/);
+      assert.equal((await host.probe("tcp", own, "7")).ok, true);
     },
   );
+
+  await step("binding.in-icmp: with managedTap the guest answers, and nobody in its place", async () => {
+    assert.equal(says(plugin, "in-icmp")["answeredBy"], "plugin");
+    assert.equal(await answers(host, own), true);
+    assert.equal(await answersFrozen(host, "managed", own), false);
+  });
+
+  await step("binding.out: with managedTap as itself, with nothing translated in the pod", async () => {
+    const gateway = /inet6 (fe80:\S+)\//.exec((await host.run(["ip", "-o", "address", "show", bridge])).stdout)?.[1];
+    await managedShell.ask(`ping -6 -c 1 ${gateway}%eth0`);
+    assert.doesNotMatch(await inPod("nft", "list", "ruleset"), /masquerade|dnat/);
+  });
+
+  await step("binding.mac: the one that the pod's link had", async () => {
+    assert.equal(nicOf(body, mac).name, "eth0");
+    const path = "jsonpath={.items[0].metadata.annotations.k8s\\.v1\\.cni\\.cncf\\.io/network-status}";
+    assert.equal(JSON.parse(await host.kubectlOk([...managedPod, path]))[0].mac, mac);
+    assert.equal(await host.value("vmi", "managed", ".status.interfaces[*].mac"), mac);
+  });
+
+  await step("binding.mtu: on every hop, told by the device", async () => {
+    const { hops, toldBy } = says(plugin, "mtu");
+    const devices = await inPod("ip", "-o", "link");
+    assert.ok(Array.isArray(hops) && hops.length === 4);
+    for (const { device, mtu } of hops.slice(0, -1)) assert.match(devices, new RegExp(` ${device}[@:].* mtu ${mtu} `));
+    assert.deepEqual(toldBy, ["the virtio device itself"]);
+    assert.match(body, new RegExp(`^ *mtu: ${hops.at(-1).mtu}$`, "m"));
+  });
+
+  await step("binding.dhcp4: nobody answers", () => {
+    assert.equal(says(plugin, "dhcp4")["served"], false);
+    assert.doesNotMatch(body, /dhcp4:/);
+    return Promise.resolve();
+  });
+
+  await step("binding.dhcp6: nobody answers", () => {
+    assert.equal(says(plugin, "dhcp6")["served"], false);
+    assert.doesNotMatch(body, /dhcp6:/);
+    return Promise.resolve();
+  });
+
+  await step("binding.ra: no router is advertised", async () => {
+    assert.equal(says(plugin, "ra")["served"], false);
+    assert.doesNotMatch(await managedShell.ask("ip -6 route"), /^default/m);
+  });
+
+  await step("binding.queues: one pair, and so many vectors", async () => {
+    const { queues, msiVectors } = says(plugin, "queues");
+    assert.equal(queues, 1);
+    const vectors = await managedShell.ask("ls $(readlink -f /sys/class/net/eth0/device)/../msi_irqs | wc -l");
+    assert.equal(Number(vectors), msiVectors);
+  });
+
+  await step("binding.memory: the pod asks for so much more than the guest has", async () => {
+    assert.equal(says(plugin, "memory")["overhead"], "64Mi");
+    const path = "jsonpath={.items[0].spec.containers[0].resources.requests.memory}";
+    assert.equal(await host.kubectlOk([...managedPod, path]), String((192 + 64) * 1024 * 1024));
+  });
+
+  await step("binding.migration: the condition says the same, and why", async () => {
+    const { migratable, statement } = says(plugin, "migration");
+    assert.deepEqual([migratable, await host.value("vmi", "managed", `${MIGRATABLE}.status`)], [false, "False"]);
+    assert.ok(statement.endsWith(await host.value("vmi", "managed", `${MIGRATABLE}.message`)));
+    assert.equal(await host.value("vmi", "plugin", `${MIGRATABLE}.status`), "True");
+  });
+
+  await step("binding.guard: another MAC than the guest's does not pass, and is counted", async () => {
+    const { device, mac: only } = says(plugin, "guard");
+    assert.deepEqual([device, only], ["tap0", mac]);
+    await managedShell.ask("ip link set eth0 down; ip link set eth0 address 02:00:00:00:00:99; ip link set eth0 up");
+    const counted = async (): Promise<number> =>
+      [...(await inPod("nft", "list", "ruleset")).matchAll(/counter packets (\d+) bytes \d+ drop/g)]
+        .map(([, packets]) => Number(packets))
+        .reduce((sum, packets) => sum + packets, 0);
+    await eventually("forged frames to be counted", async () => (await counted()) > 0);
+    assert.equal(await answers(host, `${linkLocal("02:00:00:00:00:99")}%${bridge}`, 1), false);
+    await managedShell.close();
+  });
 
   await step("a macvtap that somebody deletes under the guest is told, and nothing of it stays", async () => {
     const { netns } = await host.guest("plugin");
     const [link] = (await host.run(["ip", "-o", "link", "show", "type", "macvtap"], { netns })).stdout.split("\n");
     const name = /^\d+: ([^:@]+)/.exec(link ?? "")?.[1] ?? "";
     await host.run(["ip", "link", "delete", name], { netns });
-    const told = await eventually("the loss to be told", async () => (await message("plugin")) || undefined);
+    const loss = await eventually("the loss to be told", async () => (await message("plugin")) || undefined);
     assert.match(
-      told,
+      loss,
       new RegExp(`^The macvtap "${name}" of the running guest or the node's link below it was deleted`),
     );
-    assert.match(told, /Delete the VMI and apply it again/);
+    assert.match(loss, /Delete the VMI and apply it again/);
     await host.kubectlOk(["delete", "vmi", "--all"]);
     const left = await host.run(["ip", "-o", "link", "show", "type", "macvtap"]);
     assert.equal(left.stdout, "");
     assert.deepEqual(await allocatable(), { [RESOURCE]: "2" });
+  });
+
+  await step("macvtap.needs: S3.91 S3.97: without the gate, or a device, it does not come to be", async () => {
+    assert.deepEqual(told(taps, "needs")["needs"], [
+      { what: "add-on", name: "Multus" },
+      { what: "definition", name: "default/data" },
+      { what: "gate", name: "Macvtap" },
+      { what: "device", name: "data" },
+    ]);
+    await host.kubectlOk([
+      "patch",
+      "kubevirt",
+      "kubevirt",
+      "--type=merge",
+      "-p",
+      `{"spec": {"configuration": {"developerConfiguration": {"featureGates": ["NetworkBindingPlugins"]}}}}`,
+    ]);
+    assert.match((await host.kubectl(["apply", "-f", "-"], virtio)).stderr, /PB2023/);
+  });
+
+  await step("binding.needs: without the registration it is refused", async () => {
+    assert.deepEqual(says(plugin, "needs")["needs"], [{ what: "registration", name: "managed" }]);
+    await host.kubectlOk(["delete", "kubevirt", "kubevirt"]);
+    assert.match((await host.kubectl(["apply", "-f", "-"], managed)).stderr, /PB2303|PB2028/);
   });
 });
