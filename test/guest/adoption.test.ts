@@ -138,14 +138,17 @@ test("guests outlive their daemon: one connection goes on, what was harmed is me
   await step("the name of a running pod's namespace is taken away: the VMI says so", async () => {
     const name = steady.netns.split("/").at(-1) ?? "";
     assert.equal((await host.run(["ip", "netns", "delete", name])).code, 0);
+    await nudged(host, "steady");
     await eventually("PB4012", async () => (await synchronized(host, "steady")) === "PB4012");
     // Its guest still has the namespace; with a name again it is whole.
     assert.equal((await host.run(["ip", "netns", "attach", name, String(steady.qemuPid)])).code, 0);
+    await nudged(host, "steady");
     await eventually("a whole VMI", async () => (await synchronized(host, "steady")) === "");
   });
 
   await step("a guest without its tap cannot be mended, and the VMI says so", async () => {
     await harm(host, steady, ["ip link del tap0"]);
+    await nudged(host, "steady");
     await eventually("PB6105", async () => (await synchronized(host, "steady")) === "PB6105");
     assert.equal(await host.value("vmi", "steady", '.status.conditions[?(@.type=="Ready")].status'), "False");
   });
@@ -186,6 +189,13 @@ function startTransfer(host: TestHost, address: string): Transfer {
     },
   };
 }
+
+/** Has the node look at a pod now: a change of the pod does so, and else it does every ten seconds. */
+async function nudged(host: TestHost, name: string): Promise<void> {
+  nudges += 1;
+  await host.kubectlOk(["annotate", "--overwrite", "pod", "-l", `vm.kubevirt.io/name=${name}`, `test/nudge=${nudges}`]);
+}
+let nudges = 0;
 
 async function harm(host: TestHost, guest: TestGuest, commands: readonly string[]): Promise<void> {
   for (const command of commands) {

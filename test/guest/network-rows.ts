@@ -14,6 +14,8 @@ export interface NicRow {
   readonly podInterface: string;
   /** Subnets of the network without their ends, one a family; absent: the embedded pod network, which chooses them. */
   readonly subnets?: (typeof subnets)[keyof typeof subnets];
+  /** Where its addresses are of other families than the run's. */
+  readonly families?: Families;
   /** Whether the network leads out of the host. */
   readonly leadsOut: boolean;
 }
@@ -32,6 +34,8 @@ const subnets = {
   main: { 4: "10.60.0.", 6: "fd60::" },
   first: { 4: "10.70.0.", 6: "fd70::" },
   second: { 4: "10.71.0.", 6: "fd71::" },
+  four: { 4: "10.72.0.", 6: "fd72::" },
+  six: { 4: "10.73.0.", 6: "fd73::" },
 } as const;
 
 const pod = { name: "default", network: { pod: {} }, podInterface: "eth0", leadsOut: true } as const;
@@ -70,10 +74,13 @@ export const multusRows: readonly Row[] = [
   },
 ];
 
+/** Genie finds configurations by their type: further names of the plugin bridge, each with a family of its own. */
+export const genieTypes = { "bridge-four": [4], "bridge-six": [6] } as const;
+
 export const genieRows: readonly Row[] = [
   {
     name: "genie",
-    title: "S2.20: genie × bridge, twice",
+    title: "S2.20: genie × bridge, twice with both families, and with each alone",
     nics: [
       {
         name: "first",
@@ -89,6 +96,24 @@ export const genieRows: readonly Row[] = [
         network: { genie: { networkName: "ptp" } },
         podInterface: "eth1",
         subnets: subnets.second,
+        leadsOut: false,
+      },
+      {
+        name: "four",
+        binding: "bridge",
+        network: { genie: { networkName: "bridge-four" } },
+        podInterface: "eth2",
+        subnets: subnets.four,
+        families: [4],
+        leadsOut: false,
+      },
+      {
+        name: "six",
+        binding: "bridge",
+        network: { genie: { networkName: "bridge-six" } },
+        podInterface: "eth3",
+        subnets: subnets.six,
+        families: [6],
         leadsOut: false,
       },
     ],
@@ -125,6 +150,14 @@ export function genieConfigurations(host: TestHost, families: Families): Readonl
     "20-second.conf": {
       ...{ ...version, name: "second", type: "ptp", mtu: 1400 },
       ipam: ipam(host, "second", families, false),
+    },
+    "30-four.conf": {
+      ...{ ...version, name: "four", type: "bridge-four", bridge: "four0", isGateway: true, mtu: 1400 },
+      ipam: ipam(host, "four", genieTypes["bridge-four"], false),
+    },
+    "40-six.conf": {
+      ...{ ...version, name: "six", type: "bridge-six", bridge: "six0", isGateway: true, mtu: 1400 },
+      ipam: ipam(host, "six", genieTypes["bridge-six"], false),
     },
   };
 }

@@ -1,6 +1,6 @@
 // Each network under each binding that the rules allow, with each family: who reaches the guest where, and what it sees.
 import assert from "node:assert/strict";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { eventually, type Outside, TestHost } from "../daemon.ts";
@@ -13,6 +13,7 @@ import {
   type Families,
   genieConfigurations,
   genieRows,
+  genieTypes,
   multusDefinitions,
   multusRows,
   type NicRow,
@@ -23,6 +24,7 @@ import {
 const clusters = {
   Multus: {
     rows: multusRows,
+    on: new Set(Object.keys(stacks)),
     start: async (host: TestHost, families: Families) => {
       await host.usePodNetwork(families);
       await host.up();
@@ -32,18 +34,24 @@ const clusters = {
   },
   Genie: {
     rows: genieRows,
+    // Its rows have networks of each family alone as well: what the embedded network cannot have side by side, these can.
+    on: new Set(["dual-stack"]),
     start: async (host: TestHost, families: Families) => {
       const folder = join(host.dataDir, "net.d");
       await mkdir(folder);
       for (const [file, config] of Object.entries(genieConfigurations(host, families)))
         await writeFile(join(folder, file), JSON.stringify(config));
-      await host.up(["--cni-conf-dir", folder]);
+      const plugins = join(host.dataDir, "plugins");
+      await mkdir(plugins);
+      for (const type of Object.keys(genieTypes)) await symlink("/usr/lib/cni/bridge", join(plugins, type));
+      await host.up(["--cni-conf-dir", folder, "--cni-bin-dir", `/usr/lib/cni:${plugins}`]);
     },
   },
 } as const;
 
 for (const [stack, families] of Object.entries(stacks)) {
-  for (const [cluster, { rows, start }] of Object.entries(clusters)) {
+  for (const [cluster, { rows, on, start }] of Object.entries(clusters)) {
+    if (!on.has(stack)) continue;
     test(`${stack} networks of ${cluster}`, { timeout: 300_000 }, async (t) => {
       if (!needs(t, "daemon", "guestImage", "kubectl", "busybox")) return;
       const host = await TestHost.make(t);
@@ -95,7 +103,15 @@ async function checkRow(host: TestHost, { name, nics }: Row, families: Families,
   for (const [index, nic] of nics.entries()) {
     const own = status[index];
     assert.ok(own !== undefined);
-    await (nic.binding === "masquerade" ? masqueraded : bridged)({ host, vmi: name, nic, families, shell, own, named });
+    await (nic.binding === "masquerade" ? masqueraded : bridged)({
+      host,
+      vmi: name,
+      nic,
+      families: nic.families ?? families,
+      shell,
+      own,
+      named,
+    });
   }
   for (const address of nics.some(({ leadsOut }) => leadsOut) ? outside.addresses : [])
     await eventually(`${address} to be reached`, async () => (await shell.run(fetching(address))).code === 0);
