@@ -56,7 +56,7 @@ export function idsOf(name: string): readonly string[] {
 
 /** A test's name without the ids that it carries: `x.in: S1.2 S3.4: at home` is `x.in: at home`. */
 export function plainName(name: string): string {
-  return name.replace(/(?:\bS\d+\.\d+[ ,]*)+:? */, "").trim();
+  return name.replaceAll(/(?:\bS\d+\.\d+[ ,]*)+:? */g, "").trim();
 }
 
 /** The rows of docs/documents.md, `| id | statement | tests |`, each test as `[words](../file) name`, several by `<br>`. */
