@@ -4,18 +4,17 @@ import { type TestContext, test } from "node:test";
 import { TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
-import { ready } from "./attachments.ts";
+import { definitions, hostLocal, ready } from "./attachments.ts";
 
 /** What a pod of a cluster has; without a cluster's DNS it is written in the manifest. */
 const CLUSTER = ["default.svc.cluster.local", "svc.cluster.local", "cluster.local"];
 /** Lawful (256 characters in all), and more than DHCP's option 119 holds. */
 const LONG = ["a", "b", "c", "d", "e", "f"].map((letter, index) => `${letter.repeat(index === 5 ? 41 : 39)}.x`);
 
-/** One guest: what its manifest says, and what it is told. */
+/** One guest with a NIC of each binding: what its manifest says, and what both are told. */
 interface Named {
   readonly title: string;
   readonly name: string;
-  readonly binding: "masquerade" | "bridge";
   readonly spec?: Readonly<Record<string, unknown>>;
   readonly servers?: readonly string[];
   readonly searches: readonly string[];
@@ -28,38 +27,29 @@ interface Named {
 
 const service = "things.default.svc.cluster.local";
 const plain = { searches: CLUSTER, search: CLUSTER, domain: "default.svc.cluster.local", dns: ["192.0.2.53"] };
+const inService = { ...plain, search: [service, ...CLUSTER], domain: service };
 const rows: readonly Named[] = [
-  ...(["masquerade", "bridge"] as const).flatMap((binding): Named[] => {
-    const of = { ...plain, binding };
-    const inService = { ...of, search: [service, ...CLUSTER], domain: service };
-    return [
-      {
-        ...of,
-        title: `row 70: ${binding}, neither hostname nor subdomain`,
-        name: `${binding}-1`,
-        hostname: `${binding}-1`,
-      },
-      {
-        ...of,
-        title: `row 70: ${binding}, a hostname`,
-        name: `${binding}-2`,
-        spec: { hostname: "broad" },
-        hostname: "broad",
-      },
-      {
-        ...{ ...inService, title: `row 70: ${binding}, a subdomain`, name: `${binding}-3`, hostname: `${binding}-3` },
-        spec: { subdomain: "things" },
-      },
-      {
-        ...{ ...inService, title: `row 70: ${binding}, both`, name: `${binding}-4`, hostname: "broad" },
-        spec: { hostname: "broad", subdomain: "things" },
-      },
-    ];
-  }),
+  {
+    ...plain,
+    title: "row 70: masquerade and bridge, neither hostname nor subdomain",
+    name: "plain",
+    hostname: "plain",
+  },
+  {
+    ...{ ...plain, title: "row 70: masquerade and bridge, a hostname", name: "hosted", hostname: "broad" },
+    spec: { hostname: "broad" },
+  },
+  {
+    ...{ ...inService, title: "row 70: masquerade and bridge, a subdomain", name: "placed", hostname: "placed" },
+    spec: { subdomain: "things" },
+  },
+  {
+    ...{ ...inService, title: "row 70: masquerade and bridge, both", name: "whole", hostname: "broad" },
+    spec: { hostname: "broad", subdomain: "things" },
+  },
   {
     title: "rows 65, 71: name servers with leading zeros; a subdomain where no service's domain is searched",
     name: "custom",
-    binding: "masquerade",
     servers: ["010.010.000.005", "192.0.2.53"],
     dns: ["10.10.0.5", "192.0.2.53"],
     spec: { subdomain: "things" },
@@ -76,7 +66,7 @@ const LONG_MANIFEST = guestManifest({
   spec: { dnsPolicy: "None", dnsConfig: { nameservers: ["192.0.2.53"], searches: LONG } },
 });
 
-function manifestOf({ name, binding, spec, servers = ["192.0.2.53"], searches }: Named): string {
+function manifestOf({ name, spec, servers = ["192.0.2.53"], searches }: Named): string {
   const dhcpOptions = {
     bootFileName: "default_image.bin",
     tftpServerName: "tftp.example.com",
@@ -85,8 +75,21 @@ function manifestOf({ name, binding, spec, servers = ["192.0.2.53"], searches }:
   };
   return guestManifest({
     name,
-    devices: { interfaces: [{ name: "default", [binding]: {}, dhcpOptions }] },
-    spec: { ...spec, dnsPolicy: "None", dnsConfig: { nameservers: servers, searches } },
+    devices: {
+      interfaces: [
+        { name: "default", masquerade: {}, dhcpOptions },
+        { name: "lan", bridge: {}, dhcpOptions },
+      ],
+    },
+    spec: {
+      ...spec,
+      dnsPolicy: "None",
+      dnsConfig: { nameservers: servers, searches },
+      networks: [
+        { name: "default", pod: {} },
+        { name: "lan", multus: { networkName: "lan" } },
+      ],
+    },
   });
 }
 
@@ -99,20 +102,32 @@ test("names and DHCP options", { timeout: 300_000 }, async (t) => {
   await host.useGuestImage();
   await host.usePodNetwork([4]);
   await host.up();
-  const told = async (name: string): Promise<(key: string) => string> => {
-    const page = await host.page(await host.value("vmi", name, ".status.interfaces[0].ipAddress"), /dhcp4: ip=/);
-    return (key) => new RegExp(`^ *${key}(.*)$`, "m").exec(page)?.[1] ?? "";
-  };
+  const lan = { cniVersion: "0.4.0", type: "bridge", bridge: "lan0", ipam: hostLocal(host, ["10.65.0.0/24"]) };
+  await host.kubectlOk(["apply", "-f", "-"], definitions(["default", "lan", lan]));
+  /** The page once so many of the guest's NICs have their leases. */
+  const pageOf = async (name: string, nics: number): Promise<string> =>
+    host.page(
+      await host.value("vmi", name, ".status.interfaces[0].ipAddress"),
+      new RegExp(`(dhcp4: ip=[^]*){${nics}}`),
+    );
+  const reader =
+    (text: string) =>
+    (key: string): string =>
+      new RegExp(`^ *${key}(.*)$`, "m").exec(text)?.[1] ?? "";
   const check = async (row: Named): Promise<void> => {
-    const line = await told(row.name);
+    const page = await pageOf(row.name, 2);
+    const [, masquerade = "", bridge = ""] = page.split(/^nic: /m);
+    for (const nic of [masquerade, bridge]) checkNic(row, reader(nic), reader(page));
+  };
+  const checkNic = (row: Named, line: (key: string) => string, whole: (key: string) => string): void => {
     assert.deepEqual(
       {
-        hostname: line("hostname: "),
+        hostname: whole("hostname: "),
         option12: line("dhcp4: hostname="),
         option15: line("dhcp4: domain="),
         option119: line("dhcp4: search="),
         option6: line("dhcp4: dns="),
-        resolver: line("resolv\\.conf: search "),
+        resolver: whole("resolv\\.conf: search "),
         option66: line("dhcp4: tftp="),
         option67: line("dhcp4: bootfile="),
         option42: line("dhcp4: ntpsrv="),
@@ -149,7 +164,7 @@ test("names and DHCP options", { timeout: 300_000 }, async (t) => {
     host.explained<TestContext>(async () => {
       await host.kubectlOk(["apply", "-f", "-"], LONG_MANIFEST);
       await ready(host, "long");
-      const line = await told("long");
+      const line = reader(await pageOf("long", 1));
       assert.deepEqual([line("dhcp4: domain="), line("dhcp4: dns=")], [LONG[5], "192.0.2.53"]);
     }),
   );

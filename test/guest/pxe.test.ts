@@ -6,10 +6,11 @@ import { type TestContext, test } from "node:test";
 import { stringify } from "yaml";
 import { GUEST_KERNEL_ARGS, guestPaths } from "../../src/host/images/build-guest.ts";
 import { openDebianPackages } from "../../src/host/images/debian-packages.ts";
+import { exclusively } from "../../src/host/images/exclusive.ts";
 import { eventually, TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
-import { guestImages } from "./image-cache.ts";
+import { CACHE, guestImages } from "./image-cache.ts";
 
 const MAC = "02:00:00:00:00:80";
 
@@ -81,15 +82,18 @@ test("S2.12 S3.7: a guest boots from the network of its second NIC", { timeout: 
 
 /** dnsmasq's program, and a folder that it serves with the test guest in it. */
 async function bootServer(folder: string): Promise<{ readonly dnsmasq: string; readonly root: string }> {
-  const packages = await openDebianPackages(join(folder, "packages"), () => {});
-  const kernel = await packages.dependency("linux-image-amd64", "linux-image-");
+  const store = await guestImages();
   const unpacked = join(folder, "unpacked");
-  await packages.unpack(["dnsmasq-base", kernel], unpacked);
+  // The kernel's package is there already, from the test guest's building.
+  await exclusively(join(CACHE, "lock"), async () => {
+    const packages = await openDebianPackages(join(CACHE, "packages"), () => {});
+    const kernel = await packages.dependency("linux-image-amd64", "linux-image-");
+    await packages.unpack(["dnsmasq-base", kernel], unpacked);
+  });
   const root = join(folder, "tftp");
   await mkdir(root);
   const boot = join(unpacked, "boot");
   const [vmlinuz = ""] = (await readdir(boot)).filter((name) => name.startsWith("vmlinuz"));
-  const store = await guestImages();
   const initrd = await store.extract("patchbay/guest:latest", guestPaths.initrd);
   await copyFile(join(boot, vmlinuz), join(root, "vmlinuz"));
   await copyFile(initrd, join(root, "initrd"));
