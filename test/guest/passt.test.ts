@@ -21,6 +21,8 @@ const ON = (network: string) => ({ "v1.multus-cni.io/default-network": `default/
 
 const READY = '.status.conditions[?(@.type=="Ready")]';
 
+const KUBEVIRTS = { type: "kubevirt-passt-binding" };
+
 /** A low and a high port. */
 const LISTED = guestManifest({
   name: "listed",
@@ -177,6 +179,8 @@ test("passt", { timeout: 500_000 }, async (t) => {
     definitions(
       ["default", "four", { ...bridge, name: "four", bridge: "four0", ipam: four }],
       ["default", "six", { ...bridge, name: "six", bridge: "six0", ipam: six }],
+      // As KubeVirt's plugin comes with it.
+      ["default", "passt-binding", { cniVersion: "1.0.0", name: "passt-binding", plugins: [KUBEVIRTS] }],
     ),
   );
   const refused = [await host.kubectl(["apply", "-f", "-"], LISTED), await host.kubectl(["apply", "-f", "-"], OPEN)];

@@ -4,6 +4,7 @@ import type { HostSide } from "./host-side.ts";
 import { macvtapPlugin } from "./macvtap-plugin.ts";
 import { masqueradePlugin } from "./masquerade-plugin.ts";
 import { ovsPlugin } from "./ovs-plugin.ts";
+import { passtBindingPlugin } from "./passt-binding-plugin.ts";
 import { findPlugin, hasPlugin } from "./plugins.ts";
 import { sriovPlugin } from "./sriov-plugin.ts";
 
@@ -15,7 +16,12 @@ export const hostSides: Readonly<Record<string, HostSide>> = {
 /** A plugin that runs inside of Patchbay in place of a binary: what {@link PluginCall} asks of one, but for the binary. */
 export type BuiltinPlugin = (call: Omit<PluginCall, "binary">) => Promise<JsonObject | undefined>;
 
-const BUILTIN: Readonly<Record<string, BuiltinPlugin>> = { macvtap: macvtapPlugin, ovs: ovsPlugin, sriov: sriovPlugin };
+const BUILTIN: Readonly<Record<string, BuiltinPlugin>> = {
+  "kubevirt-passt-binding": passtBindingPlugin,
+  macvtap: macvtapPlugin,
+  ovs: ovsPlugin,
+  sriov: sriovPlugin,
+};
 
 /** The built-in plugin of that name, where no folder has a binary of it. */
 export function builtinPlugin(type: string, binDirs: readonly string[]): BuiltinPlugin | undefined {
