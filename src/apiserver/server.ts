@@ -55,6 +55,8 @@ export interface ApiServerOptions {
   /** Where metrics are registered, and read from by `/metrics`. */
   readonly registry?: Registry;
   readonly limits?: Partial<Limits>;
+  /** How many changes watches can resume from, at least; 10,000. */
+  readonly keptChanges?: number;
   readonly log: Logger;
 }
 
@@ -97,7 +99,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   ownFolder(dataDir, log, IMAGE_FOLDERS);
   ownFolder(join(dataDir, "logs"), log);
   let timed: CommitListener = () => undefined;
-  const store = openStore(dataDir, (seconds, works) => timed(seconds, works));
+  const store = openStore(dataDir, (seconds, works) => timed(seconds, works), options.keptChanges);
   try {
     const pki = join(dataDir, "pki");
     let credentials = await loadCredentials(pki, Date.now(), log, listening.proves);

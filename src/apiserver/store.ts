@@ -133,11 +133,15 @@ const CHECKPOINT_EVERY = 32 * 1024 * 1024;
 
 /**
  * Opens or makes the store in `folder`. SQLite in WAL mode with synchronous=FULL, written by a thread of its own; this
- * one reads, so that nobody sees what is not on disk yet.
+ * one reads, so that nobody sees what is not on disk yet. `kept` is how many changes the history has at least.
  *
  * @throws Fault PB6002 where another process has it, PB6004 where it cannot be opened.
  */
-export function openStore(folder: string, timed: CommitListener = () => undefined): Store {
+export function openStore(
+  folder: string,
+  timed: CommitListener = () => undefined,
+  kept: number = KEPT_REVISIONS,
+): Store {
   const file = join(folder, FILE);
   const lock = takeLock(folder);
   let maker: DatabaseSync | undefined;
@@ -147,7 +151,7 @@ export function openStore(folder: string, timed: CommitListener = () => undefine
     maker = new DatabaseSync(file, { timeout: 5_000 });
     prepareFile(maker, file);
     reader = new DatabaseSync(file, { readOnly: true, timeout: 5_000 });
-    const store = makeStore(folder, lock, reader, timed);
+    const store = makeStore(folder, lock, reader, timed, kept);
     maker.close();
     return store;
   } catch (thrown) {
@@ -173,7 +177,13 @@ interface Left {
   readonly owners: readonly string[];
 }
 
-function makeStore(folder: string, lock: DatabaseSync, reader: DatabaseSync, timed: CommitListener): Store {
+function makeStore(
+  folder: string,
+  lock: DatabaseSync,
+  reader: DatabaseSync,
+  timed: CommitListener,
+  kept: number,
+): Store {
   const read = prepareReads(reader);
   const listeners = new Set<(changes: readonly Change[]) => void>();
   hold();
@@ -256,7 +266,7 @@ function makeStore(folder: string, lock: DatabaseSync, reader: DatabaseSync, tim
       await new Promise((resolve) => setImmediate(resolve));
       if (queue.length === 0) break;
       await commit();
-      if (committed - compactedTo >= KEPT_REVISIONS + COMPACT_EVERY) await compact();
+      if (committed - compactedTo >= kept + Math.min(kept, COMPACT_EVERY)) await compact();
       if (unchecked >= CHECKPOINT_EVERY) await checkpoint();
     }
     busy?.resolve();
@@ -316,7 +326,7 @@ function makeStore(folder: string, lock: DatabaseSync, reader: DatabaseSync, tim
   }
 
   async function compact(): Promise<void> {
-    const upTo = committed - KEPT_REVISIONS;
+    const upTo = committed - kept;
     const report = await writer.carryOut({ order: "compact", upTo });
     // A disk without room for the deletion keeps the longer history; the next commit tries again.
     if (!report.done) return;

@@ -78,6 +78,165 @@ describe("a watch", () => {
     );
   });
 
+  test("sees every change once, in order, or is told 410, with many writers, cuts in a line, and a history that goes", async () => {
+    const own = makeFolder();
+    const server = await startSample(own.folder, { keptChanges: 25 });
+    const { client } = server;
+    const headers = { authorization: `Bearer ${readFileSync(join(own.folder, "pki/token"), "utf8").trim()}` };
+    const outcomes = { gone: 0, cutInLine: 0, resumed: 0 };
+    const path = "/apis/example.io/v1/widgets";
+
+    /** The events of one watch, until so many bytes have come or `isEnough`; what is left of a line is lost. */
+    async function* broken(query: string, bytes: number): AsyncGenerator<{ type: string; object: KubeObject }> {
+      const options = { ca: server.server.caPem, headers, agent: false };
+      const call = request(`${server.server.url}${path}?watch=1${query}`, options).end();
+      call.on("error", () => undefined);
+      try {
+        const [response]: IncomingMessage[] = await once(call, "response");
+        if (response?.statusCode === 410) {
+          yield { type: "ERROR", object: { ...widget("gone"), code: 410 } };
+          return;
+        }
+        assert.equal(response?.statusCode, 200);
+        let text = "";
+        let left = bytes;
+        for await (const chunk of response) {
+          text += String(chunk).slice(0, left);
+          left -= String(chunk).length;
+          for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n")) {
+            const line: unknown = JSON.parse(text.slice(0, end));
+            text = text.slice(end + 1);
+            yield line as { type: string; object: KubeObject };
+          }
+          if (left <= 0) break;
+        }
+        if (text !== "") outcomes.cutInLine += 1;
+      } finally {
+        call.destroy();
+      }
+    }
+
+    /** Watches until the object `end` is there, over all cuts; fails where an event is lost, doubled or out of order. */
+    async function follow(how: "list" | "initial" | "bare", cuts: readonly number[], written: Set<string>) {
+      let view = new Map<string, string>();
+      const seen = new Set<string>();
+      let from: number | undefined;
+      /** Behind it nothing may be missing. */
+      let whole = Number.POSITIVE_INFINITY;
+      const restart = async () => {
+        view = new Map();
+        from = undefined;
+        if (how !== "list") return;
+        const { items, resourceVersion } = await client.list(widgets);
+        for (const { metadata } of items) view.set(metadata.name, metadata.resourceVersion ?? "");
+        from = Number(resourceVersion);
+      };
+      await restart();
+      for (let round = 0; !view.has("end"); round += 1) {
+        const cut = cuts[round % cuts.length] ?? 1;
+        const initial = from === undefined;
+        if (from !== undefined) outcomes.resumed += 1;
+        const start = how === "initial" ? "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan" : "";
+        const query = `&allowWatchBookmarks=true${initial ? start : `&resourceVersion=${from}`}`;
+        // What began without a version can be gone on with when its beginning is over only.
+        let begins = initial;
+        if (from !== undefined) whole = Math.min(whole, from);
+        for await (const { type, object } of broken(query, cut)) {
+          if (type === "ERROR") {
+            assert.equal(object["code"], 410);
+            from = -1;
+            break;
+          }
+          const { name, resourceVersion = "", annotations } = object.metadata;
+          const revision = Number(resourceVersion);
+          if (type === "BOOKMARK") {
+            if (annotations?.["k8s.io/initial-events-end"] === "true") begins = false;
+            from = revision;
+            continue;
+          }
+          if (begins && how === "initial") {
+            assert.equal(type, "ADDED");
+            view.set(name, resourceVersion);
+            if (name === "end") break;
+            continue;
+          }
+          if (how !== "bare") {
+            assert.ok(from !== undefined && revision > from, `${type} ${name} ${revision} behind ${from}`);
+            from = revision;
+            if (type !== "DELETED") seen.add(`${name} ${resourceVersion}`);
+          }
+          // A change of an object can be told only of what was told to be there.
+          assert.equal(view.has(name), type !== "ADDED", `${type} ${name}`);
+          if (type === "DELETED") view.delete(name);
+          else view.set(name, resourceVersion);
+          if (name === "end") break;
+        }
+        const isGone = from === -1;
+        if (isGone) outcomes.gone += 1;
+        if (isGone || (begins && !view.has("end")) || how === "bare") {
+          if (view.has("end")) break;
+          whole = Number.POSITIVE_INFINITY;
+          seen.clear();
+          await restart();
+        }
+      }
+      if (how === "bare") return;
+      const end = Number(view.get("end"));
+      const missing = [...written].filter((each) => {
+        const revision = Number(each.split(" ")[1]);
+        return revision > whole && revision <= end && !seen.has(each);
+      });
+      assert.deepEqual(missing, []);
+    }
+
+    const step = fc.record({
+      name: fc.constantFrom("a", "b", "c", "d"),
+      does: fc.constantFrom("put", "put", "delete"),
+    });
+    const lists = fc.array(fc.array(step, { minLength: 5, maxLength: 20 }), { minLength: 3, maxLength: 3 });
+    const cutting = fc.array(fc.integer({ min: 1, max: 4_000 }), { minLength: 1, maxLength: 6 });
+    const watching = fc.array(fc.tuple(fc.constantFrom("list", "initial", "bare"), cutting), {
+      minLength: 3,
+      maxLength: 3,
+    });
+    let size = 0;
+    try {
+      await fc.assert(
+        fc.asyncProperty(lists, watching, async (writers, watchers) => {
+          for (const { metadata } of (await client.list(widgets)).items)
+            await client.delete(widgets, at(metadata.name));
+          const written = new Set<string>();
+          const note = ({ metadata }: KubeObject) => written.add(`${metadata.name} ${metadata.resourceVersion}`);
+          const following = watchers.map(([how, cuts]) => follow(how, [...cuts, 20_001], written));
+          const write = async (steps: (typeof writers)[number]) => {
+            for (const { name, does } of steps) {
+              size += 1;
+              try {
+                if (does === "delete") await client.delete(widgets, at(name));
+                else note(await client.patch(widgets, at(name), "merge", { spec: { size: `${size}` } }));
+              } catch (thrown) {
+                if (!isApiError(thrown, "NotFound")) throw thrown;
+                if (does === "put") await client.create(widgets, widget(name, `${size}`)).then(note, ignoreExisting);
+              }
+            }
+          };
+          await Promise.all(writers.map(write));
+          note(await client.create(widgets, widget("end")));
+          await Promise.all(following);
+        }),
+        { numRuns: 8, endOnFailure: true },
+      );
+      assert.ok(outcomes.cutInLine > 0 && outcomes.resumed > 0, JSON.stringify(outcomes));
+    } finally {
+      await server.stop();
+      own.remove();
+    }
+  });
+
+  function ignoreExisting(thrown: unknown): void {
+    if (!isApiError(thrown, "AlreadyExists")) throw thrown;
+  }
+
   function describeEvent(type: string, { metadata }: KubeObject): string {
     return `${type} ${metadata.name} ${metadata.resourceVersion}`;
   }
