@@ -4,8 +4,7 @@ import { type Connection, openConnection, TABLE, type Target } from "./api-conne
 import { benchStatus, benchVmi } from "./api-objects.ts";
 
 /** What is to be done. */
-export type Job = { readonly target: Target } & /** `dry`: all is done but the storing. */
-(
+export type Job = { readonly target: Target } /** `dry`: all is done but the storing. */ & (
   | {
       readonly work: "create" | "status";
       readonly from: number;
@@ -138,10 +137,9 @@ async function lists({ target, limit, table, rounds }: Extract<Job, { work: "lis
 }
 
 async function watches({ target, watchers, writes: count, writers }: Extract<Job, { work: "watch" }>) {
-  const open = await connections(writers, target);
-  const [first] = open;
-  if (first === undefined) throw new Error("there is no writer");
+  const first = await openConnection(target);
   const { body } = await first.call("GET", `${VMIS}?limit=1`);
+  first.close();
   const version = /"resourceVersion":"(\d+)"/.exec(body.toString("utf8"))?.[1];
   const wanted = watchers * count;
   const ends: number[] = [];
@@ -171,6 +169,8 @@ async function watches({ target, watchers, writes: count, writers }: Extract<Job
     });
     for (const code of await Promise.all(codes)) if (code !== 200) throw new Error(`a watch was answered by ${code}`);
   }
+  // Not before: the server closes a connection that asks nothing for long.
+  const open = await connections(writers, target);
   const begun = performance.now();
   await together(open, count, async (connection, index) => {
     const { code } = await changeStatus(connection, index, begun);
