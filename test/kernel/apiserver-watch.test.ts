@@ -404,8 +404,8 @@ describe("a selection that much has to be read for", () => {
     const own = makeFolder();
     const server = await startSample(own.folder);
     const headers = { authorization: `Bearer ${readFileSync(join(own.folder, "pki/token"), "utf8").trim()}` };
-    // Each takes about a millisecond to be looked into.
-    const parts = Array.from({ length: 20_000 }, () => "a");
+    // Each takes some milliseconds to be looked into.
+    const parts = Array.from({ length: 49_000 }, () => "a");
     const { resourceVersion: start } = await server.client.list(widgets);
     for (let index = 0; index < 80; index += 1) {
       await server.client.create(widgets, { ...widget(`large-${index}`), spec: { size: "l", parts } });
