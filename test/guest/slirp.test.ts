@@ -32,6 +32,15 @@ const PLUGGED = annotated(
   }),
   { "v1.multus-cni.io/default-network": "default/four" },
 );
+/** On a pod network without IPv4. */
+const SIX = annotated(
+  guestManifest({
+    name: "six",
+    devices: { interfaces: [{ name: "default", slirp: {}, model: "e1000", ports: [{ port: 80 }] }] },
+    spec: { dnsPolicy: "None", dnsConfig: { nameservers: ["2001:db8::2"], searches: ["lab.example"] } },
+  }),
+  { "v1.multus-cni.io/default-network": "default/six" },
+);
 
 test("slirp", { timeout: 400_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl")) return;
@@ -42,14 +51,18 @@ test("slirp", { timeout: 400_000 }, async (t) => {
   const asked = await listening(host, outsideOf(host), "names", "::", "53", "192.0.2.77");
   const called = await listening(host, host.netns, "serve", "::", "8098", "here");
   await host.up();
-  const four = { type: "bridge", name: "four", cniVersion: "0.4.0", bridge: "four0", isGateway: true, ipMasq: true };
+  const bridge = { type: "bridge", cniVersion: "0.4.0", isGateway: true, ipMasq: true };
+  const [four, six] = [hostLocal(host, ["10.51.0.0/24"], ["0.0.0.0/0"]), hostLocal(host, ["fd51::/64"], ["::/0"])];
   await host.kubectlOk(
     ["apply", "-f", "-"],
-    definitions(["default", "four", { ...four, ipam: hostLocal(host, ["10.51.0.0/24"], ["0.0.0.0/0"]) }]),
+    definitions(
+      ["default", "four", { ...bridge, name: "four", bridge: "four0", ipam: four }],
+      ["default", "six", { ...bridge, name: "six", bridge: "six0", ipam: six }],
+    ),
   );
   const refused = await host.kubectl(["apply", "-f", "-"], PORTED);
-  await host.kubectlOk(["apply", "-f", "-"], [PERMITTED, PORTED, PLUGGED].join("---\n"));
-  for (const name of ["ported", "plugged"])
+  await host.kubectlOk(["apply", "-f", "-"], [PERMITTED, PORTED, PLUGGED, SIX].join("---\n"));
+  for (const name of ["ported", "plugged", "six"])
     await host.kubectlOk(["wait", "--for=condition=Ready", `vmi/${name}`, "--timeout=120s"]);
   const claim = claimOf("slirp");
   const nic = await explained(host, "ported");
@@ -180,5 +193,16 @@ test("slirp", { timeout: 400_000 }, async (t) => {
       await inside.close();
     },
   );
+
+  await step("a pod with IPv6 alone: nothing comes in, and the guest gets out by IPv6", async () => {
+    const said = claim(await explained(host, "six"), "in");
+    assert.deepEqual([said["addresses"], said["ports"]], [[], []]);
+    assert.equal((await host.probe("http", "fd51::2", "80")).ok, false);
+    const inside = await openShell(host, "six");
+    assert.doesNotMatch(await inside.ask("ip -4 address show dev eth0"), /inet /);
+    await inside.ask(fetching("2001:db8::2", 8099));
+    assert.match(await inside.ask("nslookup six.lab.example fec0::3"), /192\.0\.2\.77/);
+    await inside.close();
+  });
   await shell.close();
 });
