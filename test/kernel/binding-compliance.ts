@@ -13,7 +13,15 @@ import { stepText } from "../../src/model/wiring/step-text.ts";
 import { type Actual, needsReading, type Step, stepsTo } from "../../src/model/wiring/steps.ts";
 import type { KernelState, Wiring } from "../../src/model/wiring/wiring.ts";
 import { needs } from "../needs.ts";
-import { bridgeNeeds, changesSince, devicesOf, type PodShape, settledLines, withPod } from "./bridge-pod.ts";
+import {
+  bridgeNeeds,
+  changesSince,
+  devicesOf,
+  type PodShape,
+  registered,
+  settledLines,
+  withPod,
+} from "./bridge-pod.ts";
 
 /** Whether the machine has what a test of the shape needs; else the test is skipped. */
 export function able(t: TestContext, shape: PodShape): boolean {
@@ -57,7 +65,10 @@ function wiringOn({ nics, annotations = {} }: PodShape, facts: PodFacts): Wiring
     domain: { devices: { interfaces: nics.map(([iface], index) => ({ name: `nic${index}`, ...iface })) } },
     networks: nics.map(([, network], index) => ({ name: `nic${index}`, ...network })),
   };
-  return wire(frozen(nicContexts({ spec: frozen(spec), hostName: "guest", annotations })), frozen(facts));
+  return wire(
+    frozen(nicContexts({ spec: frozen(spec), hostName: "guest", annotations, plugins: registered })),
+    frozen(facts),
+  );
 }
 
 /**

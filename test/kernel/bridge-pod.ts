@@ -5,9 +5,10 @@ import { readLinks } from "../../src/host/linux/pod-facts.ts";
 import { writeSysctl } from "../../src/host/linux/sysctl.ts";
 import type { Interface } from "../../src/model/api/interfaces.ts";
 import type { Network } from "../../src/model/api/networks.ts";
-import { hashedInterface } from "../../src/model/networks/pod-interface.ts";
+import { SPOOF_GUARD_ANNOTATION } from "../../src/model/bindings/spoof-guard.ts";
+import { hashedInterface, tapName } from "../../src/model/networks/pod-interface.ts";
 import type { PodFacts } from "../../src/model/wiring/facts.ts";
-import { nicContexts, wire } from "../../src/model/wiring/nics.ts";
+import { type NicsRequest, nicContexts, wire } from "../../src/model/wiring/nics.ts";
 import type { Wiring } from "../../src/model/wiring/wiring.ts";
 import type { TestNeed } from "../needs.ts";
 
@@ -43,6 +44,52 @@ const veth = (name: string, far: string): string[] => [
 ];
 const onPod = [{ bridge: {} }, { pod: {} }] as const;
 const BRIDGED = ["eth0-nic", "k6t-eth0", "tap0", "eth0"];
+
+const tapped = hashedInterface("nic0");
+const second = hashedInterface("nic1");
+const macvtap = (name: string, mac: string): string =>
+  `link add ${name} link low0 address ${mac} mtu 1400 type macvtap mode bridge`;
+const onRed = { multus: { networkName: "red" } } as const;
+
+/** Pods whose links are what a guest is plugged into, under the bindings that take them. */
+export const tapShapes: readonly PodShape[] = [
+  {
+    what: "macvtap on a macvtap, with a MAC of the manifest",
+    made: [...veth("low0", "far0"), macvtap(tapped, "02:bb:00:00:00:31")],
+    nics: [[{ macvtap: {}, macAddress: "02:bb:00:00:00:77" }, onRed]],
+    links: ["low0", tapped],
+    needs: ["macvtap"],
+  },
+  {
+    what: "macvtap on two macvtaps of one link, with their own MACs",
+    made: [...veth("low0", "far0"), macvtap(tapped, "02:bb:00:00:00:31"), macvtap(second, "02:bb:00:00:00:32")],
+    nics: [
+      [{ macvtap: {} }, onRed],
+      [{ macvtap: {}, model: "e1000" }, { multus: { networkName: "green" } }],
+    ],
+    links: ["low0", tapped, second],
+    needs: ["macvtap"],
+  },
+  {
+    what: "the plugin tap on a macvtap, with a MAC of the manifest",
+    made: [...veth("low0", "far0"), macvtap(tapped, "02:bb:00:00:00:31")],
+    nics: [[{ binding: { name: "tap" }, macAddress: "02:bb:00:00:00:77" }, onRed]],
+    links: ["low0", tapped],
+    needs: ["macvtap"],
+  },
+  {
+    what: "the plugin tap with a spoof guard on a tap that its CNI made",
+    // Its MAC is set in short words: what says "link set" or "address" comes before the tap.
+    made: [
+      ...veth(tapped, "far0"),
+      `tuntap add dev ${tapName(tapped)} mode tap`,
+      `l set dev ${tapName(tapped)} addr 02:bb:00:00:00:41`,
+    ],
+    nics: [[{ binding: { name: "tap" } }, onRed]],
+    annotations: { [SPOOF_GUARD_ANNOTATION]: "true" },
+    links: [tapped, tapName(tapped)],
+  },
+];
 
 /** One of each way in which a pod's link may look. */
 export const shapes: readonly PodShape[] = [
@@ -222,6 +269,12 @@ function ip(name: string, commands: readonly string[]): void {
     execFileSync("ip", ["-n", name, ...line.split(" ")], { stdio: ["ignore", "pipe", "inherit"] });
 }
 
+/** The binding plugins that the pods' NICs may name. */
+export const registered: NonNullable<NicsRequest["plugins"]> = new Map([
+  ["tap", { domainAttachmentType: "tap" }],
+  ["managed", { domainAttachmentType: "managedTap" }],
+]);
+
 /** Devices of a card for the NICs that hand one over: no kernel need have them for the wiring. */
 export function devicesOf({ nics }: PodShape): Pick<PodFacts, "devices"> {
   const devices = nics.flatMap(([{ sriov }], index) =>
@@ -243,7 +296,7 @@ function wiringOf(path: string, shape: PodShape): Wiring {
     domain: { devices: { interfaces: nics.map(([iface], index) => ({ name: `nic${index}`, ...iface })) } },
     networks: nics.map(([, network], index) => ({ name: `nic${index}`, ...network })),
   };
-  return wire(nicContexts({ spec, hostName: "guest", annotations }), facts);
+  return wire(nicContexts({ spec, hostName: "guest", annotations, plugins: registered }), facts);
 }
 
 /** All that the kernel holds of a pod, as lines. */
