@@ -56,6 +56,8 @@ export type Answer = Pick<Writable, "writableLength">;
 interface Share {
   readonly connections: Set<Socket>;
   readonly answers: Set<Answer>;
+  /** Answers that began since they were last looked at. */
+  unseen: number;
   watches: number;
   requests: number;
 }
@@ -69,7 +71,13 @@ export function makeAllowances(limits: Limits, exempt: Principal): Allowances {
   return {
     take(holder, socket, verb, answer) {
       if (holder === exempt) return () => undefined;
-      const share = shares.get(holder) ?? { connections: new Set(), answers: new Set(), watches: 0, requests: 0 };
+      const share = shares.get(holder) ?? {
+        connections: new Set(),
+        answers: new Set(),
+        unseen: 0,
+        watches: 0,
+        requests: 0,
+      };
       shares.set(holder, share);
       const { connections, answers } = share;
       if (!connections.has(socket)) {
@@ -79,10 +87,14 @@ export function makeAllowances(limits: Limits, exempt: Principal): Allowances {
       }
       const watches = verb === "watch";
       // A list may be as large as all that is stored, and every answer is held until its client has taken it.
-      if ((verb === "list" || answers.size >= FEW_ANSWERS) && exceeds(answers, limits.unsentPerToken)) return "unsent";
+      if (verb === "list" || share.unseen >= FEW_ANSWERS) {
+        if (exceeds(answers, limits.unsentPerToken)) return "unsent";
+        share.unseen = 0;
+      }
       const kind = watches ? "watches" : "requests";
       if (share[kind] >= (watches ? limits.watchesPerToken : limits.requestsPerToken)) return kind;
       share[kind] += 1;
+      share.unseen += 1;
       answers.add(answer);
       let given = false;
       return () => {

@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, openSync } from "node:fs";
+import { chmodSync, closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Fault } from "../model/fault.ts";
@@ -27,10 +27,14 @@ CREATE TABLE IF NOT EXISTS owners (
 CREATE INDEX IF NOT EXISTS owners_uid ON owners (uid);
 `;
 
-/** Makes a file that only the owner reads, or makes it so; SQLite gives the files beside it the same rights. */
+/**
+ * Makes a file that only the owner reads, or makes it so; SQLite gives the files beside it the same rights.
+ *
+ * One that is there is not opened: closing it would end the locks that this process has on it (POSIX).
+ */
 export function makePrivate(file: string): void {
-  closeSync(openSync(file, "a", 0o600));
-  chmodSync(file, 0o600);
+  if (existsSync(file)) chmodSync(file, 0o600);
+  else closeSync(openSync(file, "a", 0o600));
 }
 
 /** Held by the kernel for the life of this process, so a daemon that was killed leaves no lock behind. */
