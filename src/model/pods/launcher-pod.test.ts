@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Stored } from "../api/stored.ts";
+import type { VirtualMachineInstance } from "../api/vmi.ts";
+import { launcherPod, nicsOf, type Plugins, pluginsOf } from "./launcher-pod.ts";
+import { networkInfo } from "./network-info.ts";
+import { withClaims } from "./pod-resources.ts";
+
+const plugins: Plugins = new Map([
+  [
+    "own",
+    {
+      networkAttachmentDefinition: "nets/own",
+      domainAttachmentType: "tap",
+      downwardAPI: "device-info",
+      computeResourceOverhead: { requests: { memory: "16Mi" } },
+    },
+  ],
+  ["unused", { sidecarImage: "x" }],
+]);
+const annotations = { "patchbay.io/binding-plugins": '{"own": {"sidecarImage": "forged"}}' };
+const vmi: Stored<VirtualMachineInstance> = {
+  apiVersion: "kubevirt.io/v1",
+  kind: "VirtualMachineInstance",
+  metadata: { name: "guest", namespace: "ns", uid: "u", resourceVersion: "1", annotations },
+  spec: {
+    domain: {
+      memory: { guest: "64Mi" },
+      devices: {
+        interfaces: [
+          { name: "one", binding: { name: "own" }, macAddress: "02:00:00:00:00:07" },
+          { name: "two", binding: { name: "own" } },
+          { name: "red", bridge: {} },
+        ],
+      },
+    },
+    networks: [
+      { name: "one", multus: { networkName: "lan" } },
+      { name: "two", pod: {} },
+      { name: "red", multus: { networkName: "red" } },
+    ],
+  },
+};
+const pod = launcherPod(vmi, "node", "abc", plugins);
+
+test("a plugin's definition follows its interface's own network, or stands alone, and is told the network's name", () => {
+  const elements = JSON.parse(pod.metadata?.annotations?.["k8s.v1.cni.cncf.io/networks"] ?? "");
+  const own = (logicNetworkName: string): object => ({
+    name: "own",
+    namespace: "nets",
+    "cni-args": { logicNetworkName },
+  });
+  const [lan, ofLan, ofPod, red] = elements;
+  assert.equal(elements.length, 4);
+  assert.deepEqual([lan.name, lan.mac, red.name], ["lan", "02:00:00:00:00:07", "red"]);
+  assert.deepEqual([ofLan, ofPod], [own("one"), own("two")]);
+});
+
+test("the pod keeps the registrations of the plugins that it uses, and takes no others' word for them", () => {
+  const kept = pluginsOf(pod);
+  assert.deepEqual([...kept.keys()], ["own"]);
+  assert.equal(kept.get("own")?.domainAttachmentType, "tap");
+  const forged = launcherPod({ ...vmi, spec: { domain: { devices: {} } } }, "node", "abc");
+  assert.equal(pluginsOf(forged).size, 0);
+  for (const text of ["{", "[]", '{"own": 1}', ""]) {
+    assert.equal(pluginsOf({ metadata: { annotations: { "patchbay.io/binding-plugins": text } } }).size, 0);
+  }
+});
+
+test("memory is asked for once a plugin, devices once a mention, as requests and limits", () => {
+  const [compute] = withClaims(pod, ["a/x", "a/y", "a/x"]).spec?.containers ?? [];
+  assert.deepEqual(compute?.resources, {
+    requests: { memory: String((64 + 16) * 1024 * 1024), "a/x": "2", "a/y": "1" },
+    limits: { "a/x": "2", "a/y": "1" },
+  });
+});
+
+test("the devices of networks are told where a plugin, or sriov, asks for them", () => {
+  const nics = nicsOf(vmi, plugins);
+  const [one] = nics;
+  const deviceInfo = { type: "pci", version: "1.1.0", pci: { "pci-address": "0000:81:02.0" } };
+  const networkStatus = [
+    { name: "ns/lan", interface: one?.podInterface ?? "", mac: "02:00:00:00:00:07", "device-info": deviceInfo },
+  ];
+  const facts = {
+    podUid: "u",
+    links: [],
+    routes: [],
+    networkStatus,
+    resolver: { nameservers: [], search: [], options: [] },
+  };
+  assert.deepEqual(JSON.parse(networkInfo(nics, facts) ?? ""), {
+    interfaces: [{ network: "one", deviceInfo, mac: "02:00:00:00:00:07" }, { network: "two" }],
+  });
+  assert.equal(networkInfo(nics.slice(2), facts), undefined);
+});
