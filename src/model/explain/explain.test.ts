@@ -199,6 +199,31 @@ test("S3.57: a guest with IPv6 alone: reached by IPv6, served without DHCPv4", (
   assert.deepEqual(notes(nic), ["S3.50", "S3.54", "S3.57", "S3.23", "S2.37"]);
 });
 
+test("what QEMU and passt answer is what the pod has a family for", () => {
+  const four: PodFacts = {
+    ...typicalFacts,
+    links: typicalFacts.links.map((link) => ({
+      ...link,
+      addresses: link.addresses.filter(({ cidr }) => !cidr.includes(":")),
+    })),
+  };
+  const said = (iface: Partial<Interface>, topic: Topic, facts?: PodFacts): string => {
+    const spec = {
+      domain: { devices: { interfaces: [{ name: "nic0", ...iface }] } },
+      networks: [{ name: "nic0", pod: {} }],
+    };
+    return claim(only(explainVmi({ namespace: "ns", name: "vm", hostName: "vm", spec }, facts)), topic).statement;
+  };
+  for (const iface of [{ slirp: {} }, { passt: {} }]) {
+    assert.match(said(iface, "dhcp4", four), /itself answers/);
+    for (const topic of ["dhcp6", "ra"] as const) {
+      assert.equal(said(iface, topic, four), "Nobody answers: the pod has no IPv6.");
+      assert.match(said(iface, topic), /itself answers/);
+    }
+  }
+  assert.match(said({ slirp: {} }, "dhcp6"), /gives no address by it/);
+});
+
 test("nothing is said of what a plugin or a device decides", () => {
   const plugins = new Map([["alone", {}]]);
   const plugged = only(explained([{ binding: { name: "alone" }, multus: { networkName: "lan" } }], { plugins }));

@@ -153,9 +153,14 @@ function raOf({ services, nic: { attachment } }: NicWiring): Told {
 function nobody(what: string, attachment: GuestNic["attachment"]): string {
   switch (attachment.kind) {
     case "user":
-      return what === "DHCPv4" ? "QEMU itself answers." : "QEMU itself answers, where it has IPv6 for its guest.";
-    case "stream":
-      return "passt itself answers, with the pod's own addresses.";
+    case "stream": {
+      const family = what === "DHCPv4" ? 4 : 6;
+      if (!attachment.families.includes(family)) return `Nobody answers: the pod has no IPv${family}.`;
+      if (attachment.kind === "stream") return "passt itself answers, with the pod's own addresses.";
+      return what === "DHCPv6"
+        ? "QEMU itself answers, and gives no address by it: the guest makes its own out of what QEMU advertises."
+        : "QEMU itself answers.";
+    }
     case "plugin":
       return "That is for the binding plugin to say.";
     case "tap":
