@@ -15,7 +15,7 @@ spec:
       permitSlirpInterface: true
       binding:
         our-slirp: {sidecarImage: "registry.example/kubevirt/network-slirp-binding:1"}
-        our-passt: {sidecarImage: "registry.example/kubevirt/network-passt-binding:1", migration: {}}
+        our-passt: {sidecarImage: "registry.example/kubevirt/network-passt-binding:1", migration: {}, networkAttachmentDefinition: default/passt-binding}
 `;
 
 /** What a server says of who calls it. */
