@@ -26,6 +26,7 @@ const settings = JSON.stringify({
               macvtap: { domainAttachmentType: "tap", migration: {} },
               managed: {
                 domainAttachmentType: "managedTap",
+                networkAttachmentDefinition: "extra",
                 computeResourceOverhead: { requests: { memory: "64Mi" } },
               },
             },
@@ -44,6 +45,12 @@ const settings = JSON.stringify({
       kind: "NetworkAttachmentDefinition",
       metadata: { name: "data", namespace: "default", annotations: { "k8s.v1.cni.cncf.io/resourceName": RESOURCE } },
       spec: { config: JSON.stringify({ type: "macvtap", mtu: 1400 }) },
+    },
+    {
+      apiVersion: "k8s.cni.cncf.io/v1",
+      kind: "NetworkAttachmentDefinition",
+      metadata: { name: "extra", namespace: "default" },
+      spec: { config: JSON.stringify({ type: "macvlan", master: "out0" }) },
     },
   ],
 });
@@ -257,7 +264,9 @@ test("macvtap and the binding plugins tap and managedTap", { timeout: 500_000 },
   await step("binding.mac: the one that the pod's link had", async () => {
     assert.equal(nicOf(body, mac).name, "eth0");
     const path = "jsonpath={.items[0].metadata.annotations.k8s\\.v1\\.cni\\.cncf\\.io/network-status}";
-    assert.equal(JSON.parse(await host.kubectlOk([...managedPod, path]))[0].mac, mac);
+    const [primary, extra] = JSON.parse(await host.kubectlOk([...managedPod, path]));
+    assert.equal(primary.mac, mac);
+    assert.deepEqual([extra.name, extra.interface], ["default/extra", "net1"], "the plugin's definition is attached");
     assert.equal(await host.value("vmi", "managed", ".status.interfaces[*].mac"), mac);
   });
 
@@ -356,7 +365,10 @@ test("macvtap and the binding plugins tap and managedTap", { timeout: 500_000 },
   });
 
   await step("binding.needs: without the registration it is refused", async () => {
-    assert.deepEqual(says(plugin, "needs")["needs"], [{ what: "registration", name: "managed" }]);
+    assert.deepEqual(says(plugin, "needs")["needs"], [
+      { what: "registration", name: "managed" },
+      { what: "definition", name: "extra" },
+    ]);
     await host.kubectlOk(["delete", "kubevirt", "kubevirt"]);
     assert.match((await host.kubectl(["apply", "-f", "-"], managed)).stderr, /PB2303|PB2028/);
   });
