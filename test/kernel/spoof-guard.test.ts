@@ -23,18 +23,45 @@ after(() => {
 const [OTHER_MAC, OTHER_ADDRESS, PEER] = ["02:de:ad:be:ef:01", "10.244.0.9", "10.244.0.1"] as const;
 const [OWN6, PEER6] = ["fe80::7", "ff02::1"] as const;
 const [UDP, ALL_NODES] = [17, "33:33:00:00:00:01"] as const;
+const [FRAGMENT, DESTINATION_OPTIONS] = [44, 60] as const;
+const [VLAN, NONCE] = [0x8100, 14] as const;
 
 const udp = (from: number, to: number): Uint8Array => concat(u16(from), u16(to), u16(8), u16(0));
 
-function nd(mac: string, message: NdMessage): Frame {
+function ipv6(mac: string, nextHeader: number, payload: Uint8Array): Frame {
   const [source, destination] = [octetsOf(OWN6), octetsOf(PEER6)];
-  const payload = withChecksum(encodeNd(message), source, destination);
   return {
     to: ALL_NODES,
     from: mac,
     type: etherType.ipv6,
-    payload: encodeIp6({ source, destination, nextHeader: ICMP6, hopLimit: 255, payload }),
+    payload: encodeIp6({ source, destination, nextHeader, hopLimit: 255, payload }),
   };
+}
+
+const icmp = (message: NdMessage): Uint8Array => withChecksum(encodeNd(message), octetsOf(OWN6), octetsOf(PEER6));
+
+function nd(mac: string, message: NdMessage): Frame {
+  return ipv6(mac, ICMP6, icmp(message));
+}
+
+/** The first fragment of a packet (RFC 8200 section 4.5), which more follow. */
+const firstFragment = (nextHeader: number, data: Uint8Array): Uint8Array =>
+  concat([nextHeader, 0, 0, 1, 0, 0, 0, 7], data);
+
+/** Destination options that are padding (RFC 8200 section 4.6). */
+const padding = (nextHeader: number): Uint8Array => Uint8Array.of(nextHeader, 0, 1, 4, 0, 0, 0, 0);
+
+/** The frame with a tag of VLAN 0, which hosts take for one without (IEEE 802.1Q). */
+const tagged = ({ type, payload, ...frame }: Frame): Frame => ({
+  ...frame,
+  type: VLAN,
+  payload: concat(u16(0), u16(type), payload),
+});
+
+/** The frame as RFC 1042 has it: with a length, and its type behind it. */
+function snap({ type, payload, ...frame }: Frame): Frame {
+  const data = concat([0xaa, 0xaa, 3, 0, 0, 0], u16(type), payload);
+  return { ...frame, type: data.length, payload: data };
 }
 
 /** What a guest with this MAC and address has no business to say, by the rule that drops it. */
@@ -42,6 +69,8 @@ function lies(mac: string, address: string): readonly (readonly [rule: RegExp, f
   const other = octetsOf(OTHER_MAC);
   const ipv4 = (from: string, payload: Uint8Array): Frame => ({ to: ALL_NODES, from, type: etherType.ipv4, payload });
   const na = { type: "na", router: false, solicited: false, override: true, target: OWN6 } as const;
+  const lie = { ...arpFrame("reply", { mac: OTHER_MAC, address }, { address: PEER }), from: mac };
+  const theirs = { is: "targetMac", mac: other } as const;
   const ra = {
     type: "ra",
     hopLimit: 64,
@@ -54,11 +83,27 @@ function lies(mac: string, address: string): readonly (readonly [rule: RegExp, f
   } as const;
   return [
     [/^ether saddr/, ipv4(OTHER_MAC, ip4Packet(UDP, address, PEER, udp(1, 2)))],
-    [/^arp saddr ether/, { ...arpFrame("reply", { mac: OTHER_MAC, address }, { address: PEER }), from: mac }],
+    [/^arp saddr ether/, lie],
+    [/^arp saddr ether/, tagged(lie)],
+    [/^meta protocol .*8021q/, tagged(tagged(lie))],
+    [/^meta protocol 0x0004/, snap(lie)],
+    [/^arp htype/, { ...lie, payload: concat(u16(6), lie.payload.subarray(2)) }],
     [/^arp saddr ip/, arpFrame("request", { mac, address: OTHER_ADDRESS }, { address: PEER })],
     [/^udp sport/, ipv4(mac, ip4Packet(UDP, address, "255.255.255.255", udp(67, 68)))],
-    [/nd-router-advert/, nd(mac, ra)],
-    [/nd-neighbor-advert/, nd(mac, { ...na, options: [{ is: "targetMac", mac: other }] })],
+    [/^udp sport/, ipv6(mac, UDP, udp(547, 546))],
+    [/^udp dport/, ipv4(mac, ip4Packet(UDP, address, "255.255.255.255", udp(1067, 68)))],
+    [/^udp dport/, ipv6(mac, UDP, udp(1547, 546))],
+    [/^icmpv6 type .*nd-router-advert/, nd(mac, ra)],
+    [/^icmpv6 type .*nd-router-advert/, ipv6(mac, DESTINATION_OPTIONS, concat(padding(ICMP6), icmp(ra)))],
+    [/^icmpv6 type .*nd-router-advert/, tagged(nd(mac, ra))],
+    [/^exthdr frag exists/, ipv6(mac, FRAGMENT, firstFragment(ICMP6, icmp(ra)))],
+    [/^frag frag-off/, ipv6(mac, FRAGMENT, firstFragment(DESTINATION_OPTIONS, padding(ICMP6)))],
+    [/nd-neighbor-advert @th,192/, nd(mac, { ...na, options: [theirs] })],
+    [
+      /nd-neighbor-advert @th,192/,
+      nd(mac, { ...na, options: [{ is: "other", code: 253, value: new Uint8Array(6) }, theirs] }),
+    ],
+    [/@th,256/, nd(mac, { ...na, options: [{ is: "targetMac", mac: octetsOf(mac) }, theirs] })],
     [/nd-neighbor-solicit/, nd(mac, { type: "ns", target: "fe80::9", options: [{ is: "sourceMac", mac: other }] })],
     [/nd-router-solicit/, nd(mac, { type: "rs", options: [{ is: "sourceMac", mac: other }] })],
   ];
@@ -70,6 +115,8 @@ function truths(mac: string, address: string): readonly Frame[] {
     arpFrame("request", { mac, address: "0.0.0.0" }, { address }),
     nd(mac, { type: "ns", target: "fe80::9", options: [{ is: "sourceMac", mac: own }] }),
     nd(mac, { type: "ns", target: OWN6, options: [] }),
+    nd(mac, { type: "ns", target: OWN6, options: [{ is: "other", code: NONCE, value: new Uint8Array(6).fill(9) }] }),
+    ipv6(mac, FRAGMENT, firstFragment(UDP, udp(5000, 53))),
     nd(mac, { type: "rs", options: [{ is: "sourceMac", mac: own }] }),
     nd(mac, {
       type: "na",
@@ -124,7 +171,10 @@ for (const [position, own] of [
           assert.match(counted[0]?.[0] ?? "", rule);
         }
         const before = dropped();
-        for (const frame of truths(nic.mac, own)) guest.send(frame);
+        for (const frame of truths(nic.mac, own)) {
+          guest.send(tagged(frame));
+          guest.send(frame);
+        }
         assert.deepEqual(dropped(), before);
         const told = truths(nic.mac, own).map((frame) => Buffer.from(bytesOf(frame)).toString("hex"));
         await eventually("all that is true outside", () => {

@@ -66,13 +66,22 @@ test("the guest's MAC and its leased address are all that it may speak for", () 
   const [masqueraded, bridged] = guardsOf({ "patchbay.io/spoof-guard": "true" });
   assert.deepEqual(masqueraded?.chains[0]?.rules, [
     "ether saddr != 02:00:00:00:00:07 counter drop",
+    "meta protocol { 8021q, 8021ad } counter drop",
+    "meta protocol 0x0004 @nh,0,24 0xaaaa03 counter drop",
+    "exthdr frag exists icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect } counter drop",
+    "arp htype != 1 counter drop",
     "arp saddr ether != 02:00:00:00:00:07 counter drop",
     "arp saddr ip != { 0.0.0.0, 10.0.2.2 } counter drop",
     "udp sport { 67, 547 } counter drop",
+    "udp dport { 68, 546 } counter drop",
     "icmpv6 type { nd-router-advert, nd-redirect } counter drop",
-    "icmpv6 type nd-neighbor-advert @th,192,16 0x201 @th,208,48 != 0x20000000007 counter drop",
-    "icmpv6 type nd-neighbor-solicit @th,192,16 0x101 @th,208,48 != 0x20000000007 counter drop",
-    "icmpv6 type nd-router-solicit @th,64,16 0x101 @th,80,48 != 0x20000000007 counter drop",
+    "icmpv6 type nd-neighbor-advert @th,192,64 != 0x201020000000007 counter drop",
+    "icmpv6 type nd-neighbor-solicit @th,192,16 != 0xe01 @th,192,64 != 0x101020000000007 counter drop",
+    "icmpv6 type nd-router-solicit @th,64,64 != 0x101020000000007 counter drop",
+    "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } @th,256,16 != 0x0 counter drop",
+    "icmpv6 type nd-router-solicit @th,128,16 != 0x0 counter drop",
+    "frag frag-off 0 @th,0,8 >= 0x0 accept",
+    "frag frag-off 0 counter drop",
   ]);
   assert.ok(!bridged?.chains[0]?.rules.some((rule) => rule.startsWith("arp saddr ip")));
 });
