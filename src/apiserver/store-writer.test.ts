@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
-import { openStore } from "./store.ts";
+import { openStore } from "./sqlite-store.ts";
 import { SCHEMA_VERSION } from "./store-file.ts";
 import type { WrittenChange } from "./store-orders.ts";
 import { startStoreWriter } from "./store-writer.ts";

@@ -7,7 +7,8 @@ import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import fc from "fast-check";
 import { isFault } from "../model/fault.ts";
-import { type Change, type ObjectKey, openStore, type Store, type Transaction } from "./store.ts";
+import { openStore } from "./sqlite-store.ts";
+import type { Change, ObjectKey, Store, Transaction } from "./store.ts";
 
 const key = (name: string, namespace = "default"): ObjectKey => ({ group: "", plural: "things", namespace, name });
 const bodyOf = (value: string) => (revision: number) => JSON.stringify({ value, revision });
