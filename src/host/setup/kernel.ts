@@ -35,6 +35,9 @@ const tools: Readonly<Record<string, readonly [program: string, debianPackage: s
   nft: ["nft", "nftables"],
 };
 
+/** Half a second of work, and modules to load: on an emulated machine that takes long. */
+const ATTEMPT_MS = 60_000;
+
 let answers: ReadonlyMap<string, string> | string | undefined;
 
 /** Runs every attempt in one throw-away namespace; a sentence when no such namespace can be had. */
@@ -49,7 +52,7 @@ function attemptAll(): ReadonlyMap<string, string> | string {
   const run = spawnSync(unshare, ["--net", "--", "sh", "-c", script], {
     encoding: "utf8",
     env: { ...process.env, PATH: searchPath(), LC_ALL: "C" },
-    timeout: 10_000,
+    timeout: ATTEMPT_MS,
   });
   if (run.status === null) return `the attempt did not end (${run.error?.message ?? run.signal ?? "no status"})`;
   const seen = new Map<string, string>();
