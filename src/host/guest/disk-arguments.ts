@@ -73,7 +73,8 @@ function diskDevice(disk: GuestDisk, port: number, common: Properties, place: Pc
     case "usb": {
       const bot = `usb-${disk.name}`;
       return [
-        ["-device", option("usb-bot", { id: bot, bus: `${usbId}.0` })],
+        // Guests call a USB disk by the serial number of its USB device.
+        ["-device", option("usb-bot", { id: bot, bus: `${usbId}.0`, serial: disk.serial })],
         ["-device", option(cdrom ? "scsi-cd" : "scsi-hd", { ...common, bus: `${bot}.0` })],
       ];
     }

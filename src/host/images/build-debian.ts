@@ -15,8 +15,8 @@ const RELEASE = "bookworm";
 const DISK = "/disk/debian.qcow2";
 /** What the guest sees; its files take a sixth of it. */
 const DISK_MIB = 4096;
-/** What the folder of a build begins with. */
-const WORK = "building-debian-";
+/** What the folder of a build begins with; the test guest clears away its own in the same place. */
+const WORK = "debian-building-";
 
 /**
  * Builds a Debian 12 cloud disk by debootstrap, from the machine's own package sources, and puts it in the store as

@@ -10,8 +10,21 @@ export const debianPackages = [
   ...["iperf3", "ethtool", "tcpdump"],
 ] as const;
 
-/** Drivers of the disks that a guest can boot from; others load from there. */
-const EARLY_MODULES = ["virtio_pci", "virtio_blk", "virtio_scsi", "ahci", "sd_mod", "xhci_pci", "usb_storage", "ext4"];
+/**
+ * Drivers of the disks that a guest can boot from, and of those that bring cloud-init's data, which are looked for before
+ * others load.
+ */
+const EARLY_MODULES = [
+  "virtio_pci",
+  "virtio_blk",
+  "virtio_scsi",
+  "ahci",
+  "sd_mod",
+  "sr_mod",
+  "xhci_pci",
+  "usb_storage",
+  "ext4",
+];
 
 /** Both consoles, the interfaces' names as manifests write them, and no work that an emulated processor takes long for. */
 const KERNEL_ARGS = [
@@ -37,6 +50,8 @@ export const debianFiles: Readonly<Record<string, string>> = {
   // A NIC that nobody configured must not hold the boot up for two minutes.
   "etc/systemd/system/systemd-networkd-wait-online.service.d/patchbay.conf":
     "[Service]\nExecStart=\nExecStart=/lib/systemd/systemd-networkd-wait-online --any --timeout=15\n",
+  // A disk that turns up late brings data as well.
+  "etc/cloud/ds-identify.cfg": "policy: search,found=all,maybe=all,notfound=enabled\n",
   "etc/cloud/cloud.cfg.d/90_patchbay.cfg": [
     "# Only what a disk of KubeVirt can bring, and what costs little on an emulated processor.",
     "datasource_list: [NoCloud, ConfigDrive, None]",

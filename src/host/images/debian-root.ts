@@ -1,5 +1,6 @@
 import { link, mkdir, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { Fault, isFault } from "../../model/fault.ts";
 import type { DebianPackage } from "./debian-packages.ts";
 import { digestOf } from "./reference.ts";
 import { watchProgram } from "./run-program.ts";
@@ -16,6 +17,9 @@ export interface RootOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Of a command that failed, and of what it said. */
+const LONGEST_COMMAND = 120;
+const MOST_LINES = 3;
 /** Lines of debootstrap between two that are told. */
 const TOLD_EACH = 25;
 
@@ -73,10 +77,29 @@ async function inNamespaces(
 ): Promise<void> {
   const { env, onLine, signal } = options;
   const argv = ["--mount", "--pid", "--fork", "--kill-child", "--", ...program, ...args];
-  const { ended } = watchProgram("unshare", argv, { env, onLine, killSignal: "SIGKILL", ...(signal && { signal }) });
+  // These programs say on standard output, too, why they end.
+  const last: string[] = [];
+  const hear = (line: string): void => {
+    last.push(line);
+    if (last.length > MOST_LINES) last.shift();
+    onLine(line);
+  };
+  const { ended } = watchProgram("unshare", argv, {
+    env,
+    onLine: hear,
+    killSignal: "SIGKILL",
+    ...(signal && { signal }),
+  });
   await ended.catch((thrown: unknown) => {
     signal?.throwIfAborted();
-    throw thrown;
+    if (!isFault(thrown, "PB5005")) throw thrown;
+    const told = [...last, String(thrown.data["words"] ?? thrown.message)].join(" ");
+    throw new Fault("PB5005", `${[...program, ...args].join(" ").slice(0, LONGEST_COMMAND)} failed: ${told}`, {
+      place: program.at(-1) ?? "",
+      cure: "Building needs root with the right to make devices and mounts, as a machine or a privileged container has them.",
+      data: thrown.data,
+      cause: thrown,
+    });
   });
 }
 
