@@ -49,7 +49,10 @@ const plugin =
 const OPEN_GATE = `apiVersion: kubevirt.io/v1
 kind: KubeVirt
 metadata: {name: kubevirt}
-spec: {configuration: {developerConfiguration: {featureGates: [PasstBinding, NetworkDevicesWithDRA]}}}
+spec:
+  configuration:
+    developerConfiguration: {featureGates: [PasstBinding, NetworkDevicesWithDRA]}
+    network: {binding: {own: {sidecarImage: "registry.example/own:1"}}}
 `;
 
 /** A link for macvlans: unlike CNI's bridge they leave nothing. */
@@ -220,9 +223,13 @@ export const waysNotToStart: readonly CannotStart[] = [
     manifest: (name) => blankManifest({ name, domain: { cpu: { sockets: 200, dedicatedCpuPlacement: true } } }),
   },
   {
-    what: "the binding plugin is registered nowhere",
+    what: "the binding plugin needs a sidecar of its own",
     code: "PB4026",
-    says: [/spec\.domain\.devices\.interfaces\[0\]/, /plugin "own" is not registered/, /Register it with/],
+    says: [
+      /spec\.domain\.devices\.interfaces\[0\]/,
+      /"own" has the sidecar image registry\.example\/own:1, which runs in a pod of Kubernetes alone/,
+      /Run the VM on Kubernetes, or use a plugin/,
+    ],
     manifest: (name) => `${OPEN_GATE}---\n${blankManifest({ name, binding: { binding: { name: "own" } } })}`,
   },
   {
