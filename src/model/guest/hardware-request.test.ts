@@ -39,8 +39,10 @@ test("all that hardware is decided from is taken from the domain", () => {
       { name: "c", bus: "usb" },
     ],
     rng: true,
+    graphics: true,
     virtioTransitional: true,
   });
+  assert.equal(hardwareRequest({ devices: { autoattachGraphicsDevice: false } }, [], QEMU).graphics, false);
   assert.equal(diskBus({ name: "e", disk: { bus: "ide" } }), undefined);
 });
 
