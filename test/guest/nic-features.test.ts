@@ -20,8 +20,8 @@ const models = [
 /** What else each NIC asks for. */
 const wishes: Readonly<Record<string, object>> = {
   virtio: { acpiIndex: 101, bootOrder: 3 },
-  e1000: { pciAddress: "0000:00:10.0", bootOrder: 1 },
-  e1000e: { pciAddress: "0000:81:00.0" },
+  e1000: { pciAddress: "0000:00:10.0", acpiIndex: 8, bootOrder: 1 },
+  e1000e: { pciAddress: "0000:81:00.0", acpiIndex: 9 },
   ne2k_pci: { acpiIndex: 7 },
 
   pcnet: { state: "down", bootOrder: 2 },
@@ -117,10 +117,15 @@ test("the features of NICs, each seen from inside the guest", { timeout: 300_000
     return Promise.resolve();
   });
 
-  await step("row 61: acpiIndex is the index that the guest names the NIC by", () => {
-    assert.deepEqual([nic("02:00:00:00:61:01").acpiIndex, nic("02:00:00:00:61:04").acpiIndex], ["101", "7"]);
-    return Promise.resolve();
-  });
+  await step(
+    "row 61: acpiIndex is the index that the guest names the NIC by, but for places that ACPI does not describe",
+    () => {
+      assert.deepEqual([nic("02:00:00:00:61:01").acpiIndex, nic("02:00:00:00:61:04").acpiIndex], ["101", "7"]);
+      // PB2510 warns of these: QEMU 7.2 does not describe their places. Where one shows here, mend that rule.
+      assert.deepEqual([nic("02:00:00:00:61:02").acpiIndex, nic("02:00:00:00:61:03").acpiIndex], ["", ""]);
+      return Promise.resolve();
+    },
+  );
 
   await step("bootOrder is the order in which the firmware is told to try the NICs", async () => {
     const order = await shell.ask("tr '\\000' '\\n' </sys/firmware/qemu_fw_cfg/by_name/bootorder/raw");

@@ -140,6 +140,7 @@ export const rulesCodes = {
   PB2507: "a MAC is all zeroes",
   PB2508: "a NetworkAttachmentDefinition cannot be called so",
   PB2509: "a field has no effect here",
+  PB2510: "an acpiIndex does not reach the guest",
   PB2691: "there are too many name servers",
   PB2692: "a name server is no IP address",
   PB2693: "there are too many search domains",

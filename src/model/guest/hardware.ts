@@ -1,7 +1,7 @@
 import { Fault } from "../fault.ts";
 import type { GuestNic } from "../wiring/wiring.ts";
 import { chooseMachine } from "./machine-type.ts";
-import { type PciPlace, type Placed, parsePciAddress, pciPlan } from "./pci.ts";
+import { type PciPlace, type Placed, type PlanRequest, parsePciAddress, pciPlan, ROOT_BUS } from "./pci.ts";
 
 /**
  * The virtual hardware of one guest: decided once, kept with the VMI as JSON, and used again whenever QEMU must show
@@ -113,7 +113,8 @@ const MAX_SATA_DISKS = 6;
  */
 export function decideHardware(request: HardwareRequest): GuestHardware {
   const machine = chooseMachine(request.machines, request.machine);
-  const nics = request.nics.map((nic) => ({ nic, ...nicDevice(nic.model, request.virtioTransitional ?? false) }));
+  const { virtioTransitional = false } = request;
+  const nics = request.nics.map((nic) => ({ nic, device: nicDevice(nic.model, virtioTransitional) }));
   for (const { nic, device } of nics) {
     if (!request.devices.includes(device)) throw modelMissing(nic, device, machine);
   }
@@ -126,12 +127,7 @@ export function decideHardware(request: HardwareRequest): GuestHardware {
     });
   }
   const plan = pciPlan({
-    nics: nics.map(({ nic, express }) => ({
-      name: nic.name,
-      express,
-      onlyExpress: nic.model === "e1000e" || nic.model === "igb",
-      ...(nic.pciAddress === undefined ? {} : { address: parsePciAddress(nic.pciAddress, nic.name) }),
-    })),
+    nics: request.nics.map((nic) => placeWish(nic, virtioTransitional)),
     devices: [
       channelId,
       ...(request.rng === true ? [rngId] : []),
@@ -187,23 +183,50 @@ function acpiIndexOf(
   return { acpiIndex };
 }
 
-/** QEMU's device for a model, and whether it may sit on a PCI Express port. */
-function nicDevice(model: GuestNic["model"], transitional: boolean): { device: string; express: boolean } {
-  switch (model) {
-    case "virtio":
-      return transitional
-        ? { device: "virtio-net-pci-transitional", express: false }
-        : { device: "virtio-net-pci", express: true };
-    case "e1000e":
-    case "igb":
-    case "vfio-pci":
-      return { device: model, express: true };
-    case "e1000":
-    case "ne2k_pci":
-    case "pcnet":
-    case "rtl8139":
-      return { device: model, express: false };
-  }
+/**
+ * Whether the guest is told the ACPI index of each NIC, in their order.
+ *
+ * QEMU 7.2 describes buses below the root ports of bus 0 in ACPI, and of their slots function 0; neither what sits on bus 0
+ * itself nor what is below another root bus. Where another function has an index, it is told of function 0.
+ *
+ * @throws Fault PB5052, PB5053 where there is no such guest
+ */
+export function acpiIndexesTold(
+  nics: readonly PlacedNic[],
+  { virtioTransitional }: { readonly virtioTransitional: boolean },
+): readonly boolean[] {
+  const plan = pciPlan({
+    nics: nics.map((nic) => placeWish(nic, virtioTransitional)),
+    devices: [],
+  });
+  const ports = plan.ports.flatMap(({ id, place }) => (place.bus === ROOT_BUS ? [id] : []));
+  const bridges = plan.bridges.flatMap(({ id, place }) => (ports.includes(place.bus) ? [id] : []));
+  return plan.nics.map(({ bus, function: fn }) => fn === 0 && [...ports, ...bridges].includes(bus));
+}
+
+/** What decides where a NIC goes. */
+interface PlacedNic {
+  readonly name: string;
+  readonly model: string;
+  readonly pciAddress?: string;
+}
+
+function placeWish({ name, model, pciAddress }: PlacedNic, virtioTransitional: boolean): PlanRequest["nics"][number] {
+  return {
+    name,
+    express: !CONVENTIONAL.has(model) && !(virtioTransitional && model === "virtio"),
+    onlyExpress: model === "e1000e" || model === "igb",
+    ...(pciAddress === undefined ? {} : { address: parsePciAddress(pciAddress, name) }),
+  };
+}
+
+/** Models that are not PCI Express. */
+const CONVENTIONAL: ReadonlySet<string> = new Set(["e1000", "ne2k_pci", "pcnet", "rtl8139"]);
+
+/** QEMU's device for a model. */
+function nicDevice(model: GuestNic["model"], transitional: boolean): string {
+  if (model !== "virtio") return model;
+  return transitional ? "virtio-net-pci-transitional" : "virtio-net-pci";
 }
 
 function modelMissing(nic: GuestNic, device: string, machine: string): Fault {
@@ -280,7 +303,7 @@ export function guestPciAddress(hardware: GuestHardware, nic: string): string | 
 /** The number of each bus by its id: root buses have theirs, and the ports of each count on from there. */
 export function busNumbers({ expanders, ports, bridges }: GuestHardware): ReadonlyMap<string, number> {
   const numbers = new Map<string, number>();
-  for (const root of [{ id: "pcie.0", number: 0 }, ...expanders]) {
+  for (const root of [{ id: ROOT_BUS, number: 0 }, ...expanders]) {
     numbers.set(root.id, root.number);
     let last = root.number;
     for (const port of ports.filter(({ place }) => place.bus === root.id)) {

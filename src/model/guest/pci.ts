@@ -18,7 +18,8 @@ export interface PciAddress {
   readonly function: number;
 }
 
-interface PlanRequest {
+/** What is to be placed. */
+export interface PlanRequest {
   readonly nics: readonly {
     readonly name: string;
     /** Goes onto a root port of its own. */
@@ -51,7 +52,8 @@ interface PciPlan {
   readonly devices: readonly Placed[];
 }
 
-const ROOT = "pcie.0";
+/** The id of bus 0. */
+export const ROOT_BUS = "pcie.0";
 const BRIDGE = "pci.conventional";
 /** Ports kept free, so that NICs can be plugged while the guest runs. */
 const SPARE_PORTS = 4;
@@ -110,9 +112,9 @@ export function pciPlan(request: PlanRequest): PciPlan {
     bridges.push({ id, place: { bus: port, slot: 0, function: 0, multifunction: false } });
     return id;
   };
-  const busIds = new Map([[0, ROOT]]);
+  const busIds = new Map([[0, ROOT_BUS]]);
   for (let bus = 1; bus <= buses.ports; bus += 1) busIds.set(bus, addPort(nextPort()));
-  if (buses.bridge !== undefined) addBridge(BRIDGE, busIds.get(buses.bridge) ?? ROOT);
+  if (buses.bridge !== undefined) addBridge(BRIDGE, busIds.get(buses.bridge) ?? ROOT_BUS);
   const expanders = buses.expanders.map(({ number, buses: below }) => {
     const id = `root.${hex(number)}`;
     for (const [slot, bus] of below.entries()) {
@@ -200,7 +202,7 @@ function packer(nextSlot: () => number): () => PciPlace {
       slot = nextSlot();
       fn = 0;
     }
-    const place = { bus: ROOT, slot, function: fn, multifunction: fn === 0 };
+    const place = { bus: ROOT_BUS, slot, function: fn, multifunction: fn === 0 };
     fn += 1;
     return place;
   };

@@ -1,5 +1,7 @@
 import { formatMac, isGroupMac, parseMac } from "../addresses/mac.ts";
-import { LARGEST_ACPI_INDEX } from "../guest/hardware.ts";
+import type { Interface } from "../api/interfaces.ts";
+import { isFault } from "../fault.ts";
+import { acpiIndexesTold, LARGEST_ACPI_INDEX } from "../guest/hardware.ts";
 import { badReference } from "../networks/definition-name.ts";
 import { idleFields } from "./idle-fields.ts";
 import type { Problem } from "./problem.ts";
@@ -10,6 +12,7 @@ export function advise(subject: Subject, nics: readonly Nic[]): Problem[] {
   return [
     ...macs(nics),
     ...acpiIndexes(nics),
+    ...untoldIndexes(subject, nics),
     ...nics.flatMap(repeatedPorts),
     ...idleMultiqueue(subject),
     ...definitionNames(subject),
@@ -94,6 +97,43 @@ function acpiIndexes(nics: readonly Nic[]): Problem[] {
       }),
     ];
   });
+}
+
+/** Indexes of NICs whose places on PCI the guest's ACPI does not describe. */
+function untoldIndexes({ spec }: Subject, nics: readonly Nic[]): Problem[] {
+  const asked = nics.map(({ nic }) => nic).filter(({ state }) => state !== "absent");
+  if (!asked.some(({ acpiIndex = 0, pciAddress }) => acpiIndex > 0 && pciAddress !== undefined)) return [];
+  const told = toldIndexes(asked, spec.domain.devices.useVirtioTransitional === true);
+  return nics.flatMap((nic): Problem[] => {
+    const { name, acpiIndex = 0, pciAddress } = nic.nic;
+    if (acpiIndex < 1 || pciAddress === undefined || told.get(nic.nic) !== false) return [];
+    return [
+      nicProblem(nic, ["acpiIndex"], {
+        code: "PB2510",
+        type: "FieldValueInvalid",
+        message: `The acpiIndex ${acpiIndex} of the interface "${name}" does not reach the guest: QEMU 7.2 tells it of no NIC at ${pciAddress}.`,
+        cure: "Leave pciAddress out, or acpiIndex.",
+      }),
+    ];
+  });
+}
+
+/** Whether the guest is told the index of each; empty where no guest can be made of them, which is said elsewhere. */
+function toldIndexes(interfaces: readonly Interface[], virtioTransitional: boolean): ReadonlyMap<Interface, boolean> {
+  try {
+    const told = acpiIndexesTold(
+      interfaces.map(({ name, model = "virtio", sriov, pciAddress }) => ({
+        name,
+        model: sriov === undefined ? model : "vfio-pci",
+        ...(pciAddress === undefined ? {} : { pciAddress }),
+      })),
+      { virtioTransitional },
+    );
+    return new Map(interfaces.map((one, index) => [one, told[index] ?? true]));
+  } catch (thrown) {
+    if (!isFault(thrown)) throw thrown;
+    return new Map();
+  }
 }
 
 /** What KubeVirt takes for the name of a definition, and no object is called. */

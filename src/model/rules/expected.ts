@@ -157,6 +157,7 @@ export const EXPECTED: Readonly<Record<RuleCode, string>> = {
   PB2507: "a MAC with an octet that is not 00",
   PB2508: DEFINITION_REFERENCE,
   PB2509: "nothing",
+  PB2510: "an acpiIndex without a pciAddress beside it",
   PB2691: "at most 3 addresses",
   PB2692: "an IPv4 or IPv6 address",
   PB2693: SEARCHES,

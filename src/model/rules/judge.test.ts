@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import type { Interface } from "../api/interfaces.ts";
 import type { VirtualMachineInstance } from "../api/vmi.ts";
 import { admitVm, admitVmi, admitVmiUpdate } from "./admit.ts";
 import { answerCase } from "./conformance.ts";
@@ -429,6 +430,36 @@ test("network data that are broken are too long as well where what comes before 
   // What follows the padding is in the way, and what the padding ends is read.
   assert.deepEqual(broken(`${"QUFB".repeat(682)}QUE=x`), ["PB2099 C.networkDataBase64"]);
   assert.deepEqual(broken(`${"QUFB".repeat(682)}QUFBQQ==x`), ["PB2099 C.networkDataBase64", "PB2098 C"]);
+});
+
+test("an index that the guest's ACPI tells of no NIC is advice: on bus 0, behind another root bus, in a function but the first", () => {
+  const nic = (name: string, acpiIndex: number, pciAddress?: string, model?: string): Interface => ({
+    name,
+    bridge: {},
+    acpiIndex,
+    ...(pciAddress === undefined ? {} : { pciAddress }),
+    ...(model === undefined ? {} : { model }),
+  });
+  const advised = (...interfaces: readonly Interface[]): readonly string[] => {
+    const networks = interfaces.map(({ name }) => ({ name, multus: { networkName: name } }));
+    const { problems, advice } = judge("VirtualMachineInstance", vmi({ networks, interfaces }));
+    assert.deepEqual(problems, []);
+    return advice.map(({ code, field }) => `${code} ${field.split(".").slice(-2).join(".")}`);
+  };
+  assert.deepEqual(
+    advised(
+      nic("own", 1),
+      nic("behind", 2, undefined, "e1000"),
+      nic("root", 3, "0000:00:10.0"),
+      nic("port", 4, "0000:03:00.0"),
+      nic("function", 5, "0000:03:00.1"),
+      nic("far", 6, "0000:81:00.0", "e1000e"),
+      nic("bridge", 7, "0000:92:04.0", "rtl8139"),
+      nic("none", 0, "0000:00:11.0"),
+    ),
+    [2, 4, 5, 6].map((index) => `PB2510 interfaces[${index}].acpiIndex`),
+  );
+  assert.deepEqual(advised(nic("bad", 1, "0000:00:1f.0")), [], "what cannot be placed is said elsewhere");
 });
 
 test("MACs, indexes and names that come to nothing are advice with a cure", () => {
