@@ -1,4 +1,5 @@
 import type { GuestDisk, GuestSpec } from "../host/guest/command-line.ts";
+import type { GuestDevices } from "../host/guest/device-arguments.ts";
 import type { QemuFacts } from "../host/guest/qemu-facts.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
