@@ -11,8 +11,11 @@ import { guestImageFolder } from "./guest/image-cache.ts";
 
 const execute = promisify(execFile);
 const ROOT = new URL("..", import.meta.url).pathname;
-/** Long enough for a guest under TCG on a busy machine; a condition is awaited, this only bounds it. */
-export const PATIENCE_MS = 120_000;
+/**
+ * Long enough for a guest under TCG on a busy machine; a condition is awaited, this only bounds it. A machine that is
+ * itself emulated says how much slower it is.
+ */
+export const PATIENCE_MS = 120_000 * Number(process.env["PATCHBAY_TEST_SLOWNESS"] ?? "1");
 
 let counter = 0;
 
@@ -58,6 +61,13 @@ export class TestHost {
   /** Makes the namespace and the folder; both go when the test ends, with every process started here. */
   static async make(t: TestContext): Promise<TestHost> {
     const host = await TestHost.create();
+    t.after(() => host.dispose());
+    return host;
+  }
+
+  /** The machine itself, for what is in its own namespace only: network cards. For tests that have a machine of their own. */
+  static async machine(t: TestContext): Promise<TestHost> {
+    const host = new TestHost("/proc/1/ns/net", await mkdtemp(join(tmpdir(), "patchbay-test-")));
     t.after(() => host.dispose());
     return host;
   }

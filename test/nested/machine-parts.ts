@@ -15,9 +15,12 @@ const SOURCES = [import.meta.filename, fileURLToPath(new URL("init", import.meta
 /** What the root is reached by, and what a test's output goes through. */
 const BOOT_MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console"];
 /** Folders of the kernel package's modules that are kept: no hardware but QEMU's. */
-const KEPT = ["arch", "crypto", "lib", "net", "fs/9p", "fs/fscache", "fs/netfs", "fs/overlayfs"];
-const KEPT_DRIVERS = ["char", "net", "vhost", "virtio"];
-const DROPPED_DRIVERS = ["net/ethernet", "net/usb", "net/wireless"];
+const KEPT = ["arch", "crypto", "lib", "net", "virt", "fs/9p", "fs/fscache", "fs/netfs", "fs/overlayfs"];
+const KEPT_DRIVERS = ["char", "dca", "i2c", "net", "pps", "ptp", "vfio", "vhost", "virtio"];
+const DROPPED_DRIVERS = ["net/usb", "net/wireless"];
+/** Of those for real cards: QEMU's igb, whose functions guests drive by igbvf. */
+const ETHERNET = "drivers/net/ethernet";
+const KEPT_ETHERNET = ["intel/igb/igb.ko", "intel/igbvf/igbvf.ko"];
 
 /** Files of the nested machine, all in one folder. */
 export interface MachineParts {
@@ -103,10 +106,14 @@ async function initrd(modules: string, busybox: string): Promise<Buffer> {
 
 async function keepModules(from: string, to: string): Promise<void> {
   const dropped = new Set(DROPPED_DRIVERS.map((path) => join(from, "kernel/drivers", path)));
+  const ethernet = join(from, "kernel", ETHERNET);
+  const cards = KEPT_ETHERNET.map((path) => join(ethernet, path));
+  const isKept = (source: string): boolean =>
+    !dropped.has(source) && (!source.startsWith(ethernet) || cards.some((card) => card.startsWith(source)));
   for (const path of [...KEPT, ...KEPT_DRIVERS.map((driver) => `drivers/${driver}`)]) {
     const target = join(to, "kernel", path);
     await mkdir(dirname(target), { recursive: true });
-    await cp(join(from, "kernel", path), target, { recursive: true, filter: (source) => !dropped.has(source) });
+    await cp(join(from, "kernel", path), target, { recursive: true, filter: isKept });
   }
   for (const name of ["modules.builtin", "modules.order"]) await copyFile(join(from, name), join(to, name));
 }
