@@ -21,7 +21,9 @@ const cpu = object(
         { policy: text("`force`, `require`, `optional`, `disable` or `forbid`. Default require.") },
       ),
     ),
-    dedicatedCpuPlacement: flag("True pins each vCPU to a CPU of its own. Default false."),
+    dedicatedCpuPlacement: flag(
+      "True pins each vCPU to a CPU of the node that no other such guest has. Default false.",
+    ),
     isolateEmulatorThread: flag("True gives QEMU itself one more CPU of its own. Default false."),
     numa: anyObject("NUMA layout that the guest sees."),
     realtime: anyObject("Scheduling of vCPUs in real time."),
