@@ -7,6 +7,9 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import { startServices } from "../../src/host/serve/services.ts";
 import { isFault } from "../../src/model/fault.ts";
+import { podResolver } from "../../src/model/networks/resolver.ts";
+import { nicContexts, wire } from "../../src/model/wiring/nics.ts";
+import { factsFor } from "../../src/model/wiring/typical-facts.ts";
 import { needs } from "../needs.ts";
 import { DUAL_STACK, Events, eventually, GUEST_MAC, ip, makeLink, type ServeLink } from "./serve-link.ts";
 
@@ -243,25 +246,31 @@ test("what cannot be served is refused whole, and no socket is left", async (t) 
   assert.equal(sockets(), "");
 });
 
-test("a bad search domain is left out and said, the others are served", async (t) => {
+test("bad search domains of the node's resolv.conf are left out and said, the others are served", async (t) => {
   if (!needs(t, "root", "netns", "veth")) return;
   await using link = makeLink();
-  const { dhcp4 } = DUAL_STACK;
-  assert.ok(dhcp4 !== undefined);
+  const spec = {
+    domain: { devices: { interfaces: [{ name: "default", masquerade: {}, macAddress: GUEST_MAC }] } },
+    networks: [{ name: "default", pod: {} }],
+  };
+  const nics = nicContexts({ spec, hostName: "guest" });
+  const resolver = podResolver({
+    dnsPolicy: "Default",
+    hostResolvConf: "nameserver 192.0.2.53\nsearch bad..domain.example _x - good.example\n",
+  });
+  const facts = { ...factsFor(nics, () => undefined), resolver };
+  const services = wire(nics, facts).services.flatMap(({ dhcp4 }) =>
+    dhcp4 === undefined ? [] : [{ nic: "default", device: "tap0", mac: DUAL_STACK.mac, dhcp4 }],
+  );
   const events = new Events();
-  const services = [
-    {
-      nic: "default",
-      device: "tap0",
-      mac: DUAL_STACK.mac,
-      dhcp4: { ...dhcp4, searchDomains: ["a..b", "cluster.local"] },
-    },
-  ];
   const running = await startServices({ netns: link.serverPath, podUid: "uid", services, onEvent: events.on });
   try {
-    assert.match(events.of("dhcp4", "left-out")[0]?.message ?? "", /"a\.\.b"/);
-    const { lease } = await udhcpc(link);
-    assert.equal(lease.get("search"), "cluster.local");
+    assert.deepEqual(
+      events.of("dhcp4", "left-out").map(({ message }) => /"(.*)"/.exec(message)?.[1]),
+      ["bad..domain.example", "-"],
+    );
+    const { lease } = await udhcpc(link, "-O", "search");
+    assert.deepEqual([lease.get("search"), lease.get("domain")], ["_x good.example", "good.example"]);
   } finally {
     await running.close();
   }

@@ -29,7 +29,7 @@ test("passt is told all that it would guess: the link, the families, the MTU, th
   assert.deepEqual(valuesOf(all, "--interface"), ["eth0"]);
   assert.deepEqual(valuesOf(all, "--mtu"), ["1400"]);
   assert.deepEqual(valuesOf(all, "--dns"), ["10.96.0.10", "fd10:96::a"]);
-  assert.deepEqual(valuesOf(all, "--search"), ["svc.cluster.local cluster.local"]);
+  assert.deepEqual(valuesOf(all, "--search"), ["svc.cluster.local", "cluster.local"]);
   assert.deepEqual([...valuesOf(all, "--tcp-ports"), ...valuesOf(all, "--udp-ports")], ["all", "all"]);
   assert.deepEqual([...valuesOf(all, "--fd"), ...valuesOf(all, "--pid")], ["3", "nic1.pid"]);
   assert.ok(!all.some((arg) => arg.endsWith("-only")));
@@ -40,6 +40,7 @@ test("passt is told all that it would guess: the link, the families, the MTU, th
     nameservers: [],
     search: [],
   });
+  assert.deepEqual(valuesOf(argumentsOf({ search: ["none", "b.example"] }), "--search"), ["none.", "b.example"]);
   assert.ok(some.includes("--ipv6-only") && !some.includes("--ipv4-only"));
   assert.deepEqual([...valuesOf(some, "--tcp-ports"), ...valuesOf(some, "--udp-ports")], ["80,8000-8010", "none"]);
   assert.deepEqual([...valuesOf(some, "--dns"), ...valuesOf(some, "--search")], ["none", "none"]);

@@ -67,11 +67,14 @@ export function passtArguments({ nic, attachment, files }: PasstNic, fd: number)
     ...(families.includes(6) ? [] : ["--ipv4-only"]),
     ...(families.includes(4) ? [] : ["--ipv6-only"]),
     ...(nameservers.length === 0 ? ["--dns", "none"] : nameservers.flatMap((server) => ["--dns", server])),
-    ...["--search", search.length === 0 ? "none" : search.join(" ")],
+    ...(search.length === 0 ? ["none"] : search.map(searchWord)).flatMap((domain) => ["--search", domain]),
     ...["--tcp-ports", portSpec(ports.tcp)],
     ...["--udp-ports", portSpec(ports.udp)],
   ];
 }
+
+/** passt takes "none" for no domain at all. */
+const searchWord = (domain: string): string => (domain === "none" ? "none." : domain);
 
 function portSpec(ports: PasstListens): string {
   if (ports === "all") return "all";

@@ -38,6 +38,21 @@ const only =
   });
 const isUntouched = ({ kernel }: NicWiring): boolean => Object.values(kernel).every((list) => list.length === 0);
 
+test("a search domain that is none reaches neither passt nor slirp, which do not start with every word; passt takes six", () => {
+  const search = ["bad..domain", "_x", "-", `${"a".repeat(64)}.x`, "Good.example.", "b.x", "c.x", "d.x", "e.x", "f.x"];
+  const searchOf = (iface: Partial<Interface>): readonly string[] => {
+    const { attachment } = wired(contextOf(iface, pod), (facts) => ({
+      ...facts,
+      resolver: { ...facts.resolver, search },
+    })).nic;
+    assert.ok(attachment.kind === "stream" || attachment.kind === "user");
+    return attachment.search;
+  };
+  const sound = ["_x", "good.example", "b.x", "c.x", "d.x", "e.x", "f.x"];
+  assert.deepEqual(searchOf({ slirp: {} }), sound);
+  assert.deepEqual(searchOf({ passt: {} }), sound.slice(0, 6));
+});
+
 test("S0.8 S0.13 S0.20 S1.15 S1.21 S2.34 S2.46 S3.22: slirp: QEMU's own network, nothing built, each listed port forwarded once", () => {
   const ports = [{ port: 80 }, { port: 80, name: "again" }, { port: 53, protocol: "UDP" }];
   const wiring = wired(contextOf({ slirp: {}, ports }, { pod: { vmNetworkCIDR: "10.7.0.0/24" } }));

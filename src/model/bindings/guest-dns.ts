@@ -1,12 +1,16 @@
 import { familyOf } from "../addresses/ip.ts";
+import { canonicalDomain } from "../packets/dns-names.ts";
 import type { Resolver } from "../wiring/facts.ts";
 
 /** What a guest is told of name resolution. */
 export interface GuestDns {
   readonly nameservers4: readonly string[];
   readonly nameservers6: readonly string[];
+  /** As the pod has them: who serves them leaves out what is no domain, and says so. */
   readonly search: readonly string[];
-  /** The longest search domain: DHCP option 15 takes one. */
+  /** Those of `search` that are domains, as they are sent. */
+  readonly sound: readonly string[];
+  /** The longest of these: DHCP option 15 takes one. */
   readonly domain?: string;
 }
 
@@ -20,11 +24,13 @@ export function guestDns(resolver: Resolver, subdomain: string | undefined): Gue
   const nameservers6 = resolver.nameservers.filter((server) => familyOf(server) === 6);
   const lower = resolver.search.map((domain) => domain.toLowerCase());
   const search = withSubdomain(lower.length === 0 ? [FALLBACK_SEARCH] : lower, subdomain);
-  const domain = longest(search);
+  const sound = search.flatMap((domain) => canonicalDomain(domain) ?? []);
+  const domain = longest(sound);
   return {
     nameservers4: nameservers4.length + nameservers6.length === 0 ? [FALLBACK_NAMESERVER] : nameservers4,
     nameservers6,
     search,
+    sound,
     ...(domain === undefined ? {} : { domain }),
   };
 }

@@ -29,6 +29,9 @@ const passtGate = (name: string): Need => ({ what: "gate", name, phrase: `the fe
 const EVERY_PORT_MEBIBYTES = 800;
 const BINDING_MEBIBYTES = 250;
 
+/** So many search domains passt takes; with one more it does not start. */
+const PASST_SEARCHES = 6;
+
 /** The octets that the pod of these NICs asks for beside the guest's memory, for passt. */
 export function passtOverhead(nics: readonly Pick<NicContext, "binding" | "ports">[]): bigint {
   const open = nics.filter(({ binding, ports }) => binding === "passt" && ports.length === 0).length;
@@ -133,7 +136,7 @@ function wirePasst(nic: NicContext, facts: PodFacts): NicWiring {
         families,
         ports: listenedOn(nic, facts, families.length),
         nameservers: [...dns.nameservers4, ...dns.nameservers6],
-        search: dns.search,
+        search: dns.sound.slice(0, PASST_SEARCHES),
       },
       // passt itself has the link's.
       mac: nic.mac ?? derivedMac(facts.podUid, nic.name),

@@ -83,7 +83,7 @@ function wireSlirp(nic: NicContext, facts: PodFacts): NicWiring {
           families,
           forwards,
           nameservers: [...dns.nameservers4, ...dns.nameservers6],
-          search: dns.search,
+          search: dns.sound,
         },
         mac: nic.mac ?? derivedMac(facts.podUid, nic.name),
         mtu: MTU,
