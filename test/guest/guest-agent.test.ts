@@ -117,7 +117,7 @@ test("status.interfaces by domain, guest agent and Multus, whatever becomes of t
     infoSource: "guest-agent",
   };
 
-  await step("43: three NICs, each with its sources; before the agent speaks, without it", async () => {
+  await step("row 43: three NICs, each with its sources; before the agent speaks, without it", async () => {
     assert.equal(pod.length, 2);
     assert.deepEqual(
       silent.interfaces.map(({ name }) => name),
@@ -166,7 +166,7 @@ test("status.interfaces by domain, guest agent and Multus, whatever becomes of t
   };
 
   await step(
-    "S3.75: an agent that ends takes no address with it; 56: one that starts tells of a NIC that only the guest has",
+    "S3.75: an agent that ends takes no address with it; row 56: one that starts tells of a NIC that only the guest has",
     async () => {
       await inGuest("agent");
       await settledStatus("no agent", ({ conditions }) => conditions.every(({ type }) => type !== "AgentConnected"));
