@@ -23,6 +23,7 @@ after(() => {
 const [OTHER_MAC, OTHER_ADDRESS, PEER] = ["02:de:ad:be:ef:01", "10.244.0.9", "10.244.0.1"] as const;
 const [OWN6, PEER6] = ["fe80::7", "ff02::1"] as const;
 const [UDP, ALL_NODES] = [17, "33:33:00:00:00:01"] as const;
+const [ICMP, REDIRECT] = [1, 5] as const;
 const [FRAGMENT, DESTINATION_OPTIONS] = [44, 60] as const;
 const [VLAN, NONCE] = [0x8100, 14] as const;
 
@@ -93,6 +94,7 @@ function lies(mac: string, address: string): readonly (readonly [rule: RegExp, f
     [/^udp sport/, ipv6(mac, UDP, udp(547, 546))],
     [/^udp dport/, ipv4(mac, ip4Packet(UDP, address, "255.255.255.255", udp(1067, 68)))],
     [/^udp dport/, ipv6(mac, UDP, udp(1547, 546))],
+    [/^icmp type/, ipv4(mac, ip4Packet(ICMP, address, PEER, Uint8Array.of(REDIRECT, 1, 0, 0, 10, 244, 0, 9)))],
     [/^icmpv6 type .*nd-router-advert/, nd(mac, ra)],
     [/^icmpv6 type .*nd-router-advert/, ipv6(mac, DESTINATION_OPTIONS, concat(padding(ICMP6), icmp(ra)))],
     [/^icmpv6 type .*nd-router-advert/, tagged(nd(mac, ra))],

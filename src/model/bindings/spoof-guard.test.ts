@@ -74,6 +74,7 @@ test("the guest's MAC and its leased address are all that it may speak for", () 
     "arp saddr ip != { 0.0.0.0, 10.0.2.2 } counter drop",
     "udp sport { 67, 547 } counter drop",
     "udp dport { 68, 546 } counter drop",
+    "icmp type { redirect, router-advertisement } counter drop",
     "icmpv6 type { nd-router-advert, nd-redirect } counter drop",
     "icmpv6 type nd-neighbor-advert @th,192,64 != 0x201020000000007 counter drop",
     "icmpv6 type nd-neighbor-solicit @th,192,16 != 0xe01 @th,192,64 != 0x101020000000007 counter drop",

@@ -78,6 +78,7 @@ export function withSpoofGuard(nic: NicContext, wiring: NicWiring): NicWiring {
     ...(address === undefined ? [] : [`arp saddr ip != { 0.0.0.0, ${address} }`]),
     `udp sport ${SERVER_PORTS}`,
     `udp dport ${CLIENT_PORTS}`,
+    "icmp type { redirect, router-advertisement }",
     "icmpv6 type { nd-router-advert, nd-redirect }",
     `icmpv6 type nd-neighbor-advert ${option("2", 192)}`,
     `icmpv6 type nd-neighbor-solicit @th,192,16 != ${NONCE} ${option("1", 192)}`,
