@@ -108,6 +108,13 @@ test("the short form names links by position", () => {
   );
 });
 
+test("null, an empty text and an empty list say as little as nothing", () => {
+  const nothing = '{"name": "lan", "namespace": null, "interface": "", "mac": "", "ips": [], "cni-args": null}';
+  assert.deepEqual(selections(`[${nothing}]`), [
+    { namespace: "ns1", name: "lan", interface: "net1", runtimeConfig: {} },
+  ]);
+});
+
 test("what cannot be understood is said", () => {
   for (const [text, says] of [
     ["a/b/c", /"a\/b\/c" does not name/],
@@ -119,6 +126,9 @@ test("what cannot be understood is said", () => {
     ['[{"name":"a","mac":"no"}]', /"mac" that is none/],
     ['[{"name":"a","default-route":["10.0.0.1"]}]', /"default-route", which is not known/],
     ['[{"name":"a","interface":"x"},{"name":"b","interface":"x"}]', /two networks ask for the interface "x"/],
+    ['[{"name":"a","ips":["10.0.0.1;MAC=02:00:00:00:00:01"]}]', /"ips" that are no list of addresses/],
+    ['[{"name":"a","interface":"eth0"}]', /two networks ask for the interface "eth0"/],
+    ["a@eth0", /two networks ask for the interface "eth0"/],
     ["{}", /no list/],
     ["[", /./],
   ] as const) {

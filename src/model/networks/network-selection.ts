@@ -1,9 +1,12 @@
+import { parseCidr } from "../addresses/cidr.ts";
+import { canonicalIp } from "../addresses/ip.ts";
 import { canonicalMac } from "../addresses/mac.ts";
 import type { Interface } from "../api/interfaces.ts";
 import type { NicContext } from "../bindings/binding.ts";
 import { isJsonObject, type JsonObject } from "../json.ts";
 import { readJson } from "./cni-json.ts";
 import { qualifiedName } from "./multus.ts";
+import { PRIMARY_INTERFACE } from "./pod-interface.ts";
 
 /** Of a pod: the networks it has beside its primary one (NPWG specification 1.3, section 4.1). */
 export const NETWORKS_ANNOTATION = "k8s.v1.cni.cncf.io/networks";
@@ -93,7 +96,9 @@ export function readPodNetworks(annotations: Readonly<Record<string, string>>, n
   const selections = readSelections(annotations[NETWORKS_ANNOTATION] ?? "", namespace);
   if (typeof selections === "string") return { annotation: NETWORKS_ANNOTATION, problem: selections };
   const taken = selections.find(
-    (one, index) => selections.findIndex((other) => other.interface === one.interface) !== index,
+    (one, index) =>
+      one.interface === PRIMARY_INTERFACE ||
+      selections.findIndex((other) => other.interface === one.interface) !== index,
   );
   if (taken !== undefined) {
     return { annotation: NETWORKS_ANNOTATION, problem: `two networks ask for the interface "${taken.interface}"` };
@@ -135,24 +140,26 @@ function elementOf(value: unknown, index: number, namespace: string): NetworkSel
   if (!isJsonObject(value)) return `${which} is no object`;
   const unknown = Object.keys(value).find((key) => !KNOWN.includes(key));
   if (unknown !== undefined) return `${which} has "${unknown}", which is not known here`;
-  const { name, namespace: of = namespace, interface: link = `net${index + 1}`, mac, ips } = value;
-  const { "cni-args": cniArgs, portMappings, bandwidth } = value;
+  // As for Multus, null and an empty text say as little as nothing.
+  const said = Object.fromEntries(Object.entries(value).filter(([, one]) => one !== null && one !== ""));
+  const { name, namespace: of = namespace, interface: link = `net${index + 1}`, mac, ips } = said;
+  const { "cni-args": cniArgs, portMappings, bandwidth } = said;
   if (typeof name !== "string" || typeof of !== "string") return `${which} does not name a definition`;
-  const reference = referenceOf(`${of || namespace}/${name}`, namespace);
+  const reference = referenceOf(`${of}/${name}`, namespace);
   if (typeof reference === "string") return reference;
   if (typeof link !== "string" || !LINK.test(link)) return `${which} has an "interface" that no link can be called`;
   if (mac !== undefined && (typeof mac !== "string" || canonicalMac(mac) === undefined)) {
     return `${which} has a "mac" that is none`;
   }
-  if (ips !== undefined && !isTexts(ips)) return `${which} has "ips" that are no list of addresses`;
-  if (cniArgs !== undefined && cniArgs !== null && !isJsonObject(cniArgs))
-    return `${which} has "cni-args" that are no object`;
+  // They become one of CNI_ARGS, where a semicolon would begin another.
+  if (ips !== undefined && !isAddresses(ips)) return `${which} has "ips" that are no list of addresses`;
+  if (cniArgs !== undefined && !isJsonObject(cniArgs)) return `${which} has "cni-args" that are no object`;
   return {
     namespace: reference.namespace,
     name: reference.name,
     interface: link,
     ...(mac === undefined ? {} : { mac }),
-    ...(ips === undefined ? {} : { ips }),
+    ...(ips === undefined || ips.length === 0 ? {} : { ips }),
     ...(isJsonObject(cniArgs) ? { cniArgs } : {}),
     runtimeConfig: {
       ...(portMappings === undefined ? {} : { portMappings }),
@@ -161,8 +168,10 @@ function elementOf(value: unknown, index: number, namespace: string): NetworkSel
   };
 }
 
-const isTexts = (value: unknown): value is readonly string[] =>
-  Array.isArray(value) && value.every((item) => typeof item === "string");
+/** Each with a prefix length or without. */
+const isAddresses = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) &&
+  value.every((item) => typeof item === "string" && (canonicalIp(item) !== undefined || parseCidr(item) !== undefined));
 
 /** Names of objects (RFC 1123 subdomains). */
 const NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
