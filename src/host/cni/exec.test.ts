@@ -61,7 +61,9 @@ test("a plugin finds the administrator's programs", async () => {
   assert.match(JSON.stringify(answer), /\/usr\/sbin/);
 });
 
-test("DEL may answer nothing, ADD may not", async () => {
+test("DEL may answer nothing, or what it likes, ADD may not", async () => {
+  for (const command of ["DEL", "CHECK"] as const)
+    assert.equal(await runPlugin(call("chatty", "#!/bin/sh\necho gone\n", { command })), undefined);
   assert.equal(await runPlugin(call("quiet", "#!/bin/sh\nexit 0\n", { command: "DEL" })), undefined);
   const { message } = await fails(call("quiet", "#!/bin/sh\nexit 0\n"), "PB3009");
   assert.match(message, /^The CNI plugin "quiet" \(ADD of the network "net"\) answered nothing\.$/);

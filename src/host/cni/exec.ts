@@ -55,8 +55,7 @@ interface Ending {
 }
 
 /**
- * Runs a plugin and returns the JSON that it answered; undefined for an empty answer, which only ADD and VERSION may
- * not give.
+ * Runs a plugin and returns the JSON that it answered; undefined of DEL and CHECK, which answer nothing.
  *
  * The plugin is the leader of a process group of its own, which is killed at the time limit and when `signal` fires.
  *
@@ -78,8 +77,9 @@ export async function runPlugin(call: PluginCall): Promise<unknown> {
     const how = killedBy === null ? `exit code ${exitCode}` : `killed by ${killedBy}`;
     throw executionFault(call, "died", how, stderr === "" ? flat(stdout) : stderr);
   }
+  // Of these the exit code alone counts (specification, section 4): what a plugin prints beside it harms nobody.
+  if (call.command === "DEL" || call.command === "CHECK") return undefined;
   if (reading === undefined) {
-    if (call.command === "DEL" || call.command === "CHECK") return undefined;
     throw executionFault(call, "silent", "nothing", stderr);
   }
   if (!("value" in reading)) {
