@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -170,6 +172,36 @@ test("an interrupted ADD is undone by DEL, and before a new ADD", async () => {
   interrupt();
   assert.equal(await delNetwork(pod, host), true);
   assert.deepEqual(order(calls()).slice(-3), ["DEL three", "DEL two", "DEL one"]);
+});
+
+test("a plugin that goes on without the daemon that asked it is ended before the DEL, one of another's is not", async () => {
+  const { host } = world();
+  await addNetwork({ ...pod, network: network() }, host);
+  const path = recordPath(host.cacheDir, pod.containerId, pod.ifName);
+  const { result: _, ...record } = JSON.parse(readFileSync(path, "utf8"));
+  writeFileSync(path, JSON.stringify({ ...record, state: "adding" }));
+  const running = (containerId: string): ChildProcess =>
+    spawn("/bin/sh", ["-c", "sleep 600 & wait"], {
+      detached: true,
+      stdio: "ignore",
+      env: {
+        CNI_COMMAND: "ADD",
+        CNI_CONTAINERID: containerId,
+        CNI_IFNAME: pod.ifName,
+        CNI_PATH: host.binDirs?.join(":"),
+        PATH: process.env["PATH"],
+      },
+    });
+  const [own, other] = [running(pod.containerId), running("another")];
+  await Promise.all([once(own, "spawn"), once(other, "spawn")]);
+  try {
+    const ended = once(own, "exit");
+    await delNetwork(pod, host);
+    assert.deepEqual(await ended, [null, "SIGKILL"]);
+    assert.equal(other.signalCode, null);
+  } finally {
+    for (const { pid, signalCode } of [own, other]) if (pid !== undefined && signalCode === null) process.kill(-pid);
+  }
 });
 
 test("CHECK asks every plugin, and says what differs", async () => {

@@ -16,6 +16,7 @@ import { disableContainerInterface, refuseAddressOnDisabled } from "./container-
 import { asksDhcp, DHCP_TIME_LIMIT_MS, ensureDhcpDaemon, withDhcpDaemon } from "./dhcp-daemon.ts";
 import { withoutDetection } from "./duplicate-address-detection.ts";
 import { type CniCommand, PLUGIN_TIME_LIMIT_MS, runPlugin } from "./exec.ts";
+import { endInterruptedPlugins } from "./interrupted-plugins.ts";
 import { DEFAULT_BIN_DIRS, findPlugin } from "./plugins.ts";
 import { needsNetnsToDelete, withStandInNetns } from "./stand-in-netns.ts";
 
@@ -174,6 +175,7 @@ export function delNetwork(key: AttachmentKey, host: CniHost): Promise<boolean> 
 async function detachRecorded(key: AttachmentKey, host: CniHost): Promise<boolean> {
   const record = readRecord(host.cacheDir, key.containerId, key.ifName);
   if (record === undefined) return false;
+  if (record.state === "adding") endInterruptedPlugins(record);
   const failures = await detach(record, record.network.plugins, host);
   const [first, ...more] = failures;
   if (first !== undefined) {
