@@ -93,7 +93,7 @@ export const debianCommands: readonly (readonly string[])[] = [
   [
     "sh",
     "-c",
-    'for modules in /lib/modules/*; do depmod "${modules##*/}" && update-initramfs -u -k "${modules##*/}"; done',
+    'cd /lib/modules; for version in *; do depmod "$version" && update-initramfs -u -k "$version"; done',
   ],
   [
     ...["rm", "-rf", "/debootstrap", "/var/lib/apt/lists", "/var/cache/apt", "/usr/share/doc", "/usr/share/man"],
