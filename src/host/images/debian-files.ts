@@ -90,11 +90,7 @@ export const debianCommands: readonly (readonly string[])[] = [
     ...["drivers/net/wireless", "drivers/staging", "drivers/iio", "drivers/isdn", "drivers/bluetooth", "net/bluetooth"],
     ...["net/mac80211", "net/wireless", "sound"],
   ],
-  [
-    "sh",
-    "-c",
-    'cd /lib/modules; for version in *; do depmod "$version" && update-initramfs -u -k "$version"; done',
-  ],
+  ["sh", "-c", 'cd /lib/modules; for version in *; do depmod "$version" && update-initramfs -u -k "$version"; done'],
   [
     ...["rm", "-rf", "/debootstrap", "/var/lib/apt/lists", "/var/cache/apt", "/usr/share/doc", "/usr/share/man"],
     ...["/usr/share/info", "/usr/share/locale", "/var/log", "/var/cache/debconf", "/var/lib/dbus/machine-id"],
