@@ -1,9 +1,10 @@
 import * as fs from "node:fs";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { dirname } from "node:path";
 import type { Duplex, Readable, Writable } from "node:stream";
 import { Fault } from "../../model/fault.ts";
 import { flock, LOCK_EX, LOCK_NB } from "../linux/libc.ts";
+import { connectSocket } from "./guest-folder.ts";
 
 /** Ctrl-], as telnet and virsh have it. */
 const DETACH = 0x1d;
@@ -129,7 +130,7 @@ function flushed(socket: Socket): Promise<void> {
 
 function connected(path: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect(path);
+    const socket = connectSocket(path);
     const fail = (cause?: Error): void => {
       clearTimeout(timer);
       socket.destroy();

@@ -1,4 +1,4 @@
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fault } from "../../model/fault.ts";
 import {
@@ -17,6 +17,7 @@ import {
   encodeAgentSync,
   MAX_AGENT_LINE,
 } from "./guest-agent-codec.ts";
+import { connectSocket } from "./guest-folder.ts";
 
 /** The agent in a guest (qemu-ga), spoken to over its channel. QEMU serves one client at a time; calls take turns. */
 export interface GuestAgent {
@@ -215,7 +216,7 @@ async function agentLine(path: string, timeoutMs: number): Promise<AgentLine> {
 
 function connected(path: string, timeoutMs: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect(path);
+    const socket = connectSocket(path);
     const fail = (why: string): void => {
       clearTimeout(timer);
       socket.destroy();

@@ -2,14 +2,16 @@ import { type ChildProcess, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { basename } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Fault } from "../../model/fault.ts";
+import { Fault, isFault } from "../../model/fault.ts";
 import type { GuestNic, PasstListens, PasstStream } from "../../model/wiring/wiring.ts";
+import { fileFault } from "../linux/libc.ts";
 import { within } from "../linux/netns.ts";
 import { openFilesLimit } from "../linux/open-files.ts";
 import { unixConnection } from "../linux/unix-socket.ts";
 import { findProgram } from "../setup/programs.ts";
 import type { User } from "../setup/users.ts";
 import { type StreamFiles, streamFiles } from "./command-line.ts";
+import { createFile, removeName, withSocket } from "./guest-folder.ts";
 import { lastWords } from "./guest-log.ts";
 import { findQemuUser, goneWithin, kill, type ProcessId, startTimeOf } from "./process.ts";
 import type { ChildExit } from "./running-guest.ts";
@@ -92,7 +94,6 @@ export async function startPasst(wanted: PasstNic, { netns, runDir }: PasstPlace
   const program = passtProgram(nic.name);
   const user = findQemuUser();
   openFilesLimit();
-  fs.rmSync(files.ready, { force: true });
   const child = connectedChild(wanted, { netns, runDir }, program, user);
   const exited = new Promise<ChildExit>((resolve) => {
     child.once("error", (error) => resolve({ code: null, signal: null, error }));
@@ -126,11 +127,13 @@ export function passtProgram(nic: string): string {
 }
 
 function connectedChild(wanted: PasstNic, place: PasstPlace, program: string, user: User): ChildProcess {
-  const { files } = wanted;
-  const errors = fs.openSync(files.errors, fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_TRUNC, 0o640);
+  const { nic, files } = wanted;
+  let errors: number | undefined;
   let connection: number | undefined;
   try {
-    connection = unixConnection(files.socket);
+    removeName(files.ready);
+    errors = createFile(files.errors, 0o640);
+    connection = withSocket(files.socket, (same) => unixConnection(same, files.socket));
     const stdio = ["ignore", errors, errors, connection] as const;
     return within(place.netns, () =>
       spawn(program, passtArguments(wanted, stdio.length - 1), {
@@ -143,8 +146,11 @@ function connectedChild(wanted: PasstNic, place: PasstPlace, program: string, us
         stdio: [...stdio],
       }),
     );
+  } catch (thrown) {
+    const fault = fileFault(thrown, files.errors);
+    throw isFault(fault) ? notStarted(nic.name, fault.message, fault.cure ?? seeLog(files)) : fault;
   } finally {
-    fs.closeSync(errors);
+    if (errors !== undefined) fs.closeSync(errors);
     // passt has its own by now; while this one is open, QEMU does not notice that passt is gone.
     if (connection !== undefined) fs.closeSync(connection);
   }

@@ -1,5 +1,6 @@
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { Fault } from "../../model/fault.ts";
+import { connectSocket } from "./guest-folder.ts";
 import { encodeCommand, type QmpEvent, qmpDecoder } from "./qmp-codec.ts";
 
 /** A connection to the monitor of a running QEMU. QEMU serves one at a time. */
@@ -41,7 +42,7 @@ export async function connectQmp(path: string, timeoutMs: number = COMMAND_TIMEO
 
 function connected(path: string, timeoutMs: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect(path);
+    const socket = connectSocket(path);
     const timer = setTimeout(() => {
       socket.destroy();
       reject(late(path, "accept a connection"));

@@ -1,6 +1,7 @@
-import { writeFileSync } from "node:fs";
+import { closeSync, writeFileSync } from "node:fs";
 import type { GuestNic } from "../../model/wiring/wiring.ts";
 import type { User } from "../setup/users.ts";
+import { createFile } from "./guest-folder.ts";
 
 /** How a program is started. */
 export interface Start {
@@ -19,7 +20,12 @@ export function resolverFile(nics: readonly GuestNic[], runDir: string): string 
   if (user === undefined) return undefined;
   const file = `${runDir}/resolv.conf`;
   const lines = user.nameservers.map((server) => `nameserver ${server}\n`);
-  writeFileSync(file, lines.join(""), { mode: 0o644 });
+  const fd = createFile(file, 0o644);
+  try {
+    writeFileSync(fd, lines.join(""));
+  } finally {
+    closeSync(fd);
+  }
   return file;
 }
 

@@ -1,6 +1,6 @@
-import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import { Fault } from "../../model/fault.ts";
+import { connectSocket } from "./guest-folder.ts";
 
 const CONNECT_MS = 5_000;
 
@@ -11,7 +11,7 @@ const CONNECT_MS = 5_000;
  */
 export function openScreen(socketPath: string): Promise<Duplex> {
   return new Promise((resolve, reject) => {
-    const socket = connect(socketPath);
+    const socket = connectSocket(socketPath);
     const fail = (cause?: Error): void => {
       clearTimeout(timer);
       socket.destroy();
