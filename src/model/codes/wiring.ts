@@ -20,7 +20,6 @@ export const wiringCodes = {
   PB4017: "a key is no sysctl of the network",
   PB4018: "a tap or another link cannot be made",
   PB4019: "nftables refused the rules",
-  PB4020: "this version cannot build the binding",
   PB4021: "this version cannot connect the network",
   PB4022: "an interface has no network of its name",
   PB4023: "an interface has no binding",

@@ -1,24 +1,20 @@
-import type { BindingField, NicContext, Plugin } from "../bindings/binding.ts";
+import type { NicContext, Plugin } from "../bindings/binding.ts";
 import { builtInBinding } from "../bindings/built-in-plugins.ts";
 import { Fault } from "../fault.ts";
 import type { NicNetwork } from "../networks/network.ts";
 
 /** What this version plans and explains, and cannot build yet. */
-export const UNBUILT_BINDINGS: ReadonlySet<BindingField> = new Set<BindingField>();
 export const UNBUILT_NETWORKS: ReadonlySet<NicNetwork["kind"]> = new Set<NicNetwork["kind"]>(["resourceClaim"]);
 
-/** PB4021 for each NIC on a network, PB4020 for each with a binding, that this version cannot build yet; PB4026 for each with a plugin that takes Kubernetes. */
+/** PB4021 for each NIC on a network that this version cannot build yet, PB4026 for each with a plugin that takes Kubernetes. */
 export function unbuiltOf(nics: readonly NicContext[]): readonly Fault[] {
-  return nics.flatMap(({ name, index, binding, plugin, network }): Fault[] => {
+  return nics.flatMap(({ name, index, plugin, network }): Fault[] => {
     const place = `spec.domain.devices.interfaces[${index}]`;
     if (UNBUILT_NETWORKS.has(network.kind)) {
       const message = `${place}: this version of Patchbay cannot connect the ${network.kind} network "${name}".`;
       return [new Fault("PB4021", message, { place, cure: "Use a pod, multus or genie network." })];
     }
-    if (plugin !== undefined) return onlyOnKubernetes(plugin, place);
-    if (!UNBUILT_BINDINGS.has(binding)) return [];
-    const message = `${place}: this version of Patchbay cannot build the binding "${binding}".`;
-    return [new Fault("PB4020", message, { place, cure: "Use masquerade or bridge.", data: { binding } })];
+    return plugin === undefined ? [] : onlyOnKubernetes(plugin, place);
   });
 }
 
