@@ -26,11 +26,12 @@ export interface DeviceResources {
   /** Those of every source, by resource name. */
   pools(): readonly DevicePool[];
   /**
-   * Devices for a pod, kept in its record before they are made ready.
+   * Devices for a pod, kept in its record before they are made ready. While `signal` is not aborted it waits for the
+   * sources to know what they have.
    *
-   * @throws Fault PB6121, PB6122 (none to be had), and what the sources throw.
+   * @throws Fault PB6121, PB6122 (none to be had), and what the sources throw; the signal's reason.
    */
-  claim(podUid: string, requests: readonly DeviceRequest[]): Promise<readonly DeviceClaim[]>;
+  claim(podUid: string, requests: readonly DeviceRequest[], signal?: AbortSignal): Promise<readonly DeviceClaim[]>;
   /** Lets a pod's devices be reset. They are free for others once its record has them no more, or is gone. */
   reset(podUid: string): Promise<void>;
 }
@@ -43,9 +44,9 @@ export function makeDeviceResources(records: PodRecords, sources: readonly Devic
   const pools = (): readonly DevicePool[] => sources.flatMap((source) => source.pools());
   return {
     pools,
-    async claim(podUid, requests) {
+    async claim(podUid, requests, signal) {
       if (requests.length === 0) return [];
-      await Promise.all(sources.map(({ ready }) => ready));
+      await unlessAborted(Promise.all(sources.map(({ ready }) => ready)), signal);
       const own = records.get(podUid);
       if (own === undefined) return [];
       // No await between the look at the records and the claim's own: of two pods one gets the device.
@@ -67,5 +68,18 @@ export function makeDeviceResources(records: PodRecords, sources: readonly Devic
 
   function sourceOf(resource: string): DeviceSource | undefined {
     return sources.find((source) => source.owns(resource));
+  }
+}
+
+/** Waits, but for a pod that nobody wants any more, or a daemon that ends: what is waited for may never come then. */
+async function unlessAborted(waited: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal?.reason);
+  signal?.addEventListener("abort", abort);
+  try {
+    await Promise.race([waited, aborted.promise]);
+  } finally {
+    signal?.removeEventListener("abort", abort);
   }
 }

@@ -43,13 +43,15 @@ const LOOK_MS = 5_000;
 
 /**
  * Without a ConfigMap every card and bond is offered, as with its empty list. Of several ConfigMaps the oldest counts. One
- * that cannot be read is told of by an event (PB6123), and what held before it goes on.
+ * that cannot be read is told of by an event (PB6123), and what held before it goes on: nothing, where none was read yet.
  */
 export function makeMacvtapDevices({ binDirs, log, hostNetns = OWN_NETNS }: MacvtapDevicesOptions): MacvtapDevices {
   const closing = new AbortController();
   const known = Promise.withResolvers<void>();
-  let configured: readonly MacvtapResource[] = [];
-  const pools = (): ReturnType<typeof macvtapPools> => macvtapPools(configured, readLinks(hostNetns).links);
+  // Nothing is offered before a list was read: one that limits must not be widened by a fault in it.
+  let configured: readonly MacvtapResource[] | undefined;
+  const pools = (): ReturnType<typeof macvtapPools> =>
+    configured === undefined ? [] : macvtapPools(configured, readLinks(hostNetns).links);
   return {
     owns: (resource) => resource.startsWith(MACVTAP_RESOURCE),
     ready: known.promise,
@@ -96,7 +98,14 @@ export function makeMacvtapDevices({ binDirs, log, hostNetns = OWN_NETNS }: Macv
         },
         closing.signal,
       );
-      const timer = setInterval(look, LOOK_MS).unref();
+      const timer = setInterval(() => {
+        try {
+          look();
+        } catch (error) {
+          // The next look may find the links again.
+          log.warn({ error }, "the node's links cannot be read");
+        }
+      }, LOOK_MS).unref();
       closing.signal.addEventListener("abort", () => clearInterval(timer), { once: true });
       await known.promise;
     },

@@ -61,7 +61,7 @@ export function standalonePods(options: StandaloneOptions): PodSource {
     acquire: async (request, signal, waits) => {
       const asked = await delegatesOf(request.networks, options);
       try {
-        const claims = await claimsOf(asked, request.podUid);
+        const claims = await claimsOf(asked, request.podUid, signal);
         const delegates = asked.map((delegate) => {
           const claim = claims.find((one) => one.interface === delegate.ifName);
           return claim === undefined ? delegate : withDevice(delegate, claim.device);
@@ -121,11 +121,15 @@ export function standalonePods(options: StandaloneOptions): PodSource {
     release,
   };
 
-  async function claimsOf(delegates: readonly Delegate[], podUid: string): Promise<readonly DeviceClaim[]> {
+  async function claimsOf(
+    delegates: readonly Delegate[],
+    podUid: string,
+    signal: AbortSignal | undefined,
+  ): Promise<readonly DeviceClaim[]> {
     const requests = delegates.flatMap(({ resourceName: resource, ifName }) =>
       resource === undefined ? [] : [{ resource, interface: ifName }],
     );
-    return options.devices?.claim(podUid, requests) ?? [];
+    return options.devices?.claim(podUid, requests, signal) ?? [];
   }
 }
 

@@ -116,7 +116,7 @@ export async function startPasst(wanted: PasstNic, { netns, runDir }: PasstPlace
     }
     await sleep(POLL_MS);
   }
-  return { ...passt, logStart: fs.statSync(files.log, { throwIfNoEntry: false })?.size ?? 0 };
+  return { ...passt, logStart: fs.lstatSync(files.log, { throwIfNoEntry: false })?.size ?? 0 };
 }
 
 /** Where passt is, for an interface of that name. @throws Fault PB5066 */

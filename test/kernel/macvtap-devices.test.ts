@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { pino } from "pino";
+import { makeEventRecorder } from "../../src/client/events.ts";
+import { definitions } from "../../src/model/api/kinds.ts";
+import { configMapResource, eventResource } from "../../src/model/api/references.ts";
+import type { KubeObject } from "../../src/model/api/resource.ts";
+import { MACVTAP_CONFIG_KEY, MACVTAP_CONFIG_MAP } from "../../src/model/pods/macvtap-devices.ts";
+import { makeMacvtapDevices } from "../../src/node/macvtap-devices.ts";
+import { needs } from "../needs.ts";
+import { makeFolder, startSample, until } from "./apiserver-sample.ts";
+
+const log = pino({ level: "silent" });
+
+test("a list of macvtap devices that cannot be read widens nothing: neither at first nor later", async (t) => {
+  if (!needs(t, "root")) return;
+  const { folder, remove } = makeFolder();
+  t.after(remove);
+  const { client, stop } = await startSample(folder, { definitions });
+  t.after(() => stop());
+  const events = makeEventRecorder(client, "test", log);
+  t.after(() => events.flush());
+  const metadata = { name: MACVTAP_CONFIG_MAP, namespace: "default" };
+  const write = (text: string): Promise<unknown> =>
+    client.patch(configMapResource, metadata, "merge", { data: { [MACVTAP_CONFIG_KEY]: text } });
+  const lists = '[{"name": "a", "lowerDevice": "no-such-link"}]';
+  await client.create(configMapResource, {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata,
+    data: { [MACVTAP_CONFIG_KEY]: "[{]" },
+  });
+  const devices = makeMacvtapDevices({ binDirs: [], log });
+  t.after(() => devices.close());
+  const offered = (): readonly string[] => devices.pools().map(({ resource }) => resource);
+  assert.deepEqual(offered(), []);
+  let changes = 0;
+  await devices.follow(client, events, () => {
+    changes += 1;
+  });
+  assert.deepEqual(offered(), []);
+
+  await write(lists);
+  await until("that the list is read", () => Promise.resolve(offered().length === 1));
+  assert.equal(changes, 1);
+  await write("nothing");
+  await until("that the faults are told", async () => {
+    const told = await client.list<KubeObject & { readonly message?: string }>(eventResource, {});
+    return told.items.filter(({ message }) => message?.includes(MACVTAP_CONFIG_MAP)).length >= 2;
+  });
+  assert.deepEqual(offered(), ["macvtap.network.kubevirt.io/a"]);
+  await client.delete(configMapResource, metadata);
+  // Of a machine without cards as well: the list is another.
+  await until("that every link is offered", () => Promise.resolve(changes === 2));
+  assert.ok(!offered().includes("macvtap.network.kubevirt.io/a"));
+});
