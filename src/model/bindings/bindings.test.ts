@@ -38,19 +38,30 @@ const only =
   });
 const isUntouched = ({ kernel }: NicWiring): boolean => Object.values(kernel).every((list) => list.length === 0);
 
-test("a search domain that is none reaches neither passt nor slirp, which do not start with every word; passt takes six", () => {
+test("a search domain that is none reaches neither passt nor slirp, which do not start with every word; passt takes six, and explain says which are left out", () => {
   const search = ["bad..domain", "_x", "-", `${"a".repeat(64)}.x`, "Good.example.", "b.x", "c.x", "d.x", "e.x", "f.x"];
+  const searching =
+    (domains: readonly string[]) =>
+    (facts: PodFacts): PodFacts => ({ ...facts, resolver: { ...facts.resolver, search: domains } });
   const searchOf = (iface: Partial<Interface>): readonly string[] => {
-    const { attachment } = wired(contextOf(iface, pod), (facts) => ({
-      ...facts,
-      resolver: { ...facts.resolver, search },
-    })).nic;
+    const { attachment } = wired(contextOf(iface, pod), searching(search)).nic;
     assert.ok(attachment.kind === "stream" || attachment.kind === "user");
     return attachment.search;
   };
   const sound = ["_x", "good.example", "b.x", "c.x", "d.x", "e.x", "f.x"];
   assert.deepEqual(searchOf({ slirp: {} }), sound);
   assert.deepEqual(searchOf({ passt: {} }), sound.slice(0, 6));
+
+  const told = (iface: Partial<Interface>, domains: readonly string[]): string => {
+    const nic = contextOf(iface, pod);
+    const facts = searching(domains)(factsFor([nic], () => undefined));
+    const binding = bindingOf(nic.binding);
+    return /search domains .*/.exec(binding.explain(nic, facts, binding.wire(nic, facts)).out.statement)?.[0] ?? "";
+  };
+  const wrong = `bad..domain, -, ${"a".repeat(64)}.x (no domain)`;
+  assert.equal(told({ passt: {} }, search), `search domains it is not told ${wrong} and f.x (6 are taken).`);
+  assert.equal(told({ slirp: {} }, search), `search domains it is not told ${wrong}.`);
+  assert.deepEqual([told({ passt: {} }, sound.slice(1)), told({ slirp: {} }, sound)], ["", ""]);
 });
 
 test("S0.8 S0.13 S0.20 S1.15 S1.21 S2.34 S2.46 S3.22: slirp: QEMU's own network, nothing built, each listed port forwarded once", () => {

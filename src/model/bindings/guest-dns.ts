@@ -35,6 +35,20 @@ export function guestDns(resolver: Resolver, subdomain: string | undefined): Gue
   };
 }
 
+/**
+ * A sentence, with a space before it, about the search domains of the pod that a guest is not told: those that are none,
+ * and those after the first `most`. Empty where it is told all.
+ */
+export function unsaidSearch({ search, sound }: GuestDns, most: number = Number.POSITIVE_INFINITY): string {
+  const wrong = search.filter((domain) => canonicalDomain(domain) === undefined);
+  const late = sound.slice(most);
+  const left = [
+    ...(wrong.length === 0 ? [] : [`${wrong.join(", ")} (no domain)`]),
+    ...(late.length === 0 ? [] : [`${late.join(", ")} (${most} are taken)`]),
+  ];
+  return left.length === 0 ? "" : ` Of the pod's search domains it is not told ${left.join(" and ")}.`;
+}
+
 function withSubdomain(search: readonly string[], subdomain: string | undefined): readonly string[] {
   if (subdomain === undefined || subdomain === "") return search;
   const service = longest(search.filter((domain) => domain.includes(".svc.")));

@@ -9,7 +9,7 @@ import { interfacesOf, type Nic, nicProblem } from "../rules/subject.ts";
 import { globalAddresses, type LinkFacts, type PodFacts, podAddresses } from "../wiring/facts.ts";
 import { type Forward, PASST_LAST_PORT, type PasstListens, type PasstPorts, type PortRun } from "../wiring/wiring.ts";
 import type { Binding, NicContext, NicWiring } from "./binding.ts";
-import { guestDns } from "./guest-dns.ts";
+import { guestDns, unsaidSearch } from "./guest-dns.ts";
 import { isMeshed, PROXY_PORTS } from "./masquerade-nat.ts";
 import { guestNic, podLink, untouched } from "./pod-link.ts";
 
@@ -245,7 +245,7 @@ function explain(nic: NicContext, facts: PodFacts, { nic: { attachment } }: NicW
     },
     "in-icmp": { statement: "Echo requests to the pod are answered by the pod.", answeredBy: "pod" },
     out: {
-      statement: `The guest reaches by TCP, UDP and ICMP echo whatever the pod reaches, as ${listed(addresses)}; passt makes its connections. A service mesh of the pod sees them as any process's.`,
+      statement: `The guest reaches by TCP, UDP and ICMP echo whatever the pod reaches, as ${listed(addresses)}; passt makes its connections. A service mesh of the pod sees them as any process's.${unsaidSearch(guestDns(facts.resolver, nic.subdomain), PASST_SEARCHES)}`,
       seenAs: addresses,
     },
   };

@@ -10,7 +10,7 @@ import { nicProblem } from "../rules/subject.ts";
 import { globalAddresses, type PodFacts, podAddresses } from "../wiring/facts.ts";
 import type { Forward, UserNetwork } from "../wiring/wiring.ts";
 import type { Binding, NicContext, NicWiring } from "./binding.ts";
-import { guestDns } from "./guest-dns.ts";
+import { guestDns, unsaidSearch } from "./guest-dns.ts";
 import { guestNic, podLink, untouched } from "./pod-link.ts";
 
 /** `slirp: {}` of an interface. */
@@ -153,7 +153,7 @@ function explain(nic: NicContext, facts: PodFacts, { nic: { attachment } }: NicW
     },
     "in-icmp": { statement: "Echo requests to the pod are answered by the pod.", answeredBy: "pod" },
     out: {
-      statement: `The guest reaches by TCP and UDP whatever the pod reaches, as connections of QEMU's own; no other protocol gets out, ICMP included. ${[...(families.includes(4) ? [four] : []), ...(families.includes(6) ? [six] : [])].join(" ")}`,
+      statement: `The guest reaches by TCP and UDP whatever the pod reaches, as connections of QEMU's own; no other protocol gets out, ICMP included. ${[...(families.includes(4) ? [four] : []), ...(families.includes(6) ? [six] : [])].join(" ")}${unsaidSearch(guestDns(facts.resolver, nic.subdomain))}`,
       seenAs: addresses,
       ...(families.includes(4) ? { guest, gateway, nameserver } : {}),
     },
