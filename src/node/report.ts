@@ -116,13 +116,9 @@ export function makeReporter(client: KubeClient, events: EventRecorder, node: No
     async failing(vmi, fault) {
       const message = sentence(fault);
       const told = isTold(vmi, fault.code, message);
-      await vmiStatus(
-        vmi,
-        claim(
-          { type: "Synchronized", status: "False", reason: fault.code, message },
-          { type: "Ready", status: "False", reason: "GuestNotRunning", message: "The guest does not run." },
-        ),
-      );
+      const unsynchronized = { status: "False", reason: fault.code, message } as const;
+      const unready = vmi.status?.phase === "Running" ? unsynchronized : NOT_RUNNING;
+      await vmiStatus(vmi, claim({ type: "Synchronized", ...unsynchronized }, { type: "Ready", ...unready }));
       if (!told) events.event(vmi, "Warning", fault.code, message);
     },
     differs(vmi, fault) {
@@ -179,6 +175,9 @@ export function makeReporter(client: KubeClient, events: EventRecorder, node: No
     },
   };
 }
+
+/** Why a guest is not ready that could not be started. */
+const NOT_RUNNING = { status: "False", reason: "GuestNotRunning", message: "The guest does not run." } as const;
 
 /** True where a condition says just that already. */
 function isTold({ status }: Vmi, code: string, said: string): boolean {
