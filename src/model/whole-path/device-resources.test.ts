@@ -17,8 +17,8 @@ spec: {config: '{"cniVersion": "0.3.1", "name": "lan", "type": "macvtap"}'}
 ${allocatable}`;
 const node = (counts: string): string =>
   `---\napiVersion: v1\nkind: Node\nmetadata: {name: n}\nstatus: {allocatable: {${counts}}}\n`;
-const found = (text: string) =>
-  wholePathFindings(readManifests(text, "a.yaml").documents, undefined).filter(({ code }) => code === "PB6121");
+const found = (text: string, wanted = "PB6121") =>
+  wholePathFindings(readManifests(text, "a.yaml").documents, undefined).filter(({ code }) => code === wanted);
 
 test("a resource that no node offers is told at the network, with what is meant or how it comes about", () => {
   assert.deepEqual(found(manifest("")), [], "nobody knows the nodes");
@@ -31,4 +31,18 @@ test("a resource that no node offers is told at the network, with what is meant 
   assert.equal(near?.hint, `Did you mean "${resource("dota")}"?`);
   const [none] = found(manifest(node(`${resource("data")}: "0"`)));
   assert.match(none?.message ?? "", /no node has a device of it\.$/);
+});
+
+test("a guest that claims more devices of a resource than any node has is told at the network that gets none", () => {
+  const more = "networks: [{name: x, multus: {networkName: lan}}, {name: z, multus: {networkName: lan}}]}";
+  const two = (count: string): string =>
+    manifest(node(`${resource("data")}: "${count}"`))
+      .replace("[{name: x, macvtap: {}}]", "[{name: x, macvtap: {}}, {name: z, macvtap: {}}]")
+      .replace(/networks: .*/, more);
+  assert.deepEqual(found(two("2"), "PB6122"), []);
+  const [late, ...others] = found(two("1"), "PB6122");
+  assert.deepEqual(others, []);
+  assert.equal(late?.path, "spec.networks[1].multus.networkName");
+  assert.match(late.message, /^The network z claims one device of .*\/data too many: no node has more than 1\.$/);
+  assert.deepEqual(found(two("1")), []);
 });
