@@ -54,6 +54,12 @@ export function spoofGuardOf(nic: NicContext, wiring: NicWiring): Told | undefin
   };
 }
 
+/** A sentence, with a space before it, for a NIC on a macvtap whose VMI asks for the guard; empty for any other. */
+export function unguarded(nic: NicContext, { nic: { attachment } }: NicWiring): string {
+  if (!isGuarded(nic) || attachment.kind !== "macvtap") return "";
+  return " The spoof guard that its VMI asks for does not hold it there: what it sends does not come by a tap.";
+}
+
 /**
  * The wiring with rules at the tap that drop and count what a guest has no business to say: frames of another MAC, ARP and
  * neighbour discovery for another, answers of a DHCP server, router advertisements and redirects, and what could hide them.

@@ -120,6 +120,19 @@ test("what a NIC needs is named: add-ons, definitions, gates, settings and regis
   assert.ok(needs({ sriov: {}, multus: { networkName: "lan" } }).includes("device nic0"));
 });
 
+test("a spoof guard that has no hold on a macvtap is told, and nothing of it where there is a tap or nobody asks", () => {
+  const annotations = { "patchbay.io/spoof-guard": "true" };
+  const lan = { multus: { networkName: "lan" } };
+  const out = (nic: object, asked: Readonly<Record<string, string>>): boolean =>
+    /spoof guard that its VMI asks for does not hold it/.test(
+      claim(only(explained([{ ...nic, ...lan }], { annotations: asked })), "out").statement,
+    );
+  assert.deepEqual(
+    [out({ macvtap: {} }, annotations), out({ macvtap: {} }, {}), out({ bridge: {} }, annotations)],
+    [true, false, false],
+  );
+});
+
 test("migration is decided by the primary network, with the reason", () => {
   const bridge = explained([{ bridge: {}, pod: {} }]);
   assert.equal(bridge.migratable, false);

@@ -1,6 +1,6 @@
 import type { NicContext, NicWiring } from "../bindings/binding.ts";
 import { bindingOf } from "../bindings/registry.ts";
-import { spoofGuardOf } from "../bindings/spoof-guard.ts";
+import { spoofGuardOf, unguarded } from "../bindings/spoof-guard.ts";
 import { qualifiedName } from "../networks/multus.ts";
 import { networkNeeds } from "../networks/registry.ts";
 import type { PodFacts } from "../wiring/facts.ts";
@@ -74,6 +74,7 @@ function claimsOf(
   const guard = spoofGuardOf(nic, wired);
   const told: Readonly<Partial<Record<Topic, Told>>> = {
     ...says,
+    out: { ...says.out, statement: `${says.out.statement}${unguarded(nic, wired)}` },
     ...(guard === undefined ? {} : { guard }),
     ...fromWiring(nic, facts, wired, ofVm === true),
     migration: migrationOf(binding.migration(nic), nic, wired.nic.attachment),
