@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -134,6 +134,25 @@ test("what keeps it from starting is told, and nothing of it is left", async (t)
     return true;
   });
   assert.deepEqual(findPassts(bare.wanted), []);
+});
+
+test("links that a guest left in its folder are not followed: nothing of root's is emptied or reached", async (t) => {
+  if (!needs(t, "root", "netns", "veth", "passt", "qemu")) return;
+  const place = await placeOf(t, POD);
+  const { files } = place.wanted;
+  const others = mkdtempSync(join(tmpdir(), "pbpasst-"));
+  t.after(() => rmSync(others, { recursive: true, force: true }));
+  const own = join(others, "own");
+  writeFileSync(own, "root's own");
+  for (const path of [files.errors, files.ready]) symlinkSync(own, path);
+  const passt = await startPasst(place.wanted, place);
+  assert.equal(readFileSync(own, "utf8"), "root's own");
+  await stopPasst(passt);
+
+  renameSync(files.socket, join(place.runDir, "elsewhere.sock"));
+  symlinkSync(join(place.runDir, "elsewhere.sock"), files.socket);
+  await assert.rejects(startPasst(place.wanted, place), (thrown) => isFault(thrown, "PB5066"));
+  assert.deepEqual(findPassts(place.wanted), []);
 });
 
 test("whoever asks for passt on a machine without it is told so", (t) => {
