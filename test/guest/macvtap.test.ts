@@ -71,11 +71,18 @@ test("macvtap and the binding plugins tap and managedTap", { timeout: 500_000 },
   const step = (name: string, act: () => Promise<void>): Promise<void> =>
     t.test(name, host.explained<TestContext>(act));
   const far = `${host.netns}-o`;
-  const page = (address: string): Promise<string> =>
-    eventually(`the page of ${address}`, async () => {
-      const { status, body } = await host.probeIn(far, "http", address, "80");
-      return status === 200 && String(body);
+  const page = async (address: string): Promise<string> => {
+    let last: unknown;
+    const found = eventually(`the page of ${address}`, async () => {
+      const answer = await host.probeIn(far, "http", address, "80");
+      last = answer;
+      return answer.status === 200 && String(answer.body);
     });
+    return found.catch(async (thrown: unknown) => {
+      const { stdout } = await host.run(["ip", "neigh", "show", "to", address], { netns: far });
+      throw new Error(`${JSON.stringify(last)}; its neighbour has: ${stdout}`, { cause: thrown });
+    });
+  };
   const message = (vmi: string): Promise<string> =>
     host.value("vmi", vmi, '.status.conditions[?(@.type=="Synchronized")].message');
   const allocatable = async (): Promise<unknown> =>
