@@ -76,7 +76,8 @@ test("macvtap and the binding plugins tap and managedTap", { timeout: 500_000 },
     const found = eventually(`the page of ${address}`, async () => {
       const answer = await host.probeIn(far, "http", address, "80");
       last = answer;
-      return answer.status === 200 && String(answer.body);
+      const { status, body } = answer;
+      return status === 200 && String(body);
     });
     return found.catch(async (thrown: unknown) => {
       const { stdout } = await host.run(["ip", "neigh", "show", "to", address], { netns: far });
