@@ -4,11 +4,10 @@ import { dirname } from "node:path";
 import type { Duplex, Readable, Writable } from "node:stream";
 import { Fault } from "../../model/fault.ts";
 import { flock, LOCK_EX, LOCK_NB } from "../linux/libc.ts";
-import { connectSocket } from "./guest-folder.ts";
+import { connectedSocket } from "./guest-folder.ts";
 
 /** Ctrl-], as telnet and virsh have it. */
 const DETACH = 0x1d;
-const CONNECT_MS = 5_000;
 
 /** Why a console session ended. */
 export type ConsoleEnd = "detached" | "guest gone";
@@ -128,28 +127,16 @@ function flushed(socket: Socket): Promise<void> {
   });
 }
 
-function connected(path: string): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connectSocket(path);
-    const fail = (cause?: Error): void => {
-      clearTimeout(timer);
-      socket.destroy();
-      reject(
-        new Fault("PB5061", "The guest's serial console does not answer.", {
-          cure: "See whether the guest runs: kubectl get vmi.",
-          place: path,
-          ...(cause === undefined ? {} : { cause }),
-        }),
-      );
-    };
-    const timer = setTimeout(fail, CONNECT_MS);
-    socket.once("error", fail);
-    socket.once("connect", () => {
-      clearTimeout(timer);
-      socket.off("error", fail);
-      resolve(socket);
+async function connected(path: string): Promise<Socket> {
+  try {
+    return await connectedSocket(path);
+  } catch (cause) {
+    throw new Fault("PB5061", "The guest's serial console does not answer.", {
+      cure: "See whether the guest runs: kubectl get vmi.",
+      place: path,
+      cause,
     });
-  });
+  }
 }
 
 /** Opens and locks a folder; the kernel unlocks it when the fd is closed, however that happens. */

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import * as fs from "node:fs";
 import { connect, Socket } from "node:net";
 
@@ -6,6 +7,7 @@ import { connect, Socket } from "node:net";
 
 /** open(2): only a place in the file system, which Node has no name for. */
 const O_PATH = 0o10000000;
+const CONNECT_MS = 5_000;
 
 /**
  * Opens a new, empty file in a guest's folder for writing; whatever has its name is removed, and never followed.
@@ -52,5 +54,21 @@ export function connectSocket(path: string): Socket {
     return withSocket(path, (same) => connect(same));
   } catch (thrown) {
     return new Socket().destroy(thrown instanceof Error ? thrown : new Error(String(thrown)));
+  }
+}
+
+/**
+ * That connection once it stands.
+ *
+ * @throws what it failed with; an AbortError after 5 s without an answer
+ */
+export async function connectedSocket(path: string): Promise<Socket> {
+  const socket = connectSocket(path);
+  try {
+    await once(socket, "connect", { signal: AbortSignal.timeout(CONNECT_MS) });
+    return socket;
+  } catch (thrown) {
+    socket.destroy();
+    throw thrown;
   }
 }

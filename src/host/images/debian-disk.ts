@@ -1,5 +1,6 @@
 import { open, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { masterBootRecord, PARTITION_START, SECTOR } from "./master-boot-record.ts";
 import { runProgram } from "./run-program.ts";
 
 /** Debian's packages whose programs make the disk bootable; they are used where they were unpacked. */
@@ -8,14 +9,9 @@ export const bootPackages = ["grub-common", "grub-pc-bin", "libdevmapper1.02.1"]
 /** Label of the root file system, by which the kernel's command line names it. */
 export const ROOT_LABEL = "debian-root";
 
-const SECTOR = 512;
 const MIB = 1024 * 1024;
-/** The partition begins at 1 MiB, as partitioning programs have it; the boot loader lies before it. */
-const PARTITION_START = 2048;
 /** Linux (partition types of the PC's master boot record). */
 const PARTITION_TYPE = 0x83;
-/** Bytes of boot code in a master boot record. */
-const BOOT_CODE = 440;
 /** Any number: what a file system is called must not change from one build to the next. */
 const UUID = "50420002-0000-4000-8000-000000000000";
 /** What grub's first image loads is one sector behind it, which is where grub expects the rest when nothing was patched. */
@@ -66,17 +62,7 @@ export async function writeDebianDisk(root: string, target: string, options: Dis
 async function writeBootLoader(disk: string, bootImage: string, coreImage: string, sectors: number): Promise<void> {
   const file = await open(disk, "r+");
   try {
-    const record = Buffer.alloc(SECTOR);
-    (await readFile(bootImage)).copy(record, 0, 0, BOOT_CODE);
-    const entry = 446;
-    record[entry] = 0x80;
-    // Cylinder, head and sector cannot say where this is: the value for "beyond", as fdisk writes it.
-    record.writeUIntBE(0xfeffff, entry + 1, 3);
-    record[entry + 4] = PARTITION_TYPE;
-    record.writeUIntBE(0xfeffff, entry + 5, 3);
-    record.writeUInt32LE(PARTITION_START, entry + 8);
-    record.writeUInt32LE(sectors, entry + 12);
-    record.writeUInt16BE(0x55aa, 510);
+    const record = masterBootRecord(await readFile(bootImage), PARTITION_TYPE, sectors);
     await file.write(record, 0, undefined, 0);
     await file.write(await readFile(coreImage), 0, undefined, CORE_SECTOR * SECTOR);
   } finally {

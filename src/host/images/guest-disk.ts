@@ -1,13 +1,11 @@
 import { mkdtemp, open, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { masterBootRecord, PARTITION_START, SECTOR } from "./master-boot-record.ts";
 import { runProgram } from "./run-program.ts";
 
 /** Debian's packages whose programs write the disk; they are used where they were unpacked. */
 export const diskPackages = ["dosfstools", "mtools", "syslinux", "syslinux-common"] as const;
 
-const SECTOR = 512;
-/** The partition starts at 1 MiB, as partitioning programs have it. */
-const PARTITION_START = 2048;
 /** FAT32, LBA (partition types of the PC's master boot record). */
 const PARTITION_TYPE = 0x0c;
 const MIB = 1024 * 1024;
@@ -42,7 +40,8 @@ export async function writeGuestDisk(
     );
     const mib = Math.ceil(sizes.reduce((sum, size) => sum + size, 0) / MIB) + 40;
     await writePartition(root, contents, partition, mib, folder);
-    await writeFile(raw, await masterBootRecord(root, (mib * MIB) / SECTOR));
+    const bootCode = await readFile(join(root, "usr/lib/SYSLINUX/mbr.bin"));
+    await writeFile(raw, masterBootRecord(bootCode, PARTITION_TYPE, (mib * MIB) / SECTOR));
     await truncate(raw, (mib + 1) * MIB);
     const disk = await open(raw, "r+");
     try {
@@ -93,20 +92,4 @@ async function writePartition(
   await put(config, "syslinux.cfg");
   await put(join(root, "usr/lib/syslinux/modules/bios/ldlinux.c32"), "ldlinux.c32");
   await runProgram(join(root, "usr/bin/syslinux"), ["--install", image], { env, cwd: folder });
-}
-
-/** Boot code of syslinux and one active partition. */
-async function masterBootRecord(root: string, sectors: number): Promise<Buffer> {
-  const record = Buffer.alloc(SECTOR);
-  (await readFile(join(root, "usr/lib/SYSLINUX/mbr.bin"))).copy(record, 0, 0, 440);
-  const entry = 446;
-  record[entry] = 0x80;
-  // Cylinder, head and sector cannot say where this is: the value for "beyond", as fdisk writes it.
-  record.writeUIntBE(0xfeffff, entry + 1, 3);
-  record[entry + 4] = PARTITION_TYPE;
-  record.writeUIntBE(0xfeffff, entry + 5, 3);
-  record.writeUInt32LE(PARTITION_START, entry + 8);
-  record.writeUInt32LE(sectors, entry + 12);
-  record.writeUInt16BE(0x55aa, 510);
-  return record;
 }
