@@ -133,25 +133,24 @@ export function startVmiController({ client, events, log, configuration, meter }
     }
   }
 
-  /** What the definitions of a VMI's networks say that each claims a device of; the node tells of one that is missing. */
-  async function claimedResources(vmi: Vmi, plugins: Plugins): Promise<readonly string[]> {
-    const asked = nicsOf(vmi, plugins).flatMap(({ network }) =>
-      network.kind === "multus" ? [qualifiedName(network.networkName, vmi.metadata.namespace)] : [],
-    );
-    const claimed = await Promise.all(
-      asked.map(async (reference) => {
-        const [namespace, name = ""] = reference.split("/");
-        try {
-          const place = { namespace: namespace ?? "", name };
-          const { metadata } = await client.get<Stored<NetworkAttachmentDefinition>>(definitionResource, place);
-          return metadata.annotations?.[RESOURCE_NAME] ?? "";
-        } catch (thrown) {
-          if (isApiError(thrown, "NotFound")) return "";
-          throw thrown;
-        }
-      }),
-    );
-    return claimed.filter((resource) => resource !== "");
+  /**
+   * What the definitions of a VMI's networks say that each claims a device of, empty where one claims none; the node tells
+   * of one that is missing.
+   */
+  async function claimedResources(vmi: Vmi, plugins: Plugins): Promise<ReadonlyMap<string, string>> {
+    const claimed = nicsOf(vmi, plugins).map(async (nic): Promise<readonly (readonly [string, string])[]> => {
+      if (nic.network.kind !== "multus") return [];
+      const [namespace = "", name = ""] = qualifiedName(nic.network.networkName, vmi.metadata.namespace).split("/");
+      try {
+        const place = { namespace, name };
+        const { metadata } = await client.get<Stored<NetworkAttachmentDefinition>>(definitionResource, place);
+        return [[nic.name, metadata.annotations?.[RESOURCE_NAME] ?? ""]];
+      } catch (thrown) {
+        if (isApiError(thrown, "NotFound")) return [[nic.name, ""]];
+        throw thrown;
+      }
+    });
+    return new Map((await Promise.all(claimed)).flat());
   }
 
   /** Says why there is no pod, and tries again later: it may be made possible meanwhile. */

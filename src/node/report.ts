@@ -12,7 +12,7 @@ import { bindingOf } from "../model/bindings/registry.ts";
 import { type Fault, sentence } from "../model/fault.ts";
 import { PRIMARY_INTERFACE } from "../model/networks/pod-interface.ts";
 import { FACTS_ANNOTATION, NODE_FINALIZER, nicsOf, pluginsOf } from "../model/pods/launcher-pod.ts";
-import { NETWORK_INFO_ANNOTATION, networkInfo } from "../model/pods/network-info.ts";
+import { deviceAnnotations } from "../model/pods/network-info.ts";
 import { agentChange, agentGone } from "../model/status/agent.ts";
 import { type ConditionClaim, withCondition } from "../model/status/conditions.ts";
 import { interfaceStatuses } from "../model/status/interfaces.ts";
@@ -186,13 +186,12 @@ function isTold({ status }: Vmi, code: string, said: string): boolean {
 
 /** The annotations that the contracts of a pod name. */
 async function annotate(client: KubeClient, vmi: Vmi, pod: LauncherPod, record: PodRecord): Promise<void> {
-  const devices = record.facts === undefined ? undefined : networkInfo(nicsOf(vmi, pluginsOf(pod)), record.facts);
   const annotations = {
     "patchbay.io/netns": record.netns,
     ...(record.facts === undefined ? {} : { [FACTS_ANNOTATION]: JSON.stringify(record.facts) }),
     ...(record.guest === undefined ? {} : { "patchbay.io/qemu-pid": String(record.guest.pid) }),
     "k8s.v1.cni.cncf.io/network-status": JSON.stringify(record.facts?.networkStatus ?? []),
-    ...(devices === undefined ? {} : { [NETWORK_INFO_ANNOTATION]: devices }),
+    ...(record.facts === undefined ? {} : deviceAnnotations(nicsOf(vmi, pluginsOf(pod)), record.facts)),
   };
   const there = pod.metadata.annotations ?? {};
   if (Object.entries(annotations).every(([key, value]) => there[key] === value)) return;

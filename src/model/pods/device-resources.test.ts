@@ -41,6 +41,28 @@ describe("devices of a node", () => {
     );
   });
 
+  test("that are PCI devices are taken under every name: a function whose policy names another resource now", () => {
+    const function_ = (pci: string) => ({ id: pci, pci });
+    const [first, second] = [function_("0000:81:02.0"), function_("0000:81:02.1")];
+    const pools = [
+      { resource: "a/x", devices: [first, second] },
+      { resource: "a/y", devices: [first, second] },
+    ];
+    const two = allocateDevices(pools, [], [request("a/x"), request("a/y", "net2")]);
+    assert.deepEqual(
+      two.map(({ device }) => device.id),
+      [first.id, second.id],
+    );
+    const before = { pod: "ns/one", claims: [{ resource: "a/former", interface: "net1", device: first }] };
+    const [left] = allocateDevices(pools, [before], [request("a/x")]);
+    assert.equal(left?.device.id, second.id);
+    assert.throws(
+      () => allocateDevices(pools, [before], [request("a/x"), request("a/y", "net2")]),
+      (thrown) =>
+        isFault(thrown, "PB6122") && /a\/y: the node has 2 devices of it; in use by ns\/one/.test(thrown.message),
+    );
+  });
+
   test("that are all taken are told with who has them and what to do", () => {
     const held = [holder("ns/one", MACVTAP, "eth0Mvp0"), holder("ns/two", "a/y", "y0")];
     assert.throws(

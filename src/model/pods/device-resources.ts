@@ -49,8 +49,9 @@ export interface Holder {
 }
 
 /**
- * A free device for each request, in their order; all or none. Devices near the same memory as those that the pod has
- * got already come first.
+ * A free device for each request, in their order: the first of its resource that is left; all or none. Devices near the
+ * same memory as those that the pod has got already come first. A PCI device that is taken is taken in the lists of all
+ * resources (reference 7.6): a policy may have given it another resource's name meanwhile.
  *
  * @throws Fault PB6121 where the node has no such resource, PB6122 where every device of it is taken or unhealthy.
  */
@@ -64,18 +65,21 @@ export function allocateDevices(
     const { resource } = request;
     const pool = pools.find((one) => one.resource === resource);
     if (pool === undefined) throw notOffered(resource, pools);
-    const taken = new Set(
-      [...holders.flatMap((holder) => holder.claims), ...claims]
-        .filter((claim) => claim.resource === resource)
-        .map(({ device }) => device.id),
+    const held = [...holders.flatMap((holder) => holder.claims), ...claims];
+    const free = pool.devices.filter(
+      (device) => device.healthy !== false && !held.some((claim) => isOf(claim, resource, device)),
     );
-    const free = pool.devices.filter(({ id, healthy }) => healthy !== false && !taken.has(id));
     const near = new Set(claims.flatMap(({ device }) => device.numaNode ?? []));
     const device = free.find(({ numaNode }) => numaNode !== undefined && near.has(numaNode)) ?? free[0];
     if (device === undefined) throw insufficient(pool, holders, requests);
     claims.push({ ...request, device });
   }
   return claims;
+}
+
+/** True where a claim is of that device, under whichever resource's name. */
+function isOf(claim: DeviceClaim, resource: string, { id, pci }: NodeDevice): boolean {
+  return (claim.resource === resource && claim.device.id === id) || (pci !== undefined && claim.device.pci === pci);
 }
 
 /** A node's `status.capacity` and `status.allocatable` of the pools: how many devices there are, and can be had. */
@@ -119,7 +123,8 @@ function insufficient(
   holders: readonly Holder[],
   requests: readonly DeviceRequest[],
 ): Fault {
-  const of = ({ claims }: Holder): boolean => claims.some((claim) => claim.resource === resource);
+  const of = ({ claims }: Holder): boolean =>
+    claims.some((claim) => claim.resource === resource || devices.some((device) => isOf(claim, resource, device)));
   const pods = holders.filter(of).map(({ pod }) => pod);
   const asked = requests.filter((request) => request.resource === resource).length;
   const unhealthy = devices.filter(({ healthy }) => healthy === false).length;

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Stored } from "../api/stored.ts";
 import type { VirtualMachineInstance } from "../api/vmi.ts";
 import { launcherPod, nicsOf, type Plugins, pluginsOf } from "./launcher-pod.ts";
-import { networkInfo } from "./network-info.ts";
+import { deviceAnnotations } from "./network-info.ts";
 import { withClaims } from "./pod-resources.ts";
 
 const plugins: Plugins = new Map([
@@ -67,12 +67,27 @@ test("the pod keeps the registrations of the plugins that it uses, and takes no 
   }
 });
 
-test("memory is asked for once a plugin, devices once a mention, as requests and limits", () => {
-  const [compute] = withClaims(pod, ["a/x", "a/y", "a/x"]).spec?.containers ?? [];
+test("memory is asked for once a plugin, devices once a network, as requests and limits, and variables name them", () => {
+  const claimed = new Map([
+    ["one", "a/x"],
+    ["red", "a/y"],
+    ["sriov-net", "a/x"],
+    ["plain", ""],
+  ]);
+  const [compute] = withClaims(pod, claimed).spec?.containers ?? [];
+  assert.deepEqual(compute?.env, [
+    { name: "KUBEVIRT_RESOURCE_NAME_one", value: "a/x" },
+    { name: "KUBEVIRT_RESOURCE_NAME_red", value: "a/y" },
+    { name: "KUBEVIRT_RESOURCE_NAME_sriov-net", value: "a/x" },
+    { name: "KUBEVIRT_RESOURCE_NAME_plain", value: "" },
+  ]);
   assert.deepEqual(compute?.resources, {
     requests: { memory: String((64 + 16) * 1024 * 1024), "a/x": "2", "a/y": "1" },
     limits: { "a/x": "2", "a/y": "1" },
   });
+  const [without] = withClaims(pod, new Map([["plain", ""]])).spec?.containers ?? [];
+  assert.deepEqual(without?.resources, pod.spec?.containers?.[0]?.resources);
+  assert.equal(withClaims(pod, new Map()), pod);
 });
 
 test("the devices of networks are told where a plugin, or sriov, asks for them", () => {
@@ -89,8 +104,14 @@ test("the devices of networks are told where a plugin, or sriov, asks for them",
     networkStatus,
     resolver: { nameservers: [], search: [], options: [] },
   };
-  assert.deepEqual(JSON.parse(networkInfo(nics, facts) ?? ""), {
-    interfaces: [{ network: "one", deviceInfo, mac: "02:00:00:00:00:07" }, { network: "two" }],
+  const told = (of: typeof nics): Readonly<Record<string, unknown>> =>
+    Object.fromEntries(Object.entries(deviceAnnotations(of, facts)).map(([key, text]) => [key, JSON.parse(text)]));
+  const interfaces = [{ network: "one", deviceInfo, mac: "02:00:00:00:00:07" }, { network: "two" }];
+  assert.deepEqual(told(nics), { "kubevirt.io/network-info": { interfaces } });
+  const handed = nics.slice(0, 2).map((nic) => ({ ...nic, binding: "sriov" }) as const);
+  assert.deepEqual(told(handed), {
+    "kubevirt.io/network-info": { interfaces },
+    "kubevirt.io/network-pci-map": { one: "0000:81:02.0" },
   });
-  assert.equal(networkInfo(nics.slice(2), facts), undefined);
+  assert.deepEqual(told(nics.slice(2)), {});
 });

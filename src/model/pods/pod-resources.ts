@@ -24,14 +24,28 @@ export function bindingResources(domain: Domain, nics: readonly NicContext[]): R
   return { requests: { memory: String(memoryOf(domain) + overhead) } };
 }
 
-/** The pod with devices of these resources asked for, one for each mention, as requests and limits (reference 4.3). */
-export function withClaims<P extends Pod>(pod: P, resources: readonly string[]): P {
+/** Before the name of a network: the variable of the compute container that names the network's resource. */
+const RESOURCE_NAME_VARIABLE = "KUBEVIRT_RESOURCE_NAME_";
+
+/**
+ * The pod with what the definitions of its networks claim (reference 4.3): `claimed` has the resource of each multus
+ * network by its name, empty where the definition names none. Devices are asked for one a network, as requests and
+ * limits; variables tell the container the resource of each network.
+ */
+export function withClaims<P extends Pod>(pod: P, claimed: ReadonlyMap<string, string>): P {
   const [compute, ...others] = pod.spec?.containers ?? [];
-  if (compute === undefined || resources.length === 0) return pod;
+  if (compute === undefined || claimed.size === 0) return pod;
+  const env = [...claimed].map(([network, value]) => ({ name: `${RESOURCE_NAME_VARIABLE}${network}`, value }));
+  const named = [...claimed.values()].filter((resource) => resource !== "");
   const counted = Object.fromEntries(
-    [...Map.groupBy(resources, (name) => name)].map(([name, all]) => [name, String(all.length)]),
+    [...Map.groupBy(named, (name) => name)].map(([name, all]) => [name, String(all.length)]),
   );
   const { requests = {}, limits = {} } = compute.resources ?? {};
-  const asked = { ...compute.resources, requests: { ...requests, ...counted }, limits: { ...limits, ...counted } };
-  return { ...pod, spec: { ...pod.spec, containers: [{ ...compute, resources: asked }, ...others] } };
+  const resources = { ...compute.resources, requests: { ...requests, ...counted }, limits: { ...limits, ...counted } };
+  const container = {
+    ...compute,
+    env: [...(compute.env ?? []), ...env],
+    ...(named.length === 0 ? {} : { resources }),
+  };
+  return { ...pod, spec: { ...pod.spec, containers: [container, ...others] } };
 }
