@@ -4,6 +4,7 @@ import { findEfi, placeVariables } from "../host/guest/efi.ts";
 import { requireHugepages } from "../host/guest/hugepages.ts";
 import type { VmiSpec } from "../model/api/vmi.ts";
 import { Fault } from "../model/fault.ts";
+import { inputsOf } from "../model/guest/hardware-request.ts";
 import { parseQuantity } from "../model/guest/quantity.ts";
 import { memoryOf } from "../model/guest/topology.ts";
 import { isJsonObject } from "../model/json.ts";
@@ -87,10 +88,8 @@ function hugepagesOf(domain: Domain): number | undefined {
   return Number(pageBytes);
 }
 
-function tabletsOf({ devices }: Domain): NonNullable<GuestDevices["tablets"]> {
-  const automatic = devices.autoattachInputDevice === true && (devices.inputs ?? []).length === 0;
-  const listed = automatic ? [{ name: "default-0", type: "tablet", bus: "usb" }] : (devices.inputs ?? []);
-  return listed.map(({ name, type, bus = "usb" }, index) => {
+function tabletsOf(domain: Domain): NonNullable<GuestDevices["tablets"]> {
+  return inputsOf(domain).map(({ name, type, bus }, index) => {
     if (type === "tablet" && (bus === "usb" || bus === "virtio")) return { name, bus };
     const place = `spec.domain.devices.inputs[${index}]`;
     throw new Fault("PB5077", `${place}: there is no input device "${type}" on the bus "${bus}".`, {

@@ -27,7 +27,8 @@ export interface GuestStorage {
 export function hardwareOf(parts: GuestParts, vmi: Stored<VirtualMachineInstance>, wiring: Wiring): GuestHardware {
   const { accel, qemu } = parts;
   const { machines, devices } = qemu;
-  return decideHardware(hardwareRequest(vmi.spec.domain, wiring.nics, { accel, machines, devices }));
+  const { annotations } = vmi.metadata;
+  return decideHardware(hardwareRequest(vmi.spec.domain, wiring.nics, { accel, machines, devices }, annotations));
 }
 
 /** All that QEMU's command line says. */

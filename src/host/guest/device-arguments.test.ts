@@ -4,13 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { isFault } from "../../model/fault.ts";
-import { decideHardware } from "../../model/guest/hardware.ts";
+import { decideHardware, type HardwareRequest } from "../../model/guest/hardware.ts";
 import { type GuestSpec, qemuCommandLine } from "./command-line.ts";
 import type { GuestDevices } from "./device-arguments.ts";
 import { findEfi } from "./efi.ts";
 import { requireHugepages } from "./hugepages.ts";
 
-function commandLine(devices: GuestDevices, graphics = false): string {
+function commandLine(devices: GuestDevices, graphics = false, more: Partial<HardwareRequest> = {}): string {
   const hardware = decideHardware({
     accel: "tcg",
     machines: ["pc-q35-7.2"],
@@ -18,6 +18,7 @@ function commandLine(devices: GuestDevices, graphics = false): string {
     memoryBytes: 256n << 20n,
     nics: [],
     graphics,
+    ...more,
   });
   const spec: GuestSpec = { name: "n", uuid: "u", hardware, accel: "tcg", disks: [], nics: [], devices };
   return qemuCommandLine(spec, new Map()).join(" ");
@@ -57,6 +58,19 @@ test("a guest has the devices that it was given, and no others", () => {
   assert.doesNotMatch(line, /-vnc|VGA|pflash/);
   assert.doesNotMatch(commandLine({}), /i6300esb|smbios|hugetlb|tablet|pflash/);
   assert.match(commandLine({}, true), /-device VGA,\S+ .*-vnc unix:vnc\.sock/);
+});
+
+test("on the root complex they have the slots that were decided", () => {
+  const tablets = [
+    { name: "a", bus: "usb" },
+    { name: "b", bus: "virtio" },
+  ] as const;
+  const line = commandLine({ watchdog: "reset", tablets }, false, { rootComplex: { watchdog: true, inputs: tablets } });
+  assert.match(line, /virtio-serial-pci,id=channels,\S*bus=pcie\.0,addr=0x2\.0x0/);
+  assert.match(line, /qemu-xhci,id=tablets,bus=pcie\.0,addr=0x3\.0x0/);
+  assert.match(line, /virtio-tablet-pci,id=input-b,bus=pcie\.0,addr=0x4\.0x0/);
+  assert.match(line, /i6300esb,id=watchdog,bus=pcie\.0,addr=0x5\.0x0/);
+  assert.doesNotMatch(line, /root-port/);
 });
 
 test("EFI is two flash chips, and with secure boot only the firmware writes the second", () => {

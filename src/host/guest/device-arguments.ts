@@ -1,5 +1,6 @@
+import { inputId, tabletBusId, watchdogId } from "../../model/guest/hardware.ts";
 import type { GuestSpec } from "./command-line.ts";
-import { option, type Properties } from "./qemu-options.ts";
+import { at, option, type Properties } from "./qemu-options.ts";
 
 /** What a guest has beside disks and NICs. Plain data; paths may be relative, as a {@link GuestSpec}'s. */
 export interface GuestDevices {
@@ -21,8 +22,6 @@ export type WatchdogAction = (typeof WATCHDOG_ACTIONS)[number];
 /** The socket that QEMU serves VNC on, in the guest's folder. */
 export const VNC_SOCKET = "vnc.sock";
 
-/** Bus of the tablets. */
-const TABLET_BUS = "tablets";
 const EFI_CODE = "efi-code";
 const EFI_VARIABLES = "efi-variables";
 
@@ -41,6 +40,10 @@ export function machineProperties({ devices = {} }: GuestSpec): Properties {
 export function deviceArguments({ hardware, devices = {} }: GuestSpec): string[][] {
   const { watchdog, efi, serial, hugepageBytes, tablets = [] } = devices;
   const size = `${hardware.memoryMiB}M`;
+  const placed = (id: string): Properties => {
+    const place = hardware.devices.find((device) => device.id === id)?.place;
+    return { id, ...(place === undefined ? { bus: "pcie.0" } : at(place)) };
+  };
   return [
     ...(efi === undefined ? [] : efiArguments(efi)),
     ...(serial === undefined ? [] : [["-smbios", option("type=1", { serial })]]),
@@ -62,17 +65,15 @@ export function deviceArguments({ hardware, devices = {} }: GuestSpec): string[]
     ...(watchdog === undefined
       ? []
       : [
-          ["-device", option("i6300esb", { id: "watchdog", bus: "pcie.0" })],
+          ["-device", option("i6300esb", placed(watchdogId))],
           ["-action", `watchdog=${watchdog}`],
         ]),
-    ...(tablets.some(({ bus }) => bus === "usb")
-      ? [["-device", option("qemu-xhci", { id: TABLET_BUS, bus: "pcie.0" })]]
-      : []),
+    ...(tablets.some(({ bus }) => bus === "usb") ? [["-device", option("qemu-xhci", placed(tabletBusId))]] : []),
     ...tablets.map(({ name, bus }) => [
       "-device",
       bus === "usb"
-        ? option("usb-tablet", { id: `input-${name}`, bus: `${TABLET_BUS}.0` })
-        : option("virtio-tablet-pci", { id: `input-${name}`, bus: "pcie.0", "disable-legacy": true }),
+        ? option("usb-tablet", { id: inputId(name), bus: `${tabletBusId}.0` })
+        : option("virtio-tablet-pci", { ...placed(inputId(name)), "disable-legacy": true }),
     ]),
   ];
 }

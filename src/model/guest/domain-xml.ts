@@ -1,8 +1,9 @@
 import type { Domain } from "../api/domain.ts";
 import { isJsonObject, textAt } from "../json.ts";
 import type { GuestNic } from "../wiring/wiring.ts";
-import { controllers, diskElements, nicElements, rngElement, slirpForwards } from "./domain-devices.ts";
-import type { DiskBus, GuestHardware } from "./hardware.ts";
+import { controllers, diskElements, nicElements, pciAddress, rngElement, slirpForwards } from "./domain-devices.ts";
+import { type DiskBus, type GuestHardware, inputId, watchdogId } from "./hardware.ts";
+import { inputsOf } from "./hardware-request.ts";
 import { parseQuantity } from "./quantity.ts";
 import { element, renderXml, type XmlContent } from "./xml.ts";
 
@@ -135,7 +136,8 @@ function processor({ hardware: { cpu } }: DomainRequest): XmlContent {
 
 function devices(request: DomainRequest): XmlContent {
   const { hardware, domain, folder } = request;
-  const { watchdog, inputs = [] } = domain.devices;
+  const placed = (id: string): XmlContent =>
+    pciAddress(request, hardware.devices.find((device) => device.id === id)?.place);
   const socket = (file: string): XmlContent =>
     folder === undefined ? undefined : element("source", { mode: "bind", path: `${folder}/${file}` });
   return element(
@@ -159,8 +161,8 @@ function devices(request: DomainRequest): XmlContent {
       socket("agent.sock"),
       element("target", { type: "virtio", name: "org.qemu.guest_agent.0" }),
     ),
-    inputs.map(({ name, bus, type }) =>
-      element("input", { type, bus: bus || "usb" }, element("alias", { name: `ua-${name}` })),
+    inputsOf(domain).map(({ name, bus, type }) =>
+      element("input", { type, bus }, element("alias", { name: `ua-${name}` }), placed(inputId(name))),
     ),
     hardware.graphics
       ? [
@@ -168,14 +170,14 @@ function devices(request: DomainRequest): XmlContent {
           element("video", {}, element("model", { type: "vga", heads: 1, primary: "yes" })),
         ]
       : undefined,
-    watchdogElement(watchdog),
+    watchdogElement(domain, placed(watchdogId)),
     rngElement(request),
     element("memballoon", { model: "none" }),
   );
 }
 
-function watchdogElement(watchdog: Domain["devices"]["watchdog"]): XmlContent {
+function watchdogElement({ devices: { watchdog } }: Domain, address: XmlContent): XmlContent {
   const model = watchdog?.["i6300esb"];
   if (!isJsonObject(model)) return undefined;
-  return element("watchdog", { model: "i6300esb", action: textAt(model, "action") ?? "reset" });
+  return element("watchdog", { model: "i6300esb", action: textAt(model, "action") ?? "reset" }, address);
 }

@@ -43,6 +43,16 @@ test("all that hardware is decided from is taken from the domain", () => {
     virtioTransitional: true,
   });
   assert.equal(hardwareRequest({ devices: { autoattachGraphicsDevice: false } }, [], QEMU).graphics, false);
+  const tablet = { devices: { autoattachInputDevice: true, watchdog: { i6300esb: {} } } };
+  const asked = { "kubevirt.io/placePCIDevicesOnRootComplex": "true" };
+  assert.deepEqual(hardwareRequest(tablet, [], QEMU, asked).rootComplex, {
+    watchdog: true,
+    inputs: [{ name: "default-0", type: "tablet", bus: "usb" }],
+  });
+  for (const value of ["True", "false", ""]) {
+    const other = { "kubevirt.io/placePCIDevicesOnRootComplex": value };
+    assert.equal(hardwareRequest(tablet, [], QEMU, other).rootComplex, undefined, value);
+  }
   assert.equal(diskBus({ name: "e", disk: { bus: "ide" } }), undefined);
 });
 
@@ -57,4 +67,11 @@ test("what the node refuses to start is not planned either, by the same code", (
     assert.throws(() => decideHardware(hardwareRequest(domain, [], QEMU)), refused);
     assert.throws(() => planVmi({ namespace: "ns", name: "vm", hostName: "vm", spec: { domain } }), refused);
   }
+  const annotations = { "kubevirt.io/placePCIDevicesOnRootComplex": "true" };
+  const spec = {
+    domain: { devices: { interfaces: [{ name: "default", masquerade: {} }] } },
+    networks: [{ name: "default", pod: {} }],
+  };
+  const [nic] = planVmi({ namespace: "ns", name: "vm", hostName: "vm", spec, annotations }).nics;
+  assert.equal(nic?.guest.pci, "0000:00:02.0");
 });

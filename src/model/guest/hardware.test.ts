@@ -158,6 +158,71 @@ test("an address on another bus is that of a root port where there is one, else 
   );
 });
 
+test("on the root complex all have slots of bus 0, in KubeVirt's order, past those that are asked for or left free", () => {
+  const inputs = [
+    { name: "pen", bus: "usb" },
+    { name: "finger", bus: "virtio" },
+  ];
+  const hardware = decide({
+    devices: [...devices, "vfio-pci"],
+    nics: [
+      nic("a"),
+      nic("vf", { model: "vfio-pci", attachment: { kind: "vfio", pci: "0000:81:02.0" } }),
+      nic("b", { model: "e1000" }),
+      nic("at", { pciAddress: "0000:00:03.0" }),
+      nic("c", { model: "e1000e" }),
+    ],
+    disks: [
+      { name: "root", bus: "virtio" },
+      { name: "more", bus: "scsi" },
+      { name: "stick", bus: "usb" },
+      { name: "cd", bus: "sata" },
+    ],
+    rng: true,
+    rootComplex: { watchdog: true, inputs },
+  });
+  assert.deepEqual([hardware.ports, hardware.bridges, hardware.expanders], [[], [], []]);
+  const slots = [...hardware.nics.map(({ name, place }) => [name, place] as const)]
+    .concat(hardware.devices.map(({ id, place }) => [id, place]))
+    .map(([name, { bus, slot, function: fn }]) => `${name} ${bus} ${slot.toString(16)}.${fn}`);
+  assert.deepEqual(slots, [
+    "a pcie.0 2.0",
+    "vf pcie.0 6.0",
+    "b pcie.0 4.0",
+    "at pcie.0 3.0",
+    "c pcie.0 5.0",
+    "usb0 pcie.0 7.0",
+    "scsi0 pcie.0 8.0",
+    "channels pcie.0 9.0",
+    "tablets pcie.0 a.0",
+    "disk-root pcie.0 b.0",
+    "input-finger pcie.0 c.0",
+    "watchdog pcie.0 d.0",
+    "rng0 pcie.0 e.0",
+  ]);
+  assert.equal(guestPciAddress(hardware, "vf"), "0000:00:06.0");
+
+  const rootComplex = { watchdog: false, inputs: [] };
+  const many = (count: number) => Array.from({ length: count }, (_, index) => nic(`n${index}`));
+  const full = decide({ nics: many(27), rootComplex });
+  const used = [...full.nics, ...full.devices].map(({ place }) => place.slot);
+  assert.equal(used.length, 28, "the guest agent's channel is there as well");
+  assert.deepEqual(
+    Array.from({ length: 32 }, (_, slot) => slot).filter((slot) => !used.includes(slot)),
+    [0, 1, 0x1b, 0x1f],
+  );
+  refused("PB5053", /PCI bus.*or the annotation kubevirt\.io\/placePCIDevicesOnRootComplex/, {
+    nics: many(28),
+    rootComplex,
+  });
+
+  const aside = decide({ nics: [nic("far", { pciAddress: "0000:81:00.1" }), nic("near")], rootComplex });
+  assert.deepEqual(
+    ["far", "near"].map((name) => guestPciAddress(aside, name)),
+    ["0000:81:00.1", "0000:00:02.0"],
+  );
+});
+
 test("what cannot be given says so", () => {
   refused("PB5051", /QEMU 8\.0.*pc-q35-7\.2/s, { nics: [nic("a", { model: "igb" })] });
   refused("PB5051", /no e1000e/, { devices: ["virtio-net-pci"], nics: [nic("a", { model: "e1000e" })] });

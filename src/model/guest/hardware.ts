@@ -78,6 +78,14 @@ export interface HardwareRequest {
   readonly graphics?: boolean;
   /** `spec.domain.devices.useVirtioTransitional`. */
   readonly virtioTransitional?: boolean;
+  /**
+   * Set where every device is to sit on bus 0 itself, in slots of their own: with these, which otherwise take the places
+   * that the others leave. Then nothing can be plugged in later.
+   */
+  readonly rootComplex?: {
+    readonly watchdog: boolean;
+    readonly inputs: readonly { readonly name: string; readonly bus: string }[];
+  };
 }
 
 /** Ids of the devices that are there once at most. */
@@ -85,6 +93,14 @@ export const channelId = "channels";
 export const rngId = "rng0";
 export const scsiId = "scsi0";
 export const usbId = "usb0";
+export const watchdogId = "watchdog";
+/** The controller that USB tablets are on. */
+export const tabletBusId = "tablets";
+
+/** The id of an input device in QEMU. */
+export function inputId(name: string): string {
+  return `input-${name}`;
+}
 
 /** The id of a disk's device in QEMU. */
 export function diskId(name: string): string {
@@ -128,13 +144,8 @@ export function decideHardware(request: HardwareRequest): GuestHardware {
   }
   const plan = pciPlan({
     nics: request.nics.map((nic) => placeWish(nic, virtioTransitional)),
-    devices: [
-      channelId,
-      ...(request.rng === true ? [rngId] : []),
-      ...(disks.some((disk) => disk.bus === "scsi") ? [scsiId] : []),
-      ...(disks.some((disk) => disk.bus === "usb") ? [usbId] : []),
-      ...disks.filter((disk) => disk.bus === "virtio").map((disk) => diskId(disk.name)),
-    ],
+    devices: deviceIds(request),
+    rootComplex: request.rootComplex !== undefined,
   });
   return {
     version: 1,
@@ -159,6 +170,23 @@ export function decideHardware(request: HardwareRequest): GuestHardware {
     devices: plan.devices,
     graphics: request.graphics ?? false,
   };
+}
+
+/** What is on PCI beside NICs and buses; on the root complex in KubeVirt's order (reference 7.5). */
+function deviceIds({ disks = [], rng, rootComplex }: HardwareRequest): readonly string[] {
+  const scsi = disks.some((disk) => disk.bus === "scsi") ? [scsiId] : [];
+  const usb = disks.some((disk) => disk.bus === "usb") ? [usbId] : [];
+  const virtio = disks.filter((disk) => disk.bus === "virtio").map((disk) => diskId(disk.name));
+  const entropy = rng === true ? [rngId] : [];
+  if (rootComplex === undefined) return [channelId, ...entropy, ...scsi, ...usb, ...virtio];
+  const { watchdog, inputs } = rootComplex;
+  return [
+    ...[...usb, ...scsi, channelId, ...(inputs.some(({ bus }) => bus === "usb") ? [tabletBusId] : [])],
+    ...virtio,
+    ...inputs.filter(({ bus }) => bus === "virtio").map(({ name }) => inputId(name)),
+    ...(watchdog ? [watchdogId] : []),
+    ...entropy,
+  ];
 }
 
 /** The largest that QEMU takes (`hw/acpi/pcihp.c`). */
@@ -216,6 +244,7 @@ function placeWish({ name, model, pciAddress }: PlacedNic, virtioTransitional: b
     name,
     express: !CONVENTIONAL.has(model) && !(virtioTransitional && model === "virtio"),
     onlyExpress: model === "e1000e" || model === "igb",
+    isHost: model === "vfio-pci",
     ...(pciAddress === undefined ? {} : { address: parsePciAddress(pciAddress, name) }),
   };
 }

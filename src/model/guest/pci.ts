@@ -26,10 +26,14 @@ export interface PlanRequest {
     readonly express: boolean;
     /** Takes no other. */
     readonly onlyExpress: boolean;
+    /** A device of the host, handed over. */
+    readonly isHost: boolean;
     readonly address?: PciAddress;
   }[];
   /** Ids of the other devices. */
   readonly devices: readonly string[];
+  /** True: each device without an address has a slot of bus 0 for itself, and there are no ports but for addresses. */
+  readonly rootComplex?: boolean;
 }
 
 /** A device with its place. */
@@ -52,6 +56,9 @@ interface PciPlan {
   readonly devices: readonly Placed[];
 }
 
+/** Of a VMI: `true` puts every PCI device on the root complex, as KubeVirt does it. */
+export const ROOT_COMPLEX_ANNOTATION = "kubevirt.io/placePCIDevicesOnRootComplex";
+
 /** The id of bus 0. */
 export const ROOT_BUS = "pcie.0";
 const BRIDGE = "pci.conventional";
@@ -61,6 +68,8 @@ const FUNCTIONS = 8;
 /** Slots of bus 0 that q35 leaves free: 0 is the host bridge, 1 the display's, 0x1f the chipset's. */
 const FIRST_SLOT = 0x02;
 const LAST_SLOT = 0x1e;
+/** Left free on the root complex as KubeVirt leaves it: libvirt's place for sound (reference 7.5). */
+const SOUND_SLOT = 0x1b;
 /** Of a bus that is not the machine's own. */
 const SLOTS = 0x20;
 
@@ -85,22 +94,29 @@ export function parsePciAddress(text: string, nic: string): PciAddress {
  * are never unplugged as functions of bus 0, and spare root ports for hotplug.
  *
  * A NIC with an address gets it: on bus 0 as it is; on another bus behind the root port or the bridge that has its number.
+ * On the root complex, what has none gets the slots of bus 0 from the first one on: NICs, devices of the host that are
+ * handed over, other devices; what an address needs comes from the other end.
  *
  * @throws Fault PB5052, PB5053
  */
 export function pciPlan(request: PlanRequest): PciPlan {
+  const { rootComplex = false } = request;
   const taken = takenFunctions(request);
   const free = request.nics.filter(({ address }) => address === undefined);
   const buses = busesOf({
     claimed: claimedBuses(request),
-    ports: free.filter(({ express }) => express).length + SPARE_PORTS,
-    bridge: free.some(({ express }) => !express),
+    ports: rootComplex ? 0 : free.filter(({ express }) => express).length + SPARE_PORTS,
+    bridge: !rootComplex && free.some(({ express }) => !express),
   });
-  const slots = slotsWithout(
-    new Set(request.nics.flatMap(({ address }) => (address?.bus === 0 ? [address.slot] : []))),
-  );
-  const nextPort = packer(slots.up);
+  const asked = new Set(request.nics.flatMap(({ address }) => (address?.bus === 0 ? [address.slot] : [])));
+  const slots = slotsWithout(asked, rootComplex);
+  const onRoot = (): PciPlace => ({ bus: ROOT_BUS, slot: slots.up(), function: 0, multifunction: false });
+  const rootPlaces = rootComplex
+    ? new Map(free.toSorted((one, other) => Number(one.isHost) - Number(other.isHost)).map((nic) => [nic, onRoot()]))
+    : undefined;
+  const devicePlaces = rootComplex ? request.devices.map(onRoot) : undefined;
   const nextDevice = packer(slots.down);
+  const nextPort = rootComplex ? nextDevice : packer(slots.up);
   const ports: (Placed & { readonly chassis: number })[] = [];
   const bridges: Placed[] = [];
   const addPort = (place: PciPlace): string => {
@@ -136,12 +152,15 @@ export function pciPlan(request: PlanRequest): PciPlan {
   };
   const nextFree = buses.free[Symbol.iterator]();
   let bridgeSlot = 0;
-  const nics = request.nics.map(({ name, express, onlyExpress, address }): PciPlace => {
+  const nics = request.nics.map((nic): PciPlace => {
+    const { name, express, onlyExpress, address } = nic;
     if (address !== undefined) return placeAt(name, onlyExpress, address);
+    const root = rootPlaces?.get(nic);
+    if (root !== undefined) return root;
     if (express) return { bus: `port.${nextFree.next().value ?? 0}`, slot: 0, function: 0, multifunction: false };
     // The bridge's hotplug controller takes slot 0.
     bridgeSlot += 1;
-    if (bridgeSlot >= SLOTS) throw noRoom();
+    if (bridgeSlot >= SLOTS) throw noRoom(rootComplex);
     return { bus: BRIDGE, slot: bridgeSlot, function: 0, multifunction: false };
   });
   const fillers = [...taken].flatMap(([slot, functions]): Placed[] => {
@@ -155,7 +174,7 @@ export function pciPlan(request: PlanRequest): PciPlan {
     expanders,
     fillers,
     nics,
-    devices: request.devices.map((id) => ({ id, place: nextDevice() })),
+    devices: request.devices.map((id, index) => ({ id, place: devicePlaces?.[index] ?? nextDevice() })),
   };
 }
 
@@ -183,11 +202,16 @@ function takenFunctions(request: PlanRequest): ReadonlyMap<string, ReadonlyMap<n
 }
 
 /** The free slots of bus 0, handed out from both ends. */
-function slotsWithout(taken: ReadonlySet<number>): { up: () => number; down: () => number } {
+function slotsWithout(
+  taken: ReadonlySet<number>,
+  rootComplex: boolean,
+): { readonly up: () => number; readonly down: () => number } {
   const free: number[] = [];
-  for (let slot = FIRST_SLOT; slot <= LAST_SLOT; slot += 1) if (!taken.has(slot)) free.push(slot);
+  for (let slot = FIRST_SLOT; slot <= LAST_SLOT; slot += 1) {
+    if (!taken.has(slot) && !(rootComplex && slot === SOUND_SLOT)) free.push(slot);
+  }
   const take = (slot: number | undefined): number => {
-    if (slot === undefined) throw noRoom();
+    if (slot === undefined) throw noRoom(rootComplex);
     return slot;
   };
   return { up: () => take(free.shift()), down: () => take(free.pop()) };
@@ -227,9 +251,9 @@ function badAddress(nic: string, why: string): Fault {
   });
 }
 
-function noRoom(): Fault {
+function noRoom(rootComplex: boolean): Fault {
   return new Fault("PB5053", "The guest has more devices than its PCI bus takes.", {
-    cure: "Remove interfaces or disks.",
+    cure: `Remove interfaces or disks${rootComplex ? `, or the annotation ${ROOT_COMPLEX_ANNOTATION}` : ""}.`,
     place: "spec.domain.devices",
   });
 }

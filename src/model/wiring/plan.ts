@@ -100,9 +100,9 @@ export function plannedGuest(request: PlanRequest): {
   return { hardware: plannedHardware(request, wiring), nics: wiring.nics };
 }
 
-function plannedHardware({ spec }: PlanRequest, wiring: Wiring): GuestHardware {
+function plannedHardware({ spec, annotations }: PlanRequest, wiring: Wiring): GuestHardware {
   return decideHardware({
-    ...hardwareRequest(spec.domain, wiring.nics, TYPICAL_QEMU),
+    ...hardwareRequest(spec.domain, wiring.nics, TYPICAL_QEMU, annotations),
     machine: typicalMachine(spec.domain.machine?.type),
   });
 }
