@@ -1,6 +1,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { removeFolder } from "../host/guest/folder-removal.ts";
 import { endPassts, keepPassts, type PasstKeeper } from "../host/guest/passt-keeper.ts";
 import type { GuestRunner } from "../host/guest/runner.ts";
 import type { ExitReport, RunningGuest } from "../host/guest/running-guest.ts";
@@ -234,7 +235,7 @@ export async function takeDown(parts: NodeParts, record: PodRecord, live?: LiveP
   await live?.passts.stop();
   if (live === undefined) await endPassts(record.wiring?.nics ?? [], runDirOf(parts, record.podUid));
   await parts.pods.release(record.podUid);
-  rmSync(runDirOf(parts, record.podUid), { recursive: true, force: true });
+  await removeFolder(runDirOf(parts, record.podUid));
   rmSync(join(parts.logsDir, `${record.podUid}.log`), { force: true });
   parts.records.remove(record.podUid);
 }
