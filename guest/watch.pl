@@ -17,6 +17,10 @@ sub SOCK_CLOEXEC() { 02000000 }
 sub SOL_SOCKET() { 1 }
 sub SO_REUSEADDR() { 2 }
 sub SO_RCVBUFFORCE() { 33 }
+sub IPPROTO_IPV6() { 41 }
+sub IPPROTO_ICMPV6() { 58 }
+sub IPV6_MULTICAST_HOPS() { 18 }
+sub ND_ROUTER_SOLICIT() { 133 }
 sub F_SETFD() { 2 }
 sub F_SETFL() { 4 }
 sub FD_CLOEXEC() { 1 }
@@ -86,6 +90,7 @@ sub run {
 opendir(my $links, '/sys/class/net') or die "sysfs: $!";
 run('/lib/guest/nic', 'up', $_) for grep { !/^\./ } readdir $links;
 closedir $links;
+solicit();
 
 while (1) {
     my ($readable, $writable) = ($reading, $writing);
@@ -115,6 +120,21 @@ sub accepted {
     my $number = fileno $handle;
     $echo{$number} = { handle => $handle, waiting => '', ended => 0 };
     vec($reading, $number, 1) = 1;
+}
+
+# The kernel tells a router's options once, perhaps before the socket for them was open: every link that is up asks again
+# (RFC 4861 section 6.3.7). A link that is not up yet is asked for by the kernel, later.
+sub solicit {
+    socket(my $socket, AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6) or return;
+    setsockopt($socket, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, pack('i', 255));
+    my $all_routers = pack('n C13 C', 0xff02, (0) x 13, 2);
+    opendir(my $links, '/sys/class/net') or return;
+    for my $name (grep { !/^(?:\.|lo$)/ } readdir $links) {
+        open(my $file, '<', "/sys/class/net/$name/ifindex") or next;
+        my $index = <$file>;
+        send($socket, pack('C C n N', ND_ROUTER_SOLICIT, 0, 0, 0), 0,
+            pack('S n N a16 L', AF_INET6, 0, 0, $all_routers, $index));
+    }
 }
 
 # RTM_NEWNDUSEROPT: nlmsghdr (16 bytes), nduseroptmsg (16 bytes), the options of one advertisement.
