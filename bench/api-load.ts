@@ -1,5 +1,6 @@
 /** Asks the API for one kind of work, in a process of its own: `node bench/api-load.ts`, a Job as JSON on stdin, a Load on stdout. */
 import { readFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import { type Connection, openConnection, TABLE, type Target } from "./api-connection.ts";
 import { benchStatus, benchVmi } from "./api-objects.ts";
 
@@ -11,6 +12,8 @@ export type Job = { readonly target: Target } /** `dry`: all is done but the sto
       readonly count: number;
       readonly writers: number;
       readonly dry: boolean;
+      /** Writes due in a second, each timed from when it was due; 0: one after the other, as fast as they are answered. */
+      readonly pace: number;
     }
   /** `limit` 0: in one answer. */
   | { readonly work: "list"; readonly limit: number; readonly table: boolean; readonly rounds: number }
@@ -72,7 +75,7 @@ async function together(
   );
 }
 
-async function writes({ work, target, from, count, writers, dry }: Extract<Job, { work: "create" | "status" }>) {
+async function writes({ work, target, from, count, writers, dry, pace }: Extract<Job, { work: "create" | "status" }>) {
   const open = await connections(writers, target);
   const took: number[] = [];
   const ends: number[] = [];
@@ -80,7 +83,7 @@ async function writes({ work, target, from, count, writers, dry }: Extract<Job, 
   const query = dry ? "?dryRun=All" : "";
   const begun = performance.now();
   await together(open, count, async (connection, index) => {
-    const asked = performance.now();
+    const asked = pace === 0 ? performance.now() : await due(begun + (index * 1_000) / pace);
     const { code, body } =
       work === "create"
         ? await connection.call("POST", `${VMIS}${query}`, JSON.stringify(benchVmi(from + index)))
@@ -94,6 +97,13 @@ async function writes({ work, target, from, count, writers, dry }: Extract<Job, 
   const seconds = (performance.now() - begun) / 1_000;
   for (const connection of open) connection.close();
   return { took, rates: ratesOf(ends, begun), rate: count / seconds, bytes } satisfies Measured;
+}
+
+/** Waits until that time where it has not come, and gives it: who is late has kept the write waiting. */
+async function due(time: number): Promise<number> {
+  const ahead = time - performance.now();
+  if (ahead > 0) await pause(ahead);
+  return time;
 }
 
 /** A change that changes something: its text is of this run. */

@@ -40,16 +40,18 @@ export const api: Bench = {
         rows.push(single(`api/memory ${when}`, daemon.residentMib(), "MiB"));
       };
       resident("at the start");
-      const writes = async (what: string, work: "create" | "status"): Promise<Load> => {
-        await ask(daemon.target, { work, from: 0, count: WARM_UP, writers: WRITERS, dry: true });
+      const writes = async (what: string, work: "create" | "status", pace = 0): Promise<Load> => {
+        const how = { work, from: 0, writers: WRITERS, pace } as const;
+        await ask(daemon.target, { ...how, count: WARM_UP, dry: true });
         log(`${what}, ${OBJECTS} of them, after ${WARM_UP} that are not stored`);
         const before = daemon.cpuSeconds();
-        const load = await ask(daemon.target, { work, from: 0, count: OBJECTS, writers: WRITERS, dry: false });
-        rows.push(...writeRows(what, load, daemon.cpuSeconds() - before));
+        const load = await ask(daemon.target, { ...how, count: OBJECTS, dry: false });
+        rows.push(...writeRows(what, load, daemon.cpuSeconds() - before, pace > 0));
         return load;
       };
       await writes("create", "create");
       const { bytes } = await writes("status", "status");
+      await writes(`status, ${GOAL_WRITES} due in a second`, "status", GOAL_WRITES);
       resident(`with ${OBJECTS} VMIs`);
       for (const [what, limit, table] of [
         ["in one answer", 0, false],
@@ -83,7 +85,8 @@ function machine(folder: string): string {
   return `${cpus().length} CPUs (${first?.model ?? "unknown"}), load ${loadavg()[0]?.toFixed(1)}, shared with the load generator${memory}`;
 }
 
-function writeRows(what: string, load: Load, cpuSeconds: number): readonly Row[] {
+/** What is paced at the goal and answered late is late by its p99. */
+function writeRows(what: string, load: Load, cpuSeconds: number, paced: boolean): readonly Row[] {
   const p99 = rounded(percentile(load.took, 0.99));
   const rates = { p50: rounded(percentile(load.rates, 0.5)), p95: rounded(percentile(load.rates, 0.05)) };
   return [
@@ -93,7 +96,7 @@ function writeRows(what: string, load: Load, cpuSeconds: number): readonly Row[]
       ...rates,
       unit: "writes/s",
       goal: `${GOAL_WRITES} writes/s over the whole time, p99 at most ${GOAL_P99_MS} ms`,
-      met: load.rate >= GOAL_WRITES && p99 <= GOAL_P99_MS,
+      met: (paced || load.rate >= GOAL_WRITES) && p99 <= GOAL_P99_MS,
     },
     { name: `api/${what}, each`, ...spread(load.took), p99, unit: "ms" },
     single(`api/${what}, the server's CPU time`, (cpuSeconds * 1_000_000) / load.took.length, "µs/write"),
