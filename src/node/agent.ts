@@ -297,11 +297,20 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
     let { record } = there;
     let steps = repaired.get(record.podUid) ?? 0;
     const paused = isToBePaused(vmi);
+    let broken: Fault | undefined;
     try {
       steps += mend(parts, record);
+    } catch (thrown) {
+      if (!isFault(thrown)) throw thrown;
+      broken = thrown;
+      log.warn({ podUid: record.podUid, error: describe(broken) }, "the pod's network is not as it should be");
+    }
+    try {
+      // QEMU does these, whatever has become of the pod's network.
       await guest.setPaused(paused);
       record = await setLinks(parts, there, vmi);
       if (record !== there.record) live.set(record.podUid, { ...there, record });
+      if (broken !== undefined && (await endOf(guest)) !== undefined) return;
     } catch (thrown) {
       if ((await endOf(guest)) === undefined) throw thrown;
       return;
@@ -317,7 +326,7 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
     await report.running(vmi, pod, agent === undefined ? record : { ...record, agent }, {
       paused,
       unready: probes.unready(record.podUid),
-      uncarried: there.passts.fault(),
+      uncarried: broken ?? there.passts.fault(),
       differs: checks.fault(record.podUid),
     });
   }

@@ -41,25 +41,23 @@ export function openNicFds(netns: string, { nics }: Pick<Wiring, "nics">, made: 
 }
 
 /**
- * Looks for the links that a running guest's NICs are plugged into and that others made: macvtaps, a plugin's taps. What
- * comes again under their names is of no use to the guest, as QEMU holds the old ones.
- *
- * @throws Fault PB6105 where one is gone.
+ * PB6105 where one of the links is gone that a running guest's NICs are plugged into and that others made: macvtaps, a
+ * plugin's taps. What comes again under their names is of no use to the guest, as QEMU holds the old ones.
  */
-export function refuseLostLinks(netns: string, { nics, kernel }: Pick<Wiring, "nics" | "kernel">): void {
+export function lostLinks(netns: string, { nics, kernel }: Pick<Wiring, "nics" | "kernel">): Fault | undefined {
   const own = new Set(kernel.links.flatMap(({ kind, name }) => (kind === "tap" ? [name] : [])));
   const held = nics.flatMap(({ name, attachment }) =>
     attachment.kind === "macvtap" || (attachment.kind === "tap" && !own.has(attachment.device))
       ? [{ nic: name, device: attachment.device, kind: attachment.kind }]
       : [],
   );
-  if (held.length === 0) return;
+  if (held.length === 0) return undefined;
   const there = new Set(readLinks(netns).links.map(({ name }) => name));
   const lost = held.filter(({ device }) => !there.has(device));
   const [first] = lost;
-  if (first === undefined) return;
+  if (first === undefined) return undefined;
   const what = first.kind === "macvtap" ? "or the node's link below it " : "";
-  throw new Fault(
+  return new Fault(
     "PB6105",
     `The ${first.kind} "${first.device}" of the running guest ${what}was deleted: its interface "${first.nic}" reaches nothing any more.`,
     {

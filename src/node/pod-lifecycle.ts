@@ -6,6 +6,7 @@ import { endPassts, keepPassts, type PasstKeeper } from "../host/guest/passt-kee
 import type { GuestRunner } from "../host/guest/runner.ts";
 import type { ExitReport, RunningGuest } from "../host/guest/running-guest.ts";
 import { type Applied, applyKernel } from "../host/linux/apply.ts";
+import { readLinks } from "../host/linux/pod-facts.ts";
 import { closeFds, closeFdsNow } from "../host/linux/tap.ts";
 import { announce } from "../host/serve/announce.ts";
 import { type RunningServices, type ServeEvent, startServices } from "../host/serve/services.ts";
@@ -21,12 +22,12 @@ import { keptInterfaces } from "../model/pods/kept-interfaces.ts";
 import { nicsOf, pluginsOf } from "../model/pods/launcher-pod.ts";
 import { wire } from "../model/wiring/nics.ts";
 import { unbuiltOf } from "../model/wiring/unbuilt.ts";
-import type { KernelState } from "../model/wiring/wiring.ts";
+import type { KernelState, Wiring } from "../model/wiring/wiring.ts";
 import { dedicatedCpus, pinVcpus } from "./dedicated-cpus.ts";
 import { devicesOf, prepareDevices } from "./guest-devices.ts";
 import { type GuestParts, guestSpec, hardwareOf } from "./guest-spec.ts";
 import { findVolumes, prepareVolumes, type VolumeParts } from "./guest-volumes.ts";
-import { openNicFds, refuseLostLinks } from "./nic-fds.ts";
+import { lostLinks, openNicFds } from "./nic-fds.ts";
 import type { PodSource, SandboxRequest } from "./pod-source.ts";
 import type { PodRecord, PodRecords } from "./records.ts";
 
@@ -109,8 +110,8 @@ export async function bringUp(
       });
       try {
         await pinVcpus(guest, wired.cpus ?? []);
-        const { pod: live } = await activate(parts, { ...wired, stage: "guest", guest: guest.record }, guest);
-        const uncarried = live.passts.fault();
+        const { pod: live, lost } = await activate(parts, { ...wired, stage: "guest", guest: guest.record }, guest);
+        const uncarried = lost ?? live.passts.fault();
         if (uncarried !== undefined) {
           live.passts.release();
           await live.services.close();
@@ -143,9 +144,10 @@ const ENDING_MS = 1_000;
 
 /**
  * Takes over the guest of a record that an earlier daemon left: the wiring is verified and mended (`steps` says how much
- * that took), the servers run again.
+ * that took), the servers run again. Where one of its links is gone, which cannot be mended under it, what is left is
+ * taken over.
  *
- * Throws PB6105 where its tap is gone, which cannot be mended under it; PB5057 or PB5062 where QEMU does not answer.
+ * Throws PB5057 or PB5062 where QEMU does not answer.
  */
 export async function adopt(parts: NodeParts, record: PodRecord): Promise<Adopted> {
   if (record.guest === undefined) return { found: "nothing" };
@@ -182,14 +184,28 @@ function timedApply(parts: Pick<NodeParts, "applied">, netns: string, kernel: Ke
   return applied;
 }
 
-/** Compares the pod's kernel state with its wiring and mends what differs; says how many steps that took. */
+/**
+ * Compares the pod's kernel state with its wiring and mends what differs; says how many steps that took.
+ *
+ * @throws Fault PB6105 where a link that the guest is plugged into is gone; everything else is mended by then, as far as
+ * it goes without; PB4012 and what the kernel refuses
+ */
 export function mend(parts: Pick<NodeParts, "applied">, record: PodRecord): number {
   if (record.wiring === undefined) return 0;
-  const { kernel } = record.wiring;
-  refuseLostLinks(record.netns, record.wiring);
-  const { steps, taps } = timedApply(parts, record.netns, kernel);
+  const gone = lostLinks(record.netns, record.wiring);
+  let applied: Applied;
+  try {
+    applied = timedApply(parts, record.netns, record.wiring.kernel);
+  } catch (thrown) {
+    // Where both are true, what the kernel refuses comes of what is gone.
+    throw gone ?? thrown;
+  }
+  const { steps, taps } = applied;
   const lost = [...taps.keys()];
-  if (lost.length === 0) return steps.length;
+  if (lost.length === 0) {
+    if (gone !== undefined) throw gone;
+    return steps.length;
+  }
   // A new tap of that name is of no use to the guest: QEMU holds the old one.
   closeFdsNow([...taps.values()].flat());
   throw new Fault("PB6105", `The tap "${lost.join(", ")}" of the running guest is gone.`, {
@@ -199,32 +215,48 @@ export function mend(parts: Pick<NodeParts, "applied">, record: PodRecord): numb
   });
 }
 
-/** Verifies the wiring under a running guest and starts what is served to it. The guest is not let go of on failure. */
+/**
+ * Verifies the wiring under a running guest and starts what is served to it; `lost`: why one of its NICs reaches nothing
+ * any more. The guest is not let go of on failure.
+ */
 async function activate(
   parts: NodeParts,
   record: PodRecord,
   guest: RunningGuest,
-): Promise<{ readonly pod: LivePod; readonly steps: number }> {
-  const { wiring } = record;
+): Promise<{ readonly pod: LivePod; readonly steps: number; readonly lost?: Fault }> {
+  const { wiring, netns, podUid } = record;
   if (wiring === undefined) throw new Fault("PB6106", `The record of pod ${record.podUid} has a guest and no wiring.`);
-  const steps = mend(parts, record);
-  const services = await startServices({
-    netns: record.netns,
-    podUid: record.podUid,
-    services: wiring.services,
-    onEvent: parts.served,
-  });
+  const { steps, lost } = mendedOrLost(parts, record);
+  const { services: served, announcements } = lost === undefined ? wiring : onLinksThere(netns, wiring);
+  const services = await startServices({ netns, podUid, services: served, onEvent: parts.served });
   try {
-    const { netns, podUid } = record;
     const { runDir } = guest.record;
     const changed = (): void => parts.carrierChanged?.(podUid);
     const passts = await keepPassts({ netns, runDir, nics: wiring.nics, qmp: guest.qmp, changed });
-    announce(netns, wiring.announcements);
-    return { pod: { record, guest, services, passts }, steps };
+    announce(netns, announcements);
+    return { pod: { record, guest, services, passts }, steps, ...(lost === undefined ? {} : { lost }) };
   } catch (thrown) {
     await services.close();
     throw thrown;
   }
+}
+
+function mendedOrLost(parts: NodeParts, record: PodRecord): { readonly steps: number; readonly lost?: Fault } {
+  try {
+    return { steps: mend(parts, record) };
+  } catch (thrown) {
+    if (!isFault(thrown, "PB6105")) throw thrown;
+    return { steps: 0, lost: thrown };
+  }
+}
+
+/** What is served and announced on links that the pod still has. */
+function onLinksThere(netns: string, { services, announcements }: Wiring): Pick<Wiring, "services" | "announcements"> {
+  const there = new Set(readLinks(netns).links.map(({ name }) => name));
+  return {
+    services: services.filter(({ device }) => there.has(device)),
+    announcements: announcements.filter(({ device }) => there.has(device)),
+  };
 }
 
 /** Ends the guest if it runs, gives everything of the pod back, and forgets the pod. Can be done again after a failure. */

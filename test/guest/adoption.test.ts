@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -146,12 +146,25 @@ test("guests outlive their daemon: one connection goes on, what was harmed is me
     await eventually("a whole VMI", async () => (await synchronized(host, "steady")) === "");
   });
 
-  await step("a guest without its tap cannot be mended, and the VMI says so", async () => {
-    await harm(host, steady, ["ip link del tap0"]);
-    await nudged(host, "steady");
-    await eventually("PB6105", async () => (await synchronized(host, "steady")) === "PB6105");
-    assert.equal(await host.value("vmi", "steady", '.status.conditions[?(@.type=="Ready")].status'), "False");
-  });
+  const condition = (type: string, field: string): Promise<string> =>
+    host.value("vmi", "steady", `.status.conditions[?(@.type=="${type}")].${field}`);
+  await step(
+    "a guest without its tap cannot be mended, and the VMI says so; it is paused and adopted as any",
+    async () => {
+      await harm(host, steady, ["ip link del tap0"]);
+      await nudged(host, "steady");
+      await eventually("PB6105", async () => (await synchronized(host, "steady")) === "PB6105");
+      assert.equal(await condition("Ready", "reason"), "PB6105");
+      await subresource(host, "steady", "pause");
+      assert.equal(await condition("Paused", "status"), "True");
+      await host.killDaemon();
+      await host.up();
+      assert.deepEqual(await host.guest("steady"), steady);
+      await subresource(host, "steady", "unpause");
+      assert.deepEqual([await condition("Paused", "status"), await synchronized(host, "steady")], ["", "PB6105"]);
+      assert.equal(await condition("Ready", "reason"), "PB6105");
+    },
+  );
 
   await step("a guest whose QEMU hangs is deleted all the same", async () => {
     await host.killDaemon();
@@ -196,6 +209,13 @@ async function nudged(host: TestHost, name: string): Promise<void> {
   await host.kubectlOk(["annotate", "--overwrite", "pod", "-l", `vm.kubevirt.io/name=${name}`, `test/nudge=${nudges}`]);
 }
 let nudges = 0;
+
+async function subresource(host: TestHost, vmi: string, verb: string): Promise<void> {
+  const body = join(host.dataDir, "body.json");
+  writeFileSync(body, "{}");
+  const path = `/apis/subresources.kubevirt.io/v1/namespaces/default/virtualmachineinstances/${vmi}/${verb}`;
+  await host.kubectlOk(["replace", "--raw", path, "-f", body]);
+}
 
 async function harm(host: TestHost, guest: TestGuest, commands: readonly string[]): Promise<void> {
   for (const command of commands) {
