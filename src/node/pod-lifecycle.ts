@@ -111,6 +111,7 @@ export async function bringUp(
       try {
         await pinVcpus(guest, wired.cpus ?? []);
         const { pod: live, lost } = await activate(parts, { ...wired, stage: "guest", guest: guest.record }, guest);
+        await live.passts.begun;
         const uncarried = lost ?? live.passts.fault();
         if (uncarried !== undefined) {
           live.passts.release();
@@ -154,7 +155,10 @@ export async function adopt(parts: NodeParts, record: PodRecord): Promise<Adopte
   const guest = await parts.runner.find(record.guest);
   if (guest === undefined) return { found: "nothing" };
   try {
-    return { found: "alive", ...(await activate(parts, record, guest)) };
+    const adopted = await activate(parts, record, guest);
+    // A passt that hangs keeps nobody else waiting.
+    void adopted.pod.passts.begun.then(() => parts.carrierChanged?.(record.podUid));
+    return { found: "alive", ...adopted };
   } catch (thrown) {
     const exit = await endOf(guest);
     if (exit !== undefined) return { found: "ended", exit };
@@ -232,7 +236,7 @@ async function activate(
   try {
     const { runDir } = guest.record;
     const changed = (): void => parts.carrierChanged?.(podUid);
-    const passts = await keepPassts({ netns, runDir, nics: wiring.nics, qmp: guest.qmp, changed });
+    const passts = keepPassts({ netns, runDir, nics: wiring.nics, qmp: guest.qmp, changed });
     announce(netns, announcements);
     return { pod: { record, guest, services, passts }, steps, ...(lost === undefined ? {} : { lost }) };
   } catch (thrown) {

@@ -2,13 +2,23 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { findPassts, type PasstNic, passtNics, startPasst, stopPasst } from "../../src/host/guest/passt.ts";
-import { endPassts, keepPassts } from "../../src/host/guest/passt-keeper.ts";
+import { endPassts, keepPassts, type PasstKeeper } from "../../src/host/guest/passt-keeper.ts";
 import { findQemuUser, isRunning } from "../../src/host/guest/process.ts";
 import { createNetns, deleteNetns } from "../../src/host/linux/netns.ts";
 import { isFault } from "../../src/model/fault.ts";
@@ -102,17 +112,21 @@ test("a keeper starts one where there is none, takes the one that is there, and 
   const qmp = { onEvent: () => () => undefined, closed: new Promise<void>(() => {}), execute: async () => ({}) };
   const changes: number[] = [];
   const guest = { ...place, nics: [NIC], qmp, changed: () => changes.push(1) };
-  const first = await keepPassts(guest);
+  const first = keepPassts(guest);
+  assert.equal(first.fault()?.code, "PB5065", "it does not run yet");
+  await first.begun;
   assert.equal(first.fault(), undefined);
   const [one] = findPassts(place.wanted);
   assert.ok(one !== undefined);
   first.release();
-  const second = await keepPassts(guest);
+  const second = keepPassts(guest);
+  await second.begun;
   assert.deepEqual(findPassts(place.wanted), [one]);
   await second.stop();
   assert.ok(!isRunning(one));
 
-  const third = await keepPassts(guest);
+  const third = keepPassts(guest);
+  await third.begun;
   const [killed] = findPassts(place.wanted);
   assert.ok(killed !== undefined);
   process.kill(killed.pid, "SIGKILL");
@@ -123,6 +137,40 @@ test("a keeper starts one where there is none, takes the one that is there, and 
   assert.equal(changes.length, 2);
   await third.stop();
   assert.deepEqual(findPassts(place.wanted), []);
+});
+
+test("one that hangs when it is started keeps nobody waiting, neither who goes on nor who ends it", async (t) => {
+  if (!needs(t, "root", "netns", "veth", "passt", "qemu")) return;
+  const place = await placeOf(t, POD);
+  // Enough ports that it is caught before it is ready.
+  const nic = { ...NIC, attachment: { ...NIC.attachment, ports: { tcp: [{ port: 1024, last: 5_000 }], udp: [] } } };
+  const qmp = { onEvent: () => () => undefined, closed: new Promise<void>(() => {}), execute: async () => ({}) };
+  const guest = { ...place, nics: [nic], qmp, changed: () => undefined };
+  /** A keeper with its passt stopped before it is ready. */
+  const caught = async (): Promise<{ readonly keeper: PasstKeeper; readonly pid: number }> => {
+    const keeper = keepPassts(guest);
+    t.after(() => keeper.stop());
+    let [hanging] = findPassts(place.wanted);
+    while (hanging === undefined) {
+      await setImmediate();
+      [hanging] = findPassts(place.wanted);
+    }
+    process.kill(hanging.pid, "SIGSTOP");
+    if (!existsSync(place.wanted.files.ready)) return { keeper, pid: hanging.pid };
+    await keeper.stop();
+    return caught();
+  };
+  for (const goesOn of [true, false]) {
+    const { keeper, pid } = await caught();
+    assert.equal(keeper.fault()?.code, "PB5065");
+    if (goesOn) {
+      process.kill(pid, "SIGCONT");
+      await keeper.begun;
+      assert.equal(keeper.fault(), undefined);
+    }
+    await keeper.stop();
+    assert.deepEqual(findPassts(place.wanted), []);
+  }
 });
 
 test("what keeps it from starting is told, and nothing of it is left", async (t) => {

@@ -17,6 +17,8 @@ import type { ChildExit } from "./running-guest.ts";
 
 /** Keeps the passt processes of one guest running as long as the guest runs: one a NIC, never two. */
 export interface PasstKeeper {
+  /** Fulfilled once each NIC has its process for the first time, or cannot have one: {@link fault} says which. */
+  readonly begun: Promise<void>;
   /** Why a NIC has none just now; undefined while each has its own. */
   fault(): Fault | undefined;
   /** Ends the processes, and waits until they are gone. */
@@ -40,10 +42,10 @@ const LAST_WAIT_MS = 30_000;
 const STEADY_MS = 60_000;
 
 /** Finds the passt of each NIC, or starts it. What fails is {@link PasstKeeper.fault}, and is tried again. */
-export async function keepPassts(guest: KeptGuest): Promise<PasstKeeper> {
+export function keepPassts(guest: KeptGuest): PasstKeeper {
   const kept = passtNics(guest.nics, guest.runDir).map((wanted) => keepOne(wanted, guest));
-  await Promise.all(kept.map(({ begun }) => begun));
   return {
+    begun: Promise.all(kept.map(({ begun }) => begun)).then(() => undefined),
     fault: () => kept.map(({ fault }) => fault()).find((fault) => fault !== undefined),
     stop: async () => void (await Promise.all(kept.map(({ stop }) => stop()))),
     release() {
@@ -58,9 +60,9 @@ export async function endPassts(nics: readonly GuestNic[], runDir: string): Prom
   await Promise.all(found.map((passt) => stopPasst(passt)));
 }
 
-function keepOne(wanted: PasstNic, guest: KeptGuest): PasstKeeper & { readonly begun: Promise<void> } {
+function keepOne(wanted: PasstNic, guest: KeptGuest): PasstKeeper {
   let passt: Passt | undefined;
-  let fault: Fault | undefined;
+  let fault: Fault | undefined = notYetStarted(wanted);
   let over = false;
   let timer: NodeJS.Timeout | undefined;
   let wait = FIRST_WAIT_MS;
@@ -79,22 +81,17 @@ function keepOne(wanted: PasstNic, guest: KeptGuest): PasstKeeper & { readonly b
       // It may have ended before anybody listened.
       if (!isRunning(started)) lost(started);
     } catch (thrown) {
-      if (!isFault(thrown)) throw thrown;
-      fault = thrown;
+      // What is no Fault is tried again like one.
+      fault = isFault(thrown)
+        ? thrown
+        : new Fault("PB5066", `passt for the interface "${wanted.nic.name}" cannot be started: ${String(thrown)}.`);
       again();
     }
   };
   const again = (): void => {
     if (over) return;
     timer = setTimeout(() => {
-      starting = begin().then(guest.changed, (thrown: unknown) => {
-        // What is no Fault is tried again like one.
-        fault = new Fault(
-          "PB5066",
-          `passt for the interface "${wanted.nic.name}" cannot be started: ${String(thrown)}.`,
-        );
-        again();
-      });
+      starting = begin().then(guest.changed);
     }, wait);
     wait = Math.min(2 * wait, LAST_WAIT_MS);
   };
@@ -127,8 +124,11 @@ function keepOne(wanted: PasstNic, guest: KeptGuest): PasstKeeper & { readonly b
     fault: () => fault,
     async stop() {
       release();
-      await starting.catch(() => undefined);
-      await Promise.all(findPassts(wanted).map((each) => stopPasst(each)));
+      // One that is being started, and may hang, is ended first: its start is over then.
+      const end = (): Promise<unknown> => Promise.all(findPassts(wanted).map((each) => stopPasst(each)));
+      await end();
+      await starting;
+      await end();
     },
     release,
   };
@@ -145,6 +145,18 @@ async function announce(qmp: Pick<Qmp, "execute">): Promise<void> {
     // A QEMU that ends needs none.
     if (!isFault(thrown)) throw thrown;
   }
+}
+
+/** Of a guest that runs already: what carried the NIC is gone since a daemon looked last. */
+function notYetStarted({ nic, files }: PasstNic): Fault {
+  return new Fault(
+    "PB5065",
+    `passt of the interface "${nic.name}" did not run any more and is being started; the guest has no network there meanwhile.`,
+    {
+      place: `spec.domain.devices.interfaces[${nic.name}]`,
+      cure: `Where it does not come, see its log, ${files.log}.`,
+    },
+  );
 }
 
 function endedUnder({ nic, files }: PasstNic, { logStart }: Passt, exit: ChildExit | undefined): Fault {
