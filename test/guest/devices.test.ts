@@ -110,37 +110,54 @@ test("volumes and devices: one guest with every kind that this machine makes", {
     assert.deepEqual(await readdir(join(host.dataDir, "guests")), []);
   });
 
-  await step("readiness is what the probe finds, and a guest that is dead by the other ends", async () => {
-    const probed = (field: string): Promise<string> =>
-      host.value("vmi", "probed", `.status.conditions[?(@.type=="Ready")].${field}`);
-    const pulse = host.start([
-      process.execPath,
-      join(import.meta.dirname, "../probe.ts"),
-      "serve",
-      "::",
-      "8099",
-      "alive",
-    ]);
-    await once(pulse.stderr ?? pulse, "data");
-    await host.kubectlOk(["apply", "-f", "-"], PROBED);
-    await eventually("a guest that is not ready", async () => (await probed("reason")) === "ContainersNotReady");
-    await eventually("a guest that is", async () => (await probed("status")) === "True");
-    assert.equal(await host.value("vmi", "probed", ".status.phase"), "Running");
-    const serial = connect(join((await host.guest("probed")).folder, "serial.sock"));
-    serial.on("error", () => {});
-    serial.write("ip link set eth0 down\n");
-    await eventually("a guest that is not any more", async () => (await probed("status")) === "False");
-    assert.match(await probed("message"), /readiness probe fails: port 80 of /);
-    pulse.kill("SIGKILL");
-    await eventually("its end", async () => (await host.value("vmi", "probed", ".status.phase")) === "Failed");
-    serial.destroy();
-    assert.equal(await probed("reason"), "PB6109");
-    assert.match(
-      await probed("message"),
-      /liveness probe failed 2 times in a row: port 8099 of 127\.0\.0\.1: .*ECONNREFUSED/,
+  /** Every device of the guest that is probed is on bus 0, its NIC in the first slot. */
+  const placedOnRoot = async (): Promise<void> => {
+    const { folder } = await host.guest("probed");
+    const said = await eventually("what it sees on PCI", async () =>
+      /^pci .*$/m.exec(await readFile(join(folder, "console.log"), "utf8"))?.[0].trim(),
     );
-    await host.kubectlOk(["delete", "vmi", "probed"]);
-  });
+    assert.match(said, /^pci( 0000:00:\S+)+$/);
+    assert.match(said, / 0000:00:02\.0\/net\/eth0 /);
+    const { stdout } = await host.patchbay(["domxml", "probed"]);
+    assert.doesNotMatch(stdout, /pcie-root-port/);
+    assert.match(stdout, /<rng [\s\S]*?<address type='pci' domain='0x0000' bus='0x00' slot='0x08' function='0x0'\/>/);
+  };
+
+  await step(
+    "readiness is what the probe finds, and who is dead by the other ends; all devices on bus 0 if asked",
+    async () => {
+      const probed = (field: string): Promise<string> =>
+        host.value("vmi", "probed", `.status.conditions[?(@.type=="Ready")].${field}`);
+      const pulse = host.start([
+        process.execPath,
+        join(import.meta.dirname, "../probe.ts"),
+        "serve",
+        "::",
+        "8099",
+        "alive",
+      ]);
+      await once(pulse.stderr ?? pulse, "data");
+      await host.kubectlOk(["apply", "-f", "-"], PROBED);
+      await eventually("a guest that is not ready", async () => (await probed("reason")) === "ContainersNotReady");
+      await eventually("a guest that is", async () => (await probed("status")) === "True");
+      assert.equal(await host.value("vmi", "probed", ".status.phase"), "Running");
+      await placedOnRoot();
+      const serial = connect(join((await host.guest("probed")).folder, "serial.sock"));
+      serial.on("error", () => {});
+      serial.write("ip link set eth0 down\n");
+      await eventually("a guest that is not any more", async () => (await probed("status")) === "False");
+      assert.match(await probed("message"), /readiness probe fails: port 80 of /);
+      pulse.kill("SIGKILL");
+      await eventually("its end", async () => (await host.value("vmi", "probed", ".status.phase")) === "Failed");
+      serial.destroy();
+      assert.equal(await probed("reason"), "PB6109");
+      assert.match(
+        await probed("message"),
+        /liveness probe failed 2 times in a row: port 8099 of 127\.0\.0\.1: .*ECONNREFUSED/,
+      );
+      await host.kubectlOk(["delete", "vmi", "probed"]);
+    },
+  );
 
   await step("a host disk that is none is refused with its cure", async () => {
     await host.kubectlOk(["apply", "-f", "-"], manifest.replaceAll(hostDisk, join(host.dataDir, "own")));
@@ -152,6 +169,19 @@ test("volumes and devices: one guest with every kind that this machine makes", {
 
 const PROBED = guestManifest({
   name: "probed",
+  annotations: { "kubevirt.io/placePCIDevicesOnRootComplex": "true" },
+  devices: {
+    rng: {},
+    watchdog: { i6300esb: { action: "poweroff" } },
+    inputs: [
+      { name: "pen", type: "tablet", bus: "usb" },
+      { name: "finger", type: "tablet", bus: "virtio" },
+    ],
+  },
+  userData: `#!/bin/sh
+cd /sys/bus/pci/devices
+echo pci $(for place in *; do echo $place$(ls -d $place/net/* $place/*/net/* 2>/dev/null | sed 's,.*/net/,/net/,'); done)
+`,
   ports: [{ name: "web", port: 80 }],
   spec: {
     readinessProbe: { tcpSocket: { port: "web" }, periodSeconds: 1, failureThreshold: 1 },
