@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import type { VmiSpec } from "../src/model/api/vmi.ts";
-import { type DomainRequest, domainXml } from "../src/model/guest/domain-xml.ts";
+import { type DomainDisk, type DomainRequest, domainXml } from "../src/model/guest/domain-xml.ts";
 import { firmwareUuid } from "../src/model/guest/firmware-uuid.ts";
 import { plannedGuest } from "../src/model/wiring/plan.ts";
 import type { Attachment } from "../src/model/wiring/wiring.ts";
@@ -116,6 +116,37 @@ test("passt has its link and ports; slirp its network, and its ports beside", ()
   });
   assert.match(slirp, /<interface type='user'>\n.*\n<ip family='ipv4' address='10\.0\.2\.0' prefix='24'\/>/);
   assert.match(slirp, /<patchbay:forward interface='default' protocol='tcp' port='80'\/>/);
+});
+
+test("a disk is told as it is read and written: what nobody chose is QEMU's own choice", () => {
+  const disk = { name: "root", bus: "virtio", format: "qcow2", readOnly: false } as const;
+  const told = (tuning: DomainDisk["tuning"]): string => {
+    const disks = [tuning === undefined ? disk : { ...disk, tuning }];
+    return domainXml(request(spec, { disks })).replace(/^ +/gm, "");
+  };
+  assert.match(told(undefined), /<driver name='qemu' type='qcow2' discard='unmap'\/>\n<target/);
+  assert.match(
+    told({
+      cache: "none",
+      io: "native",
+      errorPolicy: "enospace",
+      shareable: true,
+      blockSize: { logical: 512, physical: 4096 },
+    }),
+    /<driver name='qemu' type='qcow2' cache='none' error_policy='enospace' io='native' discard='unmap'\/>\n<blockio logical_block_size='512' physical_block_size='4096'\/>\n<target dev='vda' bus='virtio'\/>\n<shareable\/>/,
+  );
+  assert.match(told({ cache: "writethrough", io: "native" }), / cache='writethrough' io='threads' /);
+  assert.doesNotMatch(told({ io: "default" }), / io=/);
+});
+
+test("USB tablets have a controller beside that of USB disks", () => {
+  const devices = { ...spec.domain.devices, inputs: [{ name: "pen", type: "tablet", bus: "usb" }] };
+  const alone = domainXml(request({ ...spec, domain: { ...spec.domain, devices } }));
+  assert.match(alone, /<controller type='usb' model='qemu-xhci' index='0'>\s+<alias name='tablets'\/>/);
+  const disks = [{ name: "stick", disk: { bus: "usb" } }];
+  const beside = domainXml(request({ ...spec, domain: { ...spec.domain, devices: { ...devices, disks } } }));
+  assert.match(beside, /index='0'>\s+<alias name='usb0'\/>/);
+  assert.match(beside, /index='1'>\s+<alias name='tablets'\/>/);
 });
 
 test("an acpi index, a PCI address, EFI, huge pages, a watchdog and a screen are told", () => {

@@ -5,7 +5,7 @@ import { type DomainDisk, type DomainRequest, domainXml } from "../model/guest/d
 import { firmwareUuid } from "../model/guest/firmware-uuid.ts";
 import type { GuestHardware } from "../model/guest/hardware.ts";
 import { diskBus } from "../model/guest/hardware-request.ts";
-import { isJsonObject, type JsonObject, textAt } from "../model/json.ts";
+import { isJsonObject, type JsonObject, objectAt, textAt } from "../model/json.ts";
 import { readJson } from "../model/networks/cni-json.ts";
 import { planRequestOf } from "../model/pods/plan-request.ts";
 import { plannedGuest } from "../model/wiring/plan.ts";
@@ -36,6 +36,7 @@ export async function domxml(name: string, options: DomxmlOptions): Promise<numb
   return 0;
 }
 
+type Disk = NonNullable<Vmi["spec"]["domain"]["devices"]["disks"]>[number];
 type OfGuest = Pick<DomainRequest, "uuid" | "hardware" | "nics" | "disks"> & Pick<DomainRequest, "folder">;
 
 function common({ metadata, spec, status }: Vmi): Omit<DomainRequest, keyof OfGuest> {
@@ -103,8 +104,21 @@ function disksOf({ spec }: Vmi, folder?: string): readonly DomainDisk[] {
         readOnly: disk.disk?.readonly === true || (made && bus !== "sata"),
         ...(disk.bootOrder === undefined ? {} : { bootOrder: disk.bootOrder }),
         ...(disk.serial === undefined || disk.serial === "" ? {} : { serial: disk.serial }),
+        tuning: tuningOf(disk),
         ...(folder === undefined ? {} : { file: `${folder}/${disk.name}.${grows ? "qcow2" : "img"}` }),
       },
     ];
   });
+}
+
+function tuningOf({ cache, io, errorPolicy, shareable, blockSize }: Disk): NonNullable<DomainDisk["tuning"]> {
+  const custom = objectAt(blockSize ?? {}, "custom");
+  const { logical, physical } = custom;
+  return {
+    ...(cache ? { cache } : {}),
+    ...(io ? { io } : {}),
+    ...(errorPolicy ? { errorPolicy } : {}),
+    ...(shareable === true ? { shareable } : {}),
+    ...(typeof logical === "number" && typeof physical === "number" ? { blockSize: { logical, physical } } : {}),
+  };
 }

@@ -81,6 +81,12 @@ test("volumes and devices: one guest with every kind that this machine makes", {
     // 18 is an input device (VIRTIO 1.2 section 5).
     has(/^virtio kinds .*0x0012 /m);
     has(/^rng virtio_rng\.0$/m);
+    const { stdout } = await host.patchbay(["domxml", NAME]);
+    assert.match(
+      stdout,
+      /<driver name='qemu' type='raw' cache='writethrough' error_policy='report' discard='unmap'\/>/,
+    );
+    assert.match(stdout, /<blockio logical_block_size='512' physical_block_size='4096'\/>/);
   });
 
   await step("its screen is served by VNC through the API", async () => {

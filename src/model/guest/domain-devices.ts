@@ -9,8 +9,10 @@ import {
   nicId,
   rngId,
   scsiId,
+  tabletBusId,
   usbId,
 } from "./hardware.ts";
+import { inputsOf } from "./hardware-request.ts";
 import type { PciPlace } from "./pci.ts";
 import { element, elements, type XmlContent, type XmlElement } from "./xml.ts";
 
@@ -67,8 +69,19 @@ export function controllers(request: DomainRequest): readonly XmlElement[] {
       : undefined,
     placed(scsiId, { type: "scsi", model: "virtio-non-transitional" }),
     placed(usbId, { type: "usb", model: "qemu-xhci" }),
+    tabletBus(request),
     placed(channelId, { type: "virtio-serial", model: "virtio-non-transitional" }),
   );
+}
+
+/** The controller of USB tablets: the second one where disks have one of their own. */
+function tabletBus(request: DomainRequest): XmlContent {
+  const { hardware, domain } = request;
+  if (!inputsOf(domain).some(({ bus }) => bus === "usb")) return undefined;
+  const placeOf = (id: string): PciPlace | undefined => hardware.devices.find((device) => device.id === id)?.place;
+  const index = placeOf(usbId) === undefined ? 0 : 1;
+  const place = pciAddress(request, placeOf(tabletBusId));
+  return element("controller", { type: "usb", model: "qemu-xhci", index }, alias(tabletBusId), place);
 }
 
 const PREFIXES = { virtio: "vd", sata: "sd", scsi: "sd", usb: "sd" } as const;
@@ -85,20 +98,35 @@ export function diskElements(request: DomainRequest): readonly XmlElement[] {
 }
 
 function diskElement(request: DomainRequest, disk: DomainDisk, target: string): XmlElement {
-  const { name, bus, cdrom, readOnly, bootOrder, serial, file, format } = disk;
+  const { name, bus, cdrom, readOnly, bootOrder, serial, file, format, tuning = {} } = disk;
+  const { blockSize, shareable } = tuning;
   const id = diskId(name);
   return element(
     "disk",
     { type: "file", device: cdrom === true ? "cdrom" : "disk" },
-    element("driver", { name: "qemu", type: format, discard: "unmap" }),
+    element("driver", { name: "qemu", type: format, ...driverOf(tuning), discard: "unmap" }),
     file === undefined ? undefined : element("source", { file }),
+    blockSize === undefined
+      ? undefined
+      : element("blockio", { logical_block_size: blockSize.logical, physical_block_size: blockSize.physical }),
     element("target", { dev: target, bus }),
     readOnly || cdrom === true ? element("readonly") : undefined,
+    shareable === true ? element("shareable") : undefined,
     serial === undefined ? undefined : element("serial", {}, serial),
     boot(bootOrder),
     alias(`ua-${name}`),
     pciAddress(request, request.hardware.devices.find((device) => device.id === id)?.place),
   );
+}
+
+/** QEMU has native I/O for files without the page cache alone; what the manifest calls `default` is no wish. */
+function driverOf({
+  cache,
+  io,
+  errorPolicy,
+}: NonNullable<DomainDisk["tuning"]>): Readonly<Record<string, string | undefined>> {
+  const done = io === "native" && cache !== "none" ? "threads" : io;
+  return { cache, error_policy: errorPolicy, io: done === "default" ? undefined : done };
 }
 
 /** `a` to `z`, then `aa`. */

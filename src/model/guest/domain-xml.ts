@@ -34,6 +34,15 @@ export interface DomainDisk {
   readonly cdrom?: boolean;
   readonly bootOrder?: number;
   readonly serial?: string;
+  /** How it is read and written, in the manifest's words; what is absent is QEMU's own choice. */
+  readonly tuning?: {
+    readonly cache?: string;
+    readonly io?: string;
+    readonly errorPolicy?: string;
+    readonly shareable?: boolean;
+    /** Bytes. */
+    readonly blockSize?: { readonly logical: number; readonly physical: number };
+  };
   /** Absent of a guest that does not run. */
   readonly file?: string;
 }
