@@ -14,6 +14,7 @@ import { macvtapPools } from "../../src/model/pods/macvtap-devices.ts";
 import { makeDeviceResources } from "../../src/node/device-resources.ts";
 import { openPodRecords, type PodRecord } from "../../src/node/records.ts";
 import { standalonePods } from "../../src/node/standalone-pods.ts";
+import { eventually } from "../daemon.ts";
 import { needs } from "../needs.ts";
 import { fault, networkOf, testHost } from "./cni-hosts.ts";
 
@@ -26,6 +27,11 @@ test("the CNI plugin macvtap", { timeout: 120_000 }, async (t) => {
   const host = testHost(t);
   host.ip(host.netns, "link", "add", "low0", "mtu", "1450", "type", "veth", "peer", "name", "low1");
   for (const link of ["low0", "low1"]) host.ip(host.netns, "link", "set", link, "addrgenmode", "none", "up");
+  // Which the kernel gives them once they carry.
+  await eventually("the links' routes", async () => {
+    const { routes } = host.dump();
+    return ["low0", "low1"].every((link) => routes.some((route) => route.includes(`ff00::/8 dev ${link}`)));
+  });
   const before = host.dump();
   const attach = (pod: string, more: object = {}, args: readonly (readonly [string, string])[] = []) =>
     addNetwork(
@@ -77,6 +83,16 @@ test("the CNI plugin macvtap", { timeout: 120_000 }, async (t) => {
     assert.match((await fault(attach("odd", { mode: "brigde" }), "PB3004")).message, /the mode "brigde"/);
     const unclaimed = await fault(attach("bare", { lowerDevice: undefined, deviceID: undefined }), "PB3004");
     assert.match(unclaimed.cure ?? "", /k8s\.v1\.cni\.cncf\.io\/resourceName/);
+    const mac = (wanted: string) => [["MAC", wanted]] as const;
+    await attach("first", {}, mac(MAC));
+    const taken = await fault(attach("taken", {}, mac(MAC)), "PB3000");
+    assert.match(`${taken.message} ${taken.cure}`, /MAC 02:00:00:00:00:21 is that of another link on it.*macAddress/);
+    await delNetwork({ containerId: "first", ifName: "net1" }, host.cni);
+    const lowers = linkOf(host.netns, "low0")?.mac ?? "";
+    assert.match((await fault(attach("lowers", {}, mac(lowers)), "PB3000")).message, /is that of low0/);
+    const many = await fault(attach("many", {}, mac("03:00:00:00:00:21")), "PB3000");
+    assert.match(`${many.message} ${many.cure}`, /03:00:00:00:00:21 is none that a link can have.*unicast/);
+    assert.match((await fault(attach("small", { mtu: 20 }), "PB3000")).cure ?? "", /another mtu/);
     host.ip(host.netns, "link", "set", "low0", "down");
     assert.match((await fault(attach("down"), "PB3000")).cure ?? "", /ip link set low0 up/);
     host.ip(host.netns, "link", "set", "low0", "up");
@@ -196,6 +212,8 @@ test("macvtap-cni's own plugin finds the link of its device on the host", { time
   await removeMacvtapDevice(device, "another");
   assert.equal(linkOf(OWN_NETNS, id)?.kind, "macvtap", "another pod's is left alone");
   await fault(makeMacvtapDevice(device, "another", [bin]), "PB3025");
+  const long = { ...device, id: "dataplane-netMvp0" };
+  assert.match((await fault(makeMacvtapDevice(long, uid, [bin]), "PB3025")).cure ?? "", /DP_MACVTAP_CONF by 2\.$/);
   await removeMacvtapDevice(device, uid);
   await removeMacvtapDevice(device, uid);
   assert.equal(readLinks(OWN_NETNS).links.length, here + 2);

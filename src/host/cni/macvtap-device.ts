@@ -5,6 +5,9 @@ import { linkAlias } from "../linux/macvtap.ts";
 import { ip } from "./iproute.ts";
 import { hasPlugin } from "./plugins.ts";
 
+/** IFNAMSIZ without its end. */
+const LONGEST_LINK = 15;
+
 /** Of a host's link that waits for its pod. */
 const alias = (podUid: string): string => `patchbay ${podUid}`;
 
@@ -31,7 +34,10 @@ export async function makeMacvtapDevice(
   await removeMacvtapDevice({ id }, podUid);
   throw new Fault("PB3025", `The macvtap "${id}" on ${lower} cannot be made: ${words}.`, {
     place: id,
-    cure: `See that ${lower} is there and up, and that no other link is called ${id}.`,
+    cure:
+      id.length > LONGEST_LINK
+        ? `macvtap-cni's plugin takes a link of that name, and a link's has ${LONGEST_LINK} characters: shorten the name in DP_MACVTAP_CONF by ${id.length - LONGEST_LINK}.`
+        : `See that ${lower} is there and up, and that no other link is called ${id}.`,
   });
 }
 

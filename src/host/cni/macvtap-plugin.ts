@@ -127,6 +127,7 @@ function lowerLink(call: Call, lowerDevice: string, mtu: number | undefined): Li
 }
 
 function refused(call: Call, lower: LinkFacts, words: string): Fault {
+  const mac = askedMac(call);
   const [what, cure] = /Network is down/.test(words)
     ? [`the link ${lower.name} below is down`, `Bring it up: ip link set ${lower.name} up.`]
     : /Device or resource busy/.test(words)
@@ -134,7 +135,16 @@ function refused(call: Call, lower: LinkFacts, words: string): Fault {
           `the link ${lower.name} is a port of a bridge or has other takers (${words})`,
           `Take ${lower.name} out of its bridge, or name another lowerDevice.`,
         ]
-      : [words, "See whether that link can carry a macvtap: a loopback, a bridge's port or a macvlan cannot."];
+      : mac !== undefined && /Address already in use/.test(words)
+        ? [
+            `its MAC ${mac} is that of ${lower.mac === mac ? lower.name : "another link on it"} (${words})`,
+            "Give the interface a macAddress that nothing else there has, or leave it out.",
+          ]
+        : mac !== undefined && /Cannot assign requested address/.test(words)
+          ? [`its MAC ${mac} is none that a link can have (${words})`, "Give the interface a unicast macAddress."]
+          : /\bmtu\b/i.test(words)
+            ? [words, "Write another mtu into the configuration, or leave it out."]
+            : [words, "See whether that link can carry a macvtap: a loopback, a bridge's port or a macvlan cannot."];
   return new Fault(
     "PB3000",
     `The CNI plugin "macvtap" cannot put a link of the network "${call.network}" on ${lower.name}: ${what}.`,
