@@ -26,12 +26,13 @@ export async function executeSriov(step: SriovStep, sys: string = SYS): Promise<
       const file = join(device(step.pci), "sriov_numvfs");
       // Drivers may not probe what is about to be bound to another one; a kernel without the switch probes anyway.
       const probing = join(device(step.pci), "sriov_drivers_autoprobe");
-      if (existsSync(probing)) await write(probing, "0");
+      const earlier = !step.probe && existsSync(probing) ? await read(probing) : undefined;
+      if (earlier !== undefined) await write(probing, "0");
       try {
         if ((await read(file)) !== "0") await write(file, "0");
         if (step.count > 0) await write(file, String(step.count));
       } finally {
-        if (existsSync(probing)) await write(probing, "1");
+        if (earlier !== undefined) await write(probing, earlier);
       }
       break;
     }

@@ -44,7 +44,7 @@ test("cards and their functions are read out of sysfs", async (t) => {
   });
   await done(
     made,
-    { do: "card.functions", pci: CARD, count: 2 },
+    { do: "card.functions", pci: CARD, count: 2, probe: false },
     { do: "driver.bind", pci: functionAddress(1), driver: "vfio-pci" },
   );
   assert.deepEqual(readSriovInventory(made.sys).cards[0]?.vfs, [
@@ -70,9 +70,19 @@ test("cards and their functions are read out of sysfs", async (t) => {
 test("each step writes what the kernel reads", async (t) => {
   const made = tree(t);
   const folder = `bus/pci/devices/${CARD}`;
-  await done(made, { do: "card.functions", pci: CARD, count: 3 }, { do: "card.functions", pci: CARD, count: 2 });
+  const functions = (count: number, probe = false) => ({ do: "card.functions", pci: CARD, count, probe }) as const;
+  await done(made, functions(3), functions(2));
   assert.equal(made.read(`${folder}/sriov_numvfs`), "2");
   assert.equal(made.read(`${folder}/sriov_drivers_autoprobe`), "1");
+  made.write(`${folder}/sriov_drivers_autoprobe`, "0");
+  await done(made, functions(1));
+  assert.equal(made.read(`${folder}/sriov_drivers_autoprobe`), "0", "as it was set, not as it usually is");
+  // Whoever writes there fails.
+  rmSync(join(made.sys, folder, "sriov_drivers_autoprobe"));
+  symlinkSync("/dev/full", join(made.sys, folder, "sriov_drivers_autoprobe"));
+  await assert.rejects(executeSriov(functions(2), made.sys), /PB4206|autoprobe/);
+  await done(made, functions(2, true));
+  assert.equal(made.read(`${folder}/sriov_numvfs`), "2");
   await done(made, { do: "link.mtu", link: "pf0", mtu: 9000 }, { do: "link.up", link: "pf0" });
   assert.deepEqual([made.read("class/net/pf0/mtu"), made.read("class/net/pf0/flags")], ["9000", "0x1003"]);
   const pci = functionAddress(0);
@@ -85,7 +95,7 @@ test("each step writes what the kernel reads", async (t) => {
 test("what the kernel refuses is told with the file, the value and what to do", async (t) => {
   const made = tree(t);
   const file = join(made.sys, "bus/pci/devices", CARD, "sriov_numvfs");
-  const step = { do: "card.functions", pci: CARD, count: 2 } as const;
+  const step = { do: "card.functions", pci: CARD, count: 2, probe: false } as const;
   const fails = async (code: string, words: RegExp, what: SriovStep = step): Promise<void> => {
     await assert.rejects(
       executeSriov(what, made.sys),
@@ -109,7 +119,7 @@ test("what the kernel refuses is told with the file, the value and what to do", 
 
 test("the file of an IOMMU group is QEMU's while a guest has the device, and root's before and after", async (t) => {
   const made = tree(t);
-  await done(made, { do: "card.functions", pci: CARD, count: 1 });
+  await done(made, { do: "card.functions", pci: CARD, count: 1, probe: false });
   const dev = mkdtempSync(join(tmpdir(), "patchbay-vfio-"));
   t.after(() => rmSync(dev, { recursive: true }));
   const pci = functionAddress(0);

@@ -15,6 +15,8 @@ export interface WantedCard {
   readonly mtu?: number;
   /** The virtual functions are somebody else's to make. */
   readonly external: boolean;
+  /** `namespace/name` of those that want it so, with those that want no virtual function of it. */
+  readonly policies: readonly string[];
   /** None of them overlaps another. */
   readonly groups: readonly WantedGroup[];
 }
@@ -95,6 +97,7 @@ export function wantedCards(policies: readonly Policy[], inventory: SriovInvento
         numVfs: Math.max(earlier?.numVfs ?? 0, policy.spec.numVfs),
         ...(mtu === 0 ? {} : { mtu }),
         external: (earlier?.external ?? true) && policy.spec.externallyManaged === true,
+        policies: [...new Set([...(earlier?.policies ?? []), key])],
         groups: [...(earlier?.groups ?? []), ...(last < first ? [] : [group])],
       });
     }

@@ -73,7 +73,7 @@ test("S2.67 S3.83 S3.84: a policy is made step by step: the functions, the MTU, 
   const first = decide(inventory(card()));
   assert.deepEqual(
     first.steps.map(({ step }) => step),
-    [{ do: "card.functions", pci: "0000:02:00.0", count: 4 }],
+    [{ do: "card.functions", pci: "0000:02:00.0", count: 4, probe: false }],
   );
   const second = decide(inventory(card({ up: false, vfs: [0, 1, 2, 3].map((index) => vf(index)) })));
   assert.deepEqual(
@@ -114,6 +114,21 @@ test("the driver is loaded before it is bound, and a network driver is the kerne
       { do: "driver.bind", pci: "0000:02:10.0", driver: undefined },
       { do: "link.mtu", link: "ens1f0v1", mtu: 1400 },
     ],
+  );
+});
+
+test("drivers take new functions where some are left to the kernel's", () => {
+  const probes = (...policies: readonly Policy[]) => {
+    const { steps } = decideSriov(wantedCards(policies, inventory(card())).cards, inventory(card()), nobody);
+    return steps.map(({ step }) => step.do === "card.functions" && step.probe);
+  };
+  const [low, high] = [{ pfNames: ["ens1f0#0-1"] }, { pfNames: ["ens1f0#2-3"] }];
+  assert.deepEqual(probes(policy("plain", { deviceType: "netdevice" })), [true]);
+  assert.deepEqual(probes(policy("low", { nicSelector: low }), policy("high", { nicSelector: high })), [false]);
+  assert.deepEqual(probes(policy("low", { nicSelector: low })), [true]);
+  assert.deepEqual(
+    probes(policy("low", { nicSelector: low }), policy("high", { nicSelector: high, deviceType: "netdevice" })),
+    [true],
   );
 });
 
@@ -185,6 +200,9 @@ test("what is in the way is told with its code, and nothing is done to what gues
   assert.deepEqual(problemsOf([policy("fast", { externallyManaged: true })], inventory(card())), [
     ["ops/fast", "PB4208"],
   ]);
+  assert.deepEqual(problemsOf([policy("none", { numVfs: 0 })], inventory(card({ vfs })), held), [
+    ["ops/none", "PB4203"],
+  ]);
   const shared = vfs.map((one) => ({ ...one, alone: one.index !== 2 }));
   assert.deepEqual(problemsOf([policy("fast")], inventory(card({ vfs: shared }))), [["ops/fast", "PB4209"]]);
   const there = inventory(card({ vfs }));
@@ -200,7 +218,7 @@ test("a card that no policy wants any more becomes what it was, once no guest ho
   assert.deepEqual(giveBackSteps({ numVfs: 0, mtu: 1500 }, made, nobody), {
     busy: false,
     steps: [
-      { do: "card.functions", pci: "0000:02:00.0", count: 0 },
+      { do: "card.functions", pci: "0000:02:00.0", count: 0, probe: true },
       { do: "link.mtu", link: "ens1f0", mtu: 1500 },
     ],
   });

@@ -4,8 +4,11 @@ import type { PolicyProblem, WantedCard, WantedGroup } from "./policies.ts";
 
 /** Something that is done to a card or to one of its virtual functions. */
 export type SriovStep =
-  /** The number of virtual functions; a card that has some goes by way of none. */
-  | { readonly do: "card.functions"; readonly pci: string; readonly count: number }
+  /**
+   * The number of virtual functions; a card that has some goes by way of none. `probe`: drivers may take the new ones, as
+   * far as the card's own switch lets them.
+   */
+  | { readonly do: "card.functions"; readonly pci: string; readonly count: number; readonly probe: boolean }
   | { readonly do: "link.mtu"; readonly link: string; readonly mtu: number }
   | { readonly do: "link.up"; readonly link: string }
   | { readonly do: "driver.load"; readonly driver: string }
@@ -60,7 +63,7 @@ function decideCard(
   inventory: SriovInventory,
   inUse: ReadonlySet<string>,
 ): SriovDecision {
-  const policies = [...new Set(card.groups.map(({ policy }) => policy))];
+  const { policies } = card;
   const name = there.link ?? there.pci;
   const everywhere = (fault: Fault): PolicyProblem[] => policies.map((policy) => ({ policy, fault }));
   const step = (what: SriovStep) => ({ policies, step: what });
@@ -72,7 +75,9 @@ function decideCard(
       const { devices } = decideGroups(card, there, inventory, inUse);
       return { steps: [], devices, problems: everywhere(cardBusy(name, vfs.length, card.numVfs, busy)) };
     }
-    return { steps: [step({ do: "card.functions", pci: there.pci, count: card.numVfs })], devices: [], problems: [] };
+    const { pci } = there;
+    const functions = { do: "card.functions", pci, count: card.numVfs, probe: !isWhollyVfio(card) } as const;
+    return { steps: [step(functions)], devices: [], problems: [] };
   }
   const { link } = there;
   const links =
@@ -87,6 +92,12 @@ function decideCard(
         ];
   const groups = decideGroups(card, there, inventory, inUse);
   return { ...groups, steps: [...(card.external ? [] : links), ...groups.steps] };
+}
+
+/** Whether none of the card's virtual functions is left to the kernel's drivers. */
+function isWhollyVfio({ groups, numVfs }: WantedCard): boolean {
+  const taken = groups.flatMap(({ vfio, first, last }) => (vfio ? [Math.min(last + 1, numVfs) - first] : []));
+  return taken.reduce((sum, count) => sum + count, 0) >= numVfs;
 }
 
 function decideGroups(
@@ -182,7 +193,9 @@ export function giveBackSteps(
     busy: false,
     steps: [
       ...stay.map((vf) => ({ do: "driver.bind", pci: vf.pci, driver: undefined }) as const),
-      ...(vfs.length === before.numVfs ? [] : [{ do: "card.functions", pci, count: before.numVfs } as const]),
+      ...(vfs.length === before.numVfs
+        ? []
+        : [{ do: "card.functions", pci, count: before.numVfs, probe: true } as const]),
       ...(link === undefined || before.mtu === undefined || mtu === before.mtu
         ? []
         : [{ do: "link.mtu", link, mtu: before.mtu } as const]),
