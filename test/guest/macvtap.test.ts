@@ -113,13 +113,15 @@ test("macvtap and the binding plugins tap and managedTap", { timeout: 500_000 },
       userData: addressed(address),
       spec: { networks: [onData] },
     });
-  const managed = guestManifest({
-    name: "managed",
-    annotations: { "patchbay.io/spoof-guard": "true" },
-    devices: { interfaces: [{ name: "default", binding: { name: "managed" } }] },
-  });
-  await host.kubectlOk(["apply", "-f", "-"], [virtio, plugged("plugin", "192.0.2.12"), managed].join("---\n"));
-  await ready(host, "virtio", "plugin", "managed");
+  const managedTap = (name: string): string =>
+    guestManifest({
+      name,
+      annotations: { "patchbay.io/spoof-guard": "true" },
+      devices: { interfaces: [{ name: "default", binding: { name: "managed" } }] },
+    });
+  const first = [virtio, plugged("plugin", "192.0.2.12"), managedTap("managed"), managedTap("peer")];
+  await host.kubectlOk(["apply", "-f", "-"], first.join("---\n"));
+  await ready(host, "virtio", "plugin", "managed", "peer");
   await host.kubectlOk(["apply", "-f", "-"], plugged("third", "192.0.2.13"));
 
   const shown = nicOf(await page("192.0.2.11"), MACS.virtio);
@@ -219,6 +221,8 @@ test("macvtap and the binding plugins tap and managedTap", { timeout: 500_000 },
       const pod = ["get", "pod", "-l", "vm.kubevirt.io/name=plugin", "-o"];
       const limits = await host.kubectlOk([...pod, "jsonpath={.items[0].spec.containers[0].resources.limits}"]);
       assert.deepEqual(JSON.parse(limits), { [RESOURCE]: "1" });
+      const variables = await host.kubectlOk([...pod, "jsonpath={.items[0].spec.containers[0].env}"]);
+      assert.deepEqual(JSON.parse(variables), [{ name: "KUBEVIRT_RESOURCE_NAME_data", value: RESOURCE }]);
     },
   );
 
@@ -259,15 +263,28 @@ test("macvtap and the binding plugins tap and managedTap", { timeout: 500_000 },
   const managedPod = ["get", "pod", "-l", "vm.kubevirt.io/name=managed", "-o"];
   const managedShell = await openShell(host, "managed");
 
-  await step(
-    "binding.in: rows 3 and 4: managedTap as the primary NIC: others reach the guest behind its tap",
-    async () => {
-      assert.equal(says(plugin, "in")["ports"], "plugin");
-      assert.match(says(plugin, "in").statement, new RegExp(`the NIC with MAC ${mac} is plugged into tap0`));
-      assert.match(await inPod("bridge", "link"), /tap0:.* master k6t-eth0/);
-      assert.equal((await host.probe("tcp", own, "7")).ok, true);
-    },
-  );
+  await step("binding.in: row 3: managedTap as the primary NIC: others reach the guest behind its tap", async () => {
+    assert.equal(says(plugin, "in")["ports"], "plugin");
+    assert.match(says(plugin, "in").statement, new RegExp(`the NIC with MAC ${mac} is plugged into tap0`));
+    assert.match(await inPod("bridge", "link"), /tap0:.* master k6t-eth0/);
+    assert.equal((await host.probe("tcp", own, "7")).ok, true);
+  });
+
+  await step("row 4: two VMs on managedTap ping each other, and each answers the other's requests", async () => {
+    const peerShell = await openShell(host, "peer");
+    const ends = [
+      { shell: managedShell, of: await host.value("vmi", "peer", ".status.interfaces[0].mac") },
+      { shell: peerShell, of: mac },
+    ];
+    assert.equal(new Set(ends.map(({ of }) => of)).size, 2);
+    for (const { shell: from, of } of ends) {
+      await eventually("an answer", async () => (await from.run(`ping -6 -c 1 -W 2 ${linkLocal(of)}%eth0`)).code === 0);
+      assert.match(await from.ask("ip -6 neigh show dev eth0"), new RegExp(`^${linkLocal(of)} lladdr ${of} `, "m"));
+      assert.match(await from.ask(`wget -q -O - "http://[${linkLocal(of)}%eth0]/"`), /^hostname: /m);
+    }
+    await peerShell.close();
+    await host.kubectlOk(["delete", "vmi", "peer"]);
+  });
 
   await step("binding.in-icmp: with managedTap the guest answers, and nobody in its place", async () => {
     assert.equal(says(plugin, "in-icmp")["answeredBy"], "plugin");
@@ -390,6 +407,6 @@ test("macvtap and the binding plugins tap and managedTap", { timeout: 500_000 },
       { what: "definition", name: "extra" },
     ]);
     await host.kubectlOk(["delete", "kubevirt", "kubevirt"]);
-    assert.match((await host.kubectl(["apply", "-f", "-"], managed)).stderr, /PB2303|PB2028/);
+    assert.match((await host.kubectl(["apply", "-f", "-"], managedTap("managed"))).stderr, /PB2303|PB2028/);
   });
 });
