@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { LineCounter, parseDocument } from "yaml";
+import { isJsonObject, type JsonObject } from "../model/json.ts";
 import { duplicateKeys } from "../model/manifest/duplicate-keys.ts";
 import { duplicateFields } from "./duplicate-fields.ts";
 import { surveyJson } from "./json.ts";
@@ -30,6 +31,14 @@ export interface BodyDocument {
 /** The value of {@link readDocument}. */
 export async function readBody(request: IncomingMessage, mediaType: string = mediaTypeOf(request)): Promise<unknown> {
   return (await readDocument(request, mediaType)).value;
+}
+
+/** The options that a DELETE may have in its body; empty where there is none. */
+export async function readOptionsBody(request: IncomingMessage): Promise<JsonObject> {
+  const value = await readBody(request);
+  if (value === undefined || value === null) return {};
+  if (!isJsonObject(value)) throw badRequest("the body must be a DeleteOptions object");
+  return value;
 }
 
 /**

@@ -5,15 +5,17 @@ import { badRequest, noSuchResource } from "./refusals.ts";
 /** What a path leads to. */
 export type Route =
   | { readonly to: "document"; readonly path: readonly string[] }
-  | {
-      readonly to: "resource";
-      readonly definition: ResourceDefinition;
-      /** Absent: all namespaces, or a cluster-scoped resource. */
-      readonly namespace?: string;
-      /** Absent: the collection. */
-      readonly name?: string;
-      readonly subresource?: "status";
-    };
+  | ({ readonly to: "resource" } & ResourceRoute);
+
+/** A collection of objects of a kind, or one of them. */
+export interface ResourceRoute {
+  readonly definition: ResourceDefinition;
+  /** Absent: all namespaces, or a cluster-scoped resource. */
+  readonly namespace?: string;
+  /** Absent: the collection. */
+  readonly name?: string;
+  readonly subresource?: "status";
+}
 
 /**
  * Reads a path of the API. Paths that are no resource's are documents: discovery, versions, health.

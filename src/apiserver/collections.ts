@@ -1,0 +1,127 @@
+import { randomInt } from "node:crypto";
+import { isApiError } from "../model/api/status.ts";
+import { isJsonObject } from "../model/json.ts";
+import { answerJson, answerText } from "./answers.ts";
+import { apiVersionOf, listKindOf } from "./catalog.ts";
+import { deleteObject } from "./deletes.ts";
+import type { Exchange, Forms } from "./forms.ts";
+import type { Machinery } from "./machinery.ts";
+import { flagParameter, parameter, readDeleteOptions, readListOptions, wholeParameter } from "./query.ts";
+import { readList, readRevision } from "./reads.ts";
+import { expired, methodNotAllowed } from "./refusals.ts";
+import { readIncludeObject } from "./representation.ts";
+import { readOptionsBody } from "./request-body.ts";
+import type { ResourceRoute } from "./route.ts";
+import { readSelection } from "./selectors.ts";
+import { parseStored } from "./serving.ts";
+import { partialMetadata } from "./table.ts";
+import type { WatchHub } from "./watch.ts";
+
+/** Watches without a timeout of their own (0 is none) end after half an hour to an hour, as kube-apiserver's do. */
+const WATCH_SECONDS = 1_800;
+const DELETE_TOGETHER = 64;
+
+/** What is asked of the objects of a kind together: to list, to watch and to delete them. */
+export interface Collections {
+  list(exchange: Exchange, route: ResourceRoute): Promise<void>;
+  watch(exchange: Exchange, route: ResourceRoute): void;
+  remove(exchange: Exchange, route: ResourceRoute): Promise<void>;
+}
+
+export function makeCollections(machinery: Machinery, hub: WatchHub, forms: Forms): Collections {
+  const { store } = machinery;
+
+  async function list(exchange: Exchange, { definition, namespace }: ResourceRoute): Promise<void> {
+    const { query, response, form } = exchange;
+    const { continue: token, resourceVersion, resourceVersionMatch } = readListOptions(query, false);
+    const listed = await readList(store, definition, {
+      ...(namespace === undefined ? {} : { namespace }),
+      selection: readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector"), definition),
+      limit: wholeParameter(query, "limit") ?? 0,
+      ...(token === undefined ? {} : { continue: token }),
+      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+      ...(resourceVersionMatch === undefined ? {} : { resourceVersionMatch }),
+    });
+    const metadata = {
+      resourceVersion: listed.resourceVersion,
+      ...(listed.continue === undefined ? {} : { continue: listed.continue }),
+      ...(listed.remaining === undefined ? {} : { remainingItemCount: listed.remaining }),
+    };
+    if (form.as === "Table") {
+      const objects = listed.bodies.map(parseStored);
+      const include = readIncludeObject(query.get("includeObject"));
+      answerJson(response, 200, forms.printerOf(definition).table(objects, metadata, form.version, include));
+      return;
+    }
+    if (form.as === "PartialObjectMetadata") {
+      const items = listed.bodies.map((body) => partialMetadata(parseStored(body), form.version));
+      const apiVersion = `meta.k8s.io/${form.version}`;
+      answerJson(response, 200, { kind: "PartialObjectMetadataList", apiVersion, metadata, items });
+      return;
+    }
+    const head = JSON.stringify({ kind: listKindOf(definition), apiVersion: apiVersionOf(definition), metadata });
+    answerText(response, 200, `${head.slice(0, -1)},"items":[${listed.bodies.join(",")}]}`);
+  }
+
+  function watch(exchange: Exchange, { definition, namespace }: ResourceRoute): void {
+    const { query, response, form } = exchange;
+    const { resourceVersion, sendInitialEvents } = readListOptions(query, true);
+    const asked = resourceVersion === undefined ? undefined : readRevision(resourceVersion);
+    // A server that began anew would be silent until it has come so far, and then leave out all before.
+    if (asked !== undefined && asked > store.revision()) {
+      throw expired(`too large resource version: ${asked}, current: ${store.revision()}`);
+    }
+    const from = sendInitialEvents === undefined ? asked : sendInitialEvents ? undefined : asked || store.revision();
+    const represent = forms.representer(exchange, definition);
+    response.setHeader("content-type", "application/json");
+    response.setHeader("cache-control", "no-cache, private");
+    hub.serve(
+      definition,
+      {
+        ...(namespace === undefined ? {} : { namespace }),
+        selection: readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector"), definition),
+        from,
+        markInitialEnd: sendInitialEvents === true && form.as === "object",
+        bookmarks: flagParameter(query, "allowWatchBookmarks") && form.as === "object",
+        timeoutSeconds: wholeParameter(query, "timeoutSeconds") || WATCH_SECONDS + randomInt(WATCH_SECONDS),
+        represent,
+      },
+      response,
+    );
+  }
+
+  async function remove(exchange: Exchange, { definition, namespace }: ResourceRoute): Promise<void> {
+    const { request, response, query, user } = exchange;
+    if (definition.namespaced && namespace === undefined) throw methodNotAllowed();
+    const options = readDeleteOptions(query, await readOptionsBody(request), user);
+    const selection = readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector"), definition);
+    const where = namespace === undefined ? {} : { namespace };
+    const listed = await readList(store, definition, { ...where, selection, limit: 0 });
+    const names = listed.bodies.map((body) => String(parsedName(body)));
+    for (let start = 0; start < names.length; start += DELETE_TOGETHER) {
+      const removals = names.slice(start, start + DELETE_TOGETHER).map(async (name) => {
+        try {
+          await deleteObject(machinery, definition, namespace ?? "", name, options);
+        } catch (thrown) {
+          // Another one was quicker: what was asked for is done.
+          if (!isApiError(thrown, "NotFound")) throw thrown;
+        }
+      });
+      await Promise.all(removals);
+    }
+    const { resourceVersion } = listed;
+    const head = JSON.stringify({
+      kind: listKindOf(definition),
+      apiVersion: apiVersionOf(definition),
+      metadata: { resourceVersion },
+    });
+    answerText(response, 200, `${head.slice(0, -1)},"items":[${listed.bodies.join(",")}]}`);
+  }
+
+  return { list, watch, remove };
+}
+
+function parsedName(body: string): unknown {
+  const { metadata } = parseStored(body);
+  return isJsonObject(metadata) ? metadata["name"] : undefined;
+}
