@@ -11,6 +11,7 @@ import type { KubeObject } from "../model/api/resource.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachine } from "../model/api/vm.ts";
 import type { VirtualMachineInstance, VmiSpec } from "../model/api/vmi.ts";
+import { builtInBinding } from "../model/bindings/built-in-plugins.ts";
 import { type Fault, isFault } from "../model/fault.ts";
 import type { ManifestDocument } from "../model/manifest/read.ts";
 import {
@@ -20,6 +21,7 @@ import {
 } from "../model/networks/attachment-definitions.ts";
 import { qualifiedName } from "../model/networks/multus.ts";
 import { allocateDevices, type DevicePool } from "../model/pods/device-resources.ts";
+import { settingsOf } from "../model/rules/settings.ts";
 import { wholePathFindings } from "../model/whole-path/whole-path.ts";
 import { findVolumes } from "../node/guest-volumes.ts";
 import { atPlace, lookAtNetwork } from "./network-look.ts";
@@ -90,11 +92,16 @@ export function makeHostWarnings({ images, confDir, binDirs, pools, log }: HostP
     lookOnce(JSON.stringify(config), () => lookAtNetwork(config, binDirs, place));
   }
 
-  async function faultsOf(spec: VmiSpec, namespace: string, documents: readonly ManifestDocument[]): Promise<Fault[]> {
+  async function faultsOf(
+    spec: VmiSpec,
+    namespace: string,
+    documents: readonly ManifestDocument[],
+    configuration: unknown,
+  ): Promise<Fault[]> {
     const definitions = definitionsAmong(documents);
     const looks: readonly (() => unknown)[] = [
       () => lookAtImages(spec),
-      () => lookAtPrograms(spec),
+      () => lookAtPrograms(spec, configuration),
       ...networksOf(spec, namespace).map((network) => () => lookAt(network, definitions)),
     ];
     const found: Fault[] = [];
@@ -112,7 +119,7 @@ export function makeHostWarnings({ images, confDir, binDirs, pools, log }: HostP
   return async (object, stored, configuration) => {
     const { spec, at } = templateOf(object);
     try {
-      const faults = await faultsOf(spec, object.metadata.namespace ?? "default", stored);
+      const faults = await faultsOf(spec, object.metadata.namespace ?? "default", stored, configuration);
       return [
         ...new Set([
           ...faults.map(({ code, message, place = "", cure = "" }) =>
@@ -128,9 +135,17 @@ export function makeHostWarnings({ images, confDir, binDirs, pools, log }: HostP
   };
 }
 
-/** passt is the one program beside QEMU that a guest may need; the daemon does not start where it lacks one at first. */
-function lookAtPrograms({ domain: { devices } }: VmiSpec): void {
-  const [carried] = (devices.interfaces ?? []).filter((nic) => (nic.passt ?? nic.passtBinding) !== undefined);
+/**
+ * passt is the one program beside QEMU that a guest may need, by its own bindings or by the plugin of KubeVirt's that is
+ * built in; the daemon does not start where it lacks one at first.
+ */
+function lookAtPrograms({ domain: { devices } }: VmiSpec, configuration: unknown): void {
+  const { plugins } = settingsOf(configuration);
+  const carried = devices.interfaces?.find(({ passt, passtBinding, binding }) => {
+    const plugin = binding === undefined ? undefined : plugins.get(binding.name);
+    const builtIn = plugin === undefined ? undefined : builtInBinding({ ...plugin, name: binding?.name ?? "" });
+    return (passt ?? passtBinding) !== undefined || builtIn?.field === "passtBinding";
+  });
   if (carried !== undefined) passtProgram(carried.name);
 }
 

@@ -207,17 +207,29 @@ test("whoever asks for passt on a machine without it is told so", (t) => {
   if (!needs(t, "root", "netns", "passt")) return;
   const script = `import("${join(import.meta.dirname, "../../src/cli/host-warnings.ts")}").then(async ({ makeHostWarnings }) => {
     const warnings = makeHostWarnings({ images: {}, confDir: "/nonexistent", binDirs: [], log: console });
-    const interfaces = [{ name: "default", passt: {} }];
-    const spec = { domain: { devices: { interfaces } }, networks: [{ name: "default", pod: {} }] };
-    console.log((await warnings({ kind: "VirtualMachineInstance", metadata: {}, spec }, [], {})).join("\\n"));
+    const sidecarImages = { ours: "registry.example/network-passt-binding:1", other: "registry.example/other:1" };
+    const binding = Object.fromEntries(Object.entries(sidecarImages).map(([name, sidecarImage]) => [name, { sidecarImage }]));
+    for (const connection of [
+      { passt: {} }, { passtBinding: {} }, { binding: { name: "ours" } }, { binding: { name: "other" } }, { masquerade: {} },
+    ]) {
+      const interfaces = [{ name: "default", ...connection }];
+      const spec = { domain: { devices: { interfaces } }, networks: [{ name: "default", pod: {} }] };
+      const object = { kind: "VirtualMachineInstance", metadata: {}, spec };
+      const told = (await warnings(object, [], { network: { binding } })).filter((one) => one.includes("passt"));
+      console.log([JSON.stringify(connection), ...told].join(" "));
+    }
   });`;
   const hidden = 'mount --bind /dev/null "$(readlink -f /usr/bin/passt)" && exec "$0" -e "$1"';
   const { stdout, stderr } = spawnSync("unshare", ["--mount", "sh", "-c", hidden, process.execPath, script], {
     encoding: "utf8",
   });
-  assert.match(
+  const lines = stdout.trimEnd().split("\n");
+  assert.equal(lines.length, 5, stderr);
+  const told =
+    /^\S+ PB5066: .*passt for the interface "default" cannot be started: this machine has no passt\. Run \.\/patchbay setup\.$/;
+  assert.deepEqual(
+    lines.map((line) => told.test(line)),
+    [true, true, true, false, false],
     stdout,
-    /^PB5066: .*passt for the interface "default" cannot be started: this machine has no passt\. Run \.\/patchbay setup\.$/m,
-    stderr,
   );
 });
