@@ -1,11 +1,12 @@
-import { createHash, randomUUID } from "node:crypto";
-import { chmod, link, lstat, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { chmod, lstat, mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../../model/fault.ts";
 import { importBlobs, once, putManifest } from "./archive.ts";
 import { openBlobs } from "./blobs.ts";
 import { exclusively, type WaitOptions } from "./exclusive.ts";
 import { naming, noImage, noSuchName } from "./image-faults.ts";
+import { type ImageFile, layerOf } from "./layer-of-files.ts";
 import { formatTree, locate, parseTree, readFileOf, readTree, type Tree } from "./layers.ts";
 import {
   broken,
@@ -19,10 +20,8 @@ import {
 } from "./oci.ts";
 import { type ImageDigest, type ImageReference, keptName, parseReference, taggedName } from "./reference.ts";
 import { isNoSpace, noRoom } from "./run-program.ts";
-import { plain, TAR_END, tarFrame } from "./tar.ts";
-
-/** Nobody works on an image, or takes to start a guest, for longer. */
-const OLD_MS = 24 * 3600_000;
+import { makeOnce, place, removeOld } from "./scratch-files.ts";
+import { plain } from "./tar.ts";
 
 /** An image of the store. */
 export interface Image {
@@ -32,13 +31,6 @@ export interface Image {
   readonly digest: ImageDigest;
   /** Bytes of its blobs. */
   readonly size: number;
-}
-
-/** A file to make an image of: its bytes are read from `source`. */
-export interface ImageFile {
-  /** In the image, at most 99 bytes. */
-  readonly path: string;
-  readonly source: string;
 }
 
 /**
@@ -97,7 +89,7 @@ export async function openImageStore(
 
   const readIndex = async (): Promise<Descriptor[]> => parseIndex(await readFile(indexFile, "utf8"), indexFile);
   const writeIndex = (entries: readonly Descriptor[]): Promise<void> =>
-    replace(indexFile, formatIndex(entries), scratch, 0o600);
+    place(indexFile, scratch, 0o600, (file) => file.writeFile(formatIndex(entries)));
   const changing = <T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> =>
     exclusively(
       join(folder, "lock"),
@@ -184,7 +176,7 @@ export async function openImageStore(
     const tree = await readTree(blobs, manifest);
     await mkdir(filesOf(entry.digest), { recursive: true });
     await chmod(filesOf(entry.digest), 0o755);
-    await replace(kept, formatTree(tree), scratch, 0o600);
+    await place(kept, scratch, 0o600, (file) => file.writeFile(formatTree(tree)));
     return tree;
   };
 
@@ -263,28 +255,19 @@ export async function openImageStore(
         if ((await lstat(target).catch(() => undefined))?.isFile() === true) return target;
         const manifest = await manifestOf(entry.digest, entry.size);
         const file = locate(await treeOf(entry, manifest), name, path);
-        const partial = join(scratch, randomUUID());
         try {
-          const handle = await open(partial, "wx", 0o600);
-          let size = 0;
-          try {
+          await place(target, scratch, 0o444, async (handle) => {
+            let size = 0;
             await readFileOf(blobs, manifest, file, async (data) => {
               size += data.length;
               await handle.writeFile(data);
             });
             if (size !== file.size) throw broken(`its file /${plain(path)} has ${size} bytes instead of ${file.size}`);
-            await handle.chmod(0o444);
-            await handle.sync();
-          } finally {
-            await handle.close();
-          }
-          await rename(partial, target);
+          });
           return target;
         } catch (thrown) {
           if (isNoSpace(thrown)) throw noRoom(extracted, thrown);
           throw thrown;
-        } finally {
-          await rm(partial, { force: true });
         }
       }),
 
@@ -326,71 +309,4 @@ function fileNameOf(path: string): string {
     .replace(/^.*\//, "")
     .replace(/[^A-Za-z0-9._-]/g, "_")
     .slice(-64)}`;
-}
-
-/** Puts text in a file's place at once: readers see the old or the new. */
-async function replace(path: string, text: string, scratch: string, mode: number): Promise<void> {
-  const partial = join(scratch, randomUUID());
-  try {
-    const file = await open(partial, "wx", mode);
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(partial, path);
-  } finally {
-    await rm(partial, { force: true });
-  }
-}
-
-async function makeOnce(path: string, text: string, scratch: string): Promise<void> {
-  // Nothing is written where nothing is to be made: a full disk can still be looked at and emptied.
-  if ((await lstat(path).catch(() => undefined)) !== undefined) return;
-  const partial = join(scratch, randomUUID());
-  try {
-    await writeFile(partial, text, { flag: "wx", mode: 0o600 });
-    await link(partial, path);
-  } catch (thrown) {
-    if (isNoSpace(thrown)) throw noRoom(path, thrown);
-    if (!(thrown instanceof Error && "code" in thrown && thrown.code === "EEXIST")) throw thrown;
-  } finally {
-    await rm(partial, { force: true });
-  }
-}
-
-/** Removes what lies in a folder for a day: what killed processes left, and what nothing leads to any more. */
-async function removeOld(folder: string, unused: (name: string) => boolean): Promise<void> {
-  for (const name of (await readdir(folder)).filter(unused)) {
-    const path = join(folder, name);
-    const found = await stat(path).catch(() => undefined);
-    if (found !== undefined && Date.now() - found.mtimeMs > OLD_MS) await rm(path, { recursive: true, force: true });
-  }
-}
-
-/** A layer of these files and the folders above them. */
-async function* layerOf(files: readonly ImageFile[]): AsyncGenerator<Uint8Array> {
-  const sorted = [...files].sort((a, b) => (plain(a.path) < plain(b.path) ? -1 : 1));
-  const folders = new Set<string>();
-  for (const { path, source } of sorted) {
-    const parts = plain(path).split("/");
-    for (let depth = 1; depth < parts.length; depth++) {
-      const folder = parts.slice(0, depth).join("/");
-      if (folders.has(folder)) continue;
-      folders.add(folder);
-      yield tarFrame({ kind: "directory", path: folder, mode: 0o755 }).header;
-    }
-    const file = await open(source);
-    try {
-      const { size } = await file.stat();
-      const { header, padding } = tarFrame({ kind: "file", path: plain(path), mode: 0o444, size });
-      yield header;
-      yield* file.createReadStream({ autoClose: false, highWaterMark: 1024 * 1024 });
-      yield padding;
-    } finally {
-      await file.close();
-    }
-  }
-  yield TAR_END;
 }
