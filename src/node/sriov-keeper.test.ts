@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { pino } from "pino";
@@ -10,6 +10,7 @@ import { executeSriov } from "../host/linux/sriov-execute.ts";
 import { definitions } from "../model/api/kinds.ts";
 import { nodeResource, sriovPolicyResource } from "../model/api/references.ts";
 import type { KubeObject } from "../model/api/resource.ts";
+import { allocateDevices } from "../model/pods/device-resources.ts";
 import { type Policy, policyKey } from "../model/sriov/policies.ts";
 import { openPodRecords, type PodRecord } from "./records.ts";
 import { keepSriov } from "./sriov-keeper.ts";
@@ -27,6 +28,8 @@ async function stage(t: TestContext, options: Parameters<typeof makeSysfs>[0] = 
   const events = makeEventRecorder(client, "test", log);
   const records = openPodRecords(join(folder, "pods"));
   const stateFile = join(folder, "sriov.json");
+  const dev = join(folder, "vfio");
+  mkdirSync(dev);
   await client.create(nodeResource, {
     apiVersion: "v1",
     kind: "Node",
@@ -41,6 +44,7 @@ async function stage(t: TestContext, options: Parameters<typeof makeSysfs>[0] = 
     log,
     changed: () => {},
     sys: tree.sys,
+    dev,
     execute: async (step) => {
       await executeSriov(step, tree.sys);
       tree.react();
@@ -63,7 +67,7 @@ async function stage(t: TestContext, options: Parameters<typeof makeSysfs>[0] = 
   const applied = (name: string): Promise<void> =>
     until(`that ${name} is applied`, async () => (await statusOf(name))?.conditions?.[0]?.status === "True");
   const remove_ = (name: string) => client.delete(sriovPolicyResource, { namespace: "default", name });
-  return { tree, client, keeper, records, stateFile, create, statusOf, reason, applied, remove: remove_ };
+  return { tree, client, keeper, records, stateFile, dev, create, statusOf, reason, applied, remove: remove_ };
 }
 
 /** A pod's record that holds a device. */
@@ -101,7 +105,9 @@ test("a policy is made so, offered as a resource, and taken back with it, but no
   const place = { namespace: "default", name: "fast" };
   await client.patch(sriovPolicyResource, place, "merge", { spec: { numVfs: 2 } });
   await until("the refusal", async () => (await reason("fast")) === "PB4203");
+  assert.match((await statusOf("fast"))?.nodes?.[0]?.message ?? "", /0000:02:10\.2 by default\/guest/);
   assert.equal(tree.read(`bus/pci/devices/${CARD}/sriov_numvfs`), "4");
+  assert.equal(keeper.source.pools()[0]?.devices.length, (await statusOf("fast"))?.nodes?.[0]?.devices);
   records.remove("u1");
   await client.patch(sriovPolicyResource, place, "merge", { spec: { mtu: 1400 } });
   await applied("fast");
@@ -112,6 +118,40 @@ test("a policy is made so, offered as a resource, and taken back with it, but no
   await until("that nothing is kept of it", () => readFileSync(stateFile, "utf8") === "{}");
   assert.equal(tree.read("class/net/pf0/mtu"), "1500");
   assert.deepEqual(keeper.source.pools(), []);
+});
+
+test("what another program drives stays as it is, and is handed to nobody", async (t) => {
+  const { tree, keeper, create, applied, reason, statusOf, remove, dev, stateFile } = await stage(t);
+  await create("fast", {});
+  await applied("fast");
+  // The file of the group of function 1, as a QEMU of somebody else has it open.
+  writeFileSync(join(dev, "21"), "");
+  const fd = openSync(join(dev, "21"), "r");
+  const pools = keeper.source.pools();
+  assert.deepEqual(
+    pools.flatMap(({ devices }) => devices.map(({ healthy }) => healthy !== false)),
+    [true, false, true, true],
+  );
+  const requests = Array.from({ length: 4 }, (_, index) => ({
+    resource: "openshift.io/fast",
+    interface: `net${index}`,
+  }));
+  assert.throws(
+    () => allocateDevices(pools, [], requests),
+    new RegExp(`1 not usable: held by process ${process.pid} \\(`),
+  );
+  await remove("fast");
+  await create("fewer", { numVfs: 2 });
+  await until("the refusal", async () => (await reason("fewer")) === "PB4203");
+  assert.match((await statusOf("fewer"))?.nodes?.[0]?.message ?? "", /0000:02:10\.1 by process \d+ \(/);
+  await remove("fewer");
+  assert.equal(tree.read(`bus/pci/devices/${CARD}/sriov_numvfs`), "4");
+  closeSync(fd);
+  await create("last", { numVfs: 1 });
+  await applied("last");
+  await remove("last");
+  await until("that nothing is kept of it", () => readFileSync(stateFile, "utf8") === "{}");
+  assert.equal(tree.read(`bus/pci/devices/${CARD}/sriov_numvfs`), "0");
 });
 
 test("every fault is told in the policy's status, with its code and cure", async (t) => {

@@ -9,6 +9,7 @@ import { findQemuUser } from "../host/guest/process.ts";
 import { executeSriov } from "../host/linux/sriov-execute.ts";
 import { readSriovInventory, SYS } from "../host/linux/sriov-inventory.ts";
 import { grantGroup, revokeGroup } from "../host/linux/vfio-group.ts";
+import { vfioHolders } from "../host/linux/vfio-holders.ts";
 import { writeWhole } from "../host/whole-file.ts";
 import type { Node } from "../model/api/core.ts";
 import { nodeResource, sriovPolicyResource } from "../model/api/references.ts";
@@ -16,7 +17,7 @@ import type { KubeObject } from "../model/api/resource.ts";
 import { type Fault, isFault, toFault } from "../model/fault.ts";
 import { isJsonObject } from "../model/json.ts";
 import type { DevicePool } from "../model/pods/device-resources.ts";
-import type { PhysicalFunction } from "../model/sriov/inventory.ts";
+import { type PhysicalFunction, type SriovInventory, VFIO_DRIVER } from "../model/sriov/inventory.ts";
 import { RESOURCE_PREFIX } from "../model/sriov/network-definition.ts";
 import {
   isForNode,
@@ -28,7 +29,14 @@ import {
 } from "../model/sriov/policies.ts";
 import { type PolicyStatus, withNodeAnswer } from "../model/sriov/policy-status.ts";
 import { poolsOf } from "../model/sriov/pools.ts";
-import { decideSriov, giveBackSteps, type SriovDevice, type SriovStep, withoutEffect } from "../model/sriov/steps.ts";
+import {
+  decideSriov,
+  giveBackSteps,
+  type Holders,
+  type SriovDevice,
+  type SriovStep,
+  withoutEffect,
+} from "../model/sriov/steps.ts";
 import type { DeviceSource } from "./device-resources.ts";
 import type { PodRecords } from "./records.ts";
 
@@ -44,6 +52,8 @@ export interface SriovOptions {
   readonly changed: () => void;
   /** Where sysfs is; tests have a folder of its shape, and a hand that plays the kernel. */
   readonly sys?: string;
+  /** Where the files of VFIO's devices are. */
+  readonly dev?: string;
   readonly execute?: (step: SriovStep) => Promise<void>;
 }
 
@@ -67,7 +77,8 @@ const MOST_ROUNDS = 6;
 /**
  * Makes the policies of this node so, one step after another, and tells each policy what became of it.
  *
- * INVARIANTS: a card's earlier state is on disk before it is changed; nothing is done to what a pod's record holds.
+ * INVARIANTS: a card's earlier state is on disk before it is changed; nothing is done to what a pod's record holds, nor to
+ * what another program drives, from under which the kernel would take it.
  */
 export function keepSriov(options: SriovOptions): SriovKeeper {
   const { client, events, nodeName, records, stateFile, log } = options;
@@ -101,9 +112,30 @@ export function keepSriov(options: SriovOptions): SriovKeeper {
     closing.signal,
   );
 
-  /** Devices that pods have, by their addresses. */
-  function inUse(): ReadonlySet<string> {
-    return new Set(records.all().flatMap(({ devices = [] }) => devices.map(({ device }) => device.id)));
+  /** Devices that pods of this node have. */
+  function ofPods(): Holders {
+    return new Map(
+      records
+        .all()
+        .flatMap(({ pod: { namespace, name }, devices = [] }) =>
+          devices.map(({ device }) => [device.id, `${namespace}/${name}`] as const),
+        ),
+    );
+  }
+
+  /** Virtual functions that other programs drive: another daemon's guests, libvirt's. */
+  function ofOthers({ cards }: SriovInventory, own: Holders): Holders {
+    const driven = cards.flatMap(({ vfs }) => vfs.filter(({ pci, driver }) => driver === VFIO_DRIVER && !own.has(pci)));
+    return vfioHolders(
+      driven.map(({ pci }) => pci),
+      sys,
+      options.dev,
+    );
+  }
+
+  function inUse(inventory: SriovInventory): Holders {
+    const own = ofPods();
+    return new Map([...ofOthers(inventory, own), ...own]);
   }
 
   async function reconcile(): Promise<void> {
@@ -134,7 +166,7 @@ export function keepSriov(options: SriovOptions): SriovKeeper {
       const inventory = readSriovInventory(sys);
       const wish = wantedCards(own, inventory);
       wanted = wish.cards;
-      const decision = decideSriov(wanted, inventory, inUse());
+      const decision = decideSriov(wanted, inventory, inUse(inventory));
       const todo = decision.steps.filter(({ step }) => !refused.has(JSON.stringify(step)));
       if (todo.length === 0 || round > MOST_ROUNDS) {
         const left =
@@ -180,8 +212,10 @@ export function keepSriov(options: SriovOptions): SriovKeeper {
     const before = readBefore(stateFile);
     for (const [pci, earlier] of Object.entries(before)) {
       if (wanted.some((card) => card.pci === pci)) continue;
-      const card = readSriovInventory(sys).cards.find((one) => one.pci === pci);
-      const { steps, busy } = card === undefined ? { steps: [], busy: false } : giveBackSteps(earlier, card, inUse());
+      const inventory = readSriovInventory(sys);
+      const card = inventory.cards.find((one) => one.pci === pci);
+      const { steps, busy } =
+        card === undefined ? { steps: [], busy: false } : giveBackSteps(earlier, card, inUse(inventory));
       if (busy) continue;
       try {
         for (const step of steps) await execute(step);
@@ -221,7 +255,10 @@ export function keepSriov(options: SriovOptions): SriovKeeper {
     source: {
       owns: (resource) => resource.startsWith(RESOURCE_PREFIX),
       pools(): readonly DevicePool[] {
-        return poolsOf(wanted, decideSriov(wanted, readSriovInventory(sys), new Set()).devices);
+        const inventory = readSriovInventory(sys);
+        const own = ofPods();
+        const others = ofOthers(inventory, own);
+        return poolsOf(wanted, decideSriov(wanted, inventory, new Map([...others, ...own])).devices, others);
       },
       prepare: async ({ id }) => grantGroup(id, findQemuUser(), sys),
       reset: async ({ id }) => revokeGroup(id, sys),

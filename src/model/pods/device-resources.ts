@@ -11,6 +11,8 @@ export interface NodeDevice {
   readonly id: string;
   /** False: counted as capacity, and handed to nobody. Default true. */
   readonly healthy?: boolean;
+  /** Why it is not healthy, as the end of a sentence: `held by process 4711 (qemu-system-x86)`. */
+  readonly unhealthyFor?: string;
   /** Node of the machine's memory that it is near to. */
   readonly numaNode?: number;
   /** What the first plugin of the network's configuration gets beside `deviceID`. */
@@ -127,12 +129,14 @@ function insufficient(
     claims.some((claim) => claim.resource === resource || devices.some((device) => isOf(claim, resource, device)));
   const pods = holders.filter(of).map(({ pod }) => pod);
   const asked = requests.filter((request) => request.resource === resource).length;
-  const unhealthy = devices.filter(({ healthy }) => healthy === false).length;
+  const unusable = devices.filter(({ healthy }) => healthy === false);
+  const unhealthy = unusable.length;
+  const reasons = [...new Set(unusable.flatMap(({ unhealthyFor }) => unhealthyFor ?? []))];
   const all = devices.length === 1 ? "1 device" : `${devices.length === 0 ? "no" : devices.length} devices`;
   const facts = [
     ...(lacks === undefined ? [] : [`${lacks} is not there`]),
     ...(pods.length === 0 ? [] : [`in use by ${pods.length > 5 ? `${pods.length} pods` : pods.join(", ")}`]),
-    ...(unhealthy === 0 ? [] : [`${unhealthy} not usable`]),
+    ...(unhealthy === 0 ? [] : [`${unhealthy} not usable${reasons.length === 0 ? "" : `: ${reasons.join(", ")}`}`]),
     ...(asked > 1 ? [`${asked} asked for at once`] : []),
   ];
   return new Fault(

@@ -8,7 +8,7 @@ import type { PhysicalFunction, SriovInventory, VirtualFunction } from "./invent
 import { definitionOfNetwork, OWNER_ANNOTATION, RESOURCE_ANNOTATION } from "./network-definition.ts";
 import { parsePfName } from "./pf-name.ts";
 import { isForNode, type Policy, wantedCards } from "./policies.ts";
-import { decideSriov, giveBackSteps } from "./steps.ts";
+import { decideSriov, giveBackSteps, type Holders } from "./steps.ts";
 
 function vf(index: number, fields: Partial<VirtualFunction> = {}): VirtualFunction {
   return { index, pci: `0000:02:10.${index}`, driver: "igbvf", group: 20 + index, alone: true, ...fields };
@@ -50,7 +50,7 @@ function policy(name: string, spec: Partial<Policy["spec"]> = {}): Policy {
   };
 }
 
-const nobody: ReadonlySet<string> = new Set();
+const nobody: Holders = new Map();
 
 function problemsOf(policies: readonly Policy[], there: SriovInventory, inUse = nobody) {
   const wanted = wantedCards(policies, there);
@@ -182,7 +182,7 @@ test("no two ranges of what is wanted overlap, whatever policies there are", () 
 });
 
 test("what is in the way is told with its code, and nothing is done to what guests hold", () => {
-  const held = new Set(["0000:02:10.1"]);
+  const held: Holders = new Map([["0000:02:10.1", "ns/guest"]]);
   const vfs = [0, 1, 2, 3].map(bound);
   assert.deepEqual(problemsOf([policy("fast", { nicSelector: { pfNames: ["ens1f1"] } })], inventory(card())), [
     ["ops/fast", "PB4201"],
@@ -214,7 +214,10 @@ test("what is in the way is told with its code, and nothing is done to what gues
 
 test("a card that no policy wants any more becomes what it was, once no guest holds a part of it", () => {
   const made = card({ mtu: 9000, vfs: [0, 1].map(bound) });
-  assert.deepEqual(giveBackSteps({ numVfs: 0, mtu: 1500 }, made, new Set(["0000:02:10.0"])), { steps: [], busy: true });
+  assert.deepEqual(giveBackSteps({ numVfs: 0, mtu: 1500 }, made, new Map([["0000:02:10.0", "ns/guest"]])), {
+    steps: [],
+    busy: true,
+  });
   assert.deepEqual(giveBackSteps({ numVfs: 0, mtu: 1500 }, made, nobody), {
     busy: false,
     steps: [

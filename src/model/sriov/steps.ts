@@ -29,6 +29,9 @@ export interface SriovDevice {
   readonly numaNode?: number;
 }
 
+/** Who has virtual functions now, by their PCI addresses: a pod's `namespace/name`, or `process 4711 (qemu-system-x86)`. */
+export type Holders = ReadonlyMap<string, string>;
+
 export interface SriovDecision {
   /** In the order in which they are to be done; then the inventory is read and the decision made again. */
   readonly steps: readonly { readonly policies: readonly string[]; readonly step: SriovStep }[];
@@ -38,14 +41,10 @@ export interface SriovDecision {
 }
 
 /**
- * What is to be done to make the cards as they are wanted, and what they offer as they are. `inUse` has the virtual
- * functions that guests hold: nothing is done to those, nor to the number of their card's.
+ * What is to be done to make the cards as they are wanted, and what they offer as they are. Nothing is done to virtual
+ * functions that are in use, nor to the number of their card's.
  */
-export function decideSriov(
-  wanted: readonly WantedCard[],
-  inventory: SriovInventory,
-  inUse: ReadonlySet<string>,
-): SriovDecision {
+export function decideSriov(wanted: readonly WantedCard[], inventory: SriovInventory, inUse: Holders): SriovDecision {
   const decisions = wanted.flatMap((card) => {
     const there = inventory.cards.find(({ pci }) => pci === card.pci);
     return there === undefined ? [] : [decideCard(card, there, inventory, inUse)];
@@ -61,7 +60,7 @@ function decideCard(
   card: WantedCard,
   there: PhysicalFunction,
   inventory: SriovInventory,
-  inUse: ReadonlySet<string>,
+  inUse: Holders,
 ): SriovDecision {
   const { policies } = card;
   const name = there.link ?? there.pci;
@@ -73,7 +72,7 @@ function decideCard(
     const busy = vfs.filter(({ pci }) => inUse.has(pci));
     if (busy.length > 0) {
       const { devices } = decideGroups(card, there, inventory, inUse);
-      return { steps: [], devices, problems: everywhere(cardBusy(name, vfs.length, card.numVfs, busy)) };
+      return { steps: [], devices, problems: everywhere(cardBusy(name, vfs.length, card.numVfs, heldOf(busy, inUse))) };
     }
     const { pci } = there;
     const functions = { do: "card.functions", pci, count: card.numVfs, probe: !isWhollyVfio(card) } as const;
@@ -104,7 +103,7 @@ function decideGroups(
   card: WantedCard,
   there: PhysicalFunction,
   inventory: SriovInventory,
-  inUse: ReadonlySet<string>,
+  inUse: Holders,
 ): SriovDecision {
   const decisions = card.groups.map((group) => decideGroup(group, card, there, inventory, inUse));
   return {
@@ -119,7 +118,7 @@ function decideGroup(
   card: WantedCard,
   there: PhysicalFunction,
   { drivers, iommu }: SriovInventory,
-  inUse: ReadonlySet<string>,
+  inUse: Holders,
 ): SriovDecision {
   const policies = [group.policy];
   const problem = (fault: Fault): PolicyProblem => ({ policy: group.policy, fault });
@@ -143,7 +142,7 @@ function decideGroup(
             ? []
             : [{ policies, step: { do: "link.mtu", link, mtu: card.mtu } as const }],
         );
-  const problems = wrong.filter(({ pci }) => inUse.has(pci)).map((vf) => problem(functionBusy(vf, group)));
+  const problems = wrong.filter(({ pci }) => inUse.has(pci)).map((vf) => problem(functionBusy(vf, group, inUse)));
   const shared = own.filter((vf) => isBound(vf, group) && vf.alone === false);
   return {
     steps: [...steps, ...mtus],
@@ -177,13 +176,13 @@ function deviceOf(
 }
 
 /**
- * What gives a card back that no policy wants any more: what it was before the first did. `busy` where guests hold
- * virtual functions of it; then there is nothing to do but to wait for them.
+ * What gives a card back that no policy wants any more: what it was before the first did. `busy` where virtual functions
+ * of it are in use; then there is nothing to do but to wait for them.
  */
 export function giveBackSteps(
   before: { readonly numVfs: number; readonly mtu?: number },
   card: PhysicalFunction,
-  inUse: ReadonlySet<string>,
+  inUse: Holders,
 ): { readonly steps: readonly SriovStep[]; readonly busy: boolean } {
   if (card.vfs.some(({ pci }) => inUse.has(pci))) return { steps: [], busy: true };
   const { link, mtu, vfs, pci } = card;
@@ -214,27 +213,36 @@ function notMade(name: string, there: number, wanted: number): Fault {
   );
 }
 
-function cardBusy(name: string, there: number, wanted: number, busy: readonly VirtualFunction[]): Fault {
-  const held = busy.map(({ pci }) => pci).join(", ");
+type Held = readonly { readonly pci: string; readonly by: string }[];
+
+function heldOf(vfs: readonly VirtualFunction[], inUse: Holders): Held {
+  return vfs.flatMap(({ pci }) => {
+    const by = inUse.get(pci);
+    return by === undefined ? [] : [{ pci, by }];
+  });
+}
+
+function cardBusy(name: string, there: number, wanted: number, held: Held): Fault {
+  const which = held.map(({ pci, by }) => `${pci} by ${by}`).join(", ");
   return new Fault(
     "PB4203",
-    `The card ${name} cannot have ${wanted} virtual functions now: guests hold ${held} of its ${there}.`,
+    `The card ${name} cannot have ${wanted} virtual functions now: of its ${there} are held ${which}.`,
     {
       place: "spec.numVfs",
-      cure: "Delete the VMIs that use them; the number changes by itself then.",
-      data: { held: busy.map(({ pci }) => pci) },
+      cure: "Delete the VMIs that use them, or end the programs; the number changes by itself then.",
+      data: { held: held.map(({ pci }) => pci) },
     },
   );
 }
 
-function functionBusy({ pci, driver }: VirtualFunction, { vfio }: WantedGroup): Fault {
+function functionBusy({ pci, driver }: VirtualFunction, { vfio }: WantedGroup, inUse: Holders): Fault {
   const wanted = vfio ? VFIO_DRIVER : "its network driver";
   return new Fault(
     "PB4203",
-    `The virtual function ${pci} is to get ${wanted}, and a guest holds it by ${driver ?? "none"}.`,
+    `The virtual function ${pci} is to get ${wanted}, and ${inUse.get(pci) ?? "somebody"} holds it by ${driver ?? "none"}.`,
     {
       place: "spec.deviceType",
-      cure: "Delete the VMI that uses it; it changes by itself then.",
+      cure: "Delete the VMI that uses it, or end the program; it changes by itself then.",
       data: { held: [pci] },
     },
   );
