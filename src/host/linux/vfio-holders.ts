@@ -13,7 +13,7 @@ export function vfioHolders(
   sys: string = SYS,
   dev = "/dev/vfio",
 ): ReadonlyMap<string, string> {
-  const files = new Map(
+  const files = new Map<string, string>(
     devices.flatMap((pci) =>
       filesOf(pci, sys).flatMap((name) => (existsSync(join(dev, name)) ? [[`/vfio/${name}`, pci] as const] : [])),
     ),
