@@ -31,6 +31,25 @@ test("sriov without its device says so, and leaves nothing to take back", async 
   assert.equal(await sriovPlugin({ ...call, command: "DEL", config: { dataDir } }), undefined);
 });
 
+test("a device that another pod has is not touched, whichever daemon gave it", async (t) => {
+  const dataDir = mkdtempSync(join(tmpdir(), "patchbay-sriov-"));
+  t.after(() => rmSync(dataDir, { recursive: true }));
+  const add = () => sriovPlugin({ ...call, command: "ADD", config: { dataDir, deviceID: DEVICE } });
+  const keep = (pod: string, state: object) => writeFileSync(join(dataDir, `${pod}-net1.json`), JSON.stringify(state));
+  const refused = (code: string, words: RegExp) =>
+    assert.rejects(
+      add(),
+      (thrown) => isFault(thrown) && thrown.code === code && words.test(`${thrown.message} ${thrown.cure}`),
+    );
+  keep("another", { deviceId: DEVICE, before: {}, netns: "/proc/self/ns/net" });
+  await refused("PB4203", /ffff:ff:1f\.7 is another pod's.*remove .*another-net1\.json/);
+  // A pod that is gone, this one's own, and another device are in nobody's way.
+  keep("another", { deviceId: DEVICE, before: {}, netns: "/run/netns/patchbay-is-not-there" });
+  keep("pod", { deviceId: DEVICE, before: {}, netns: "/proc/self/ns/net" });
+  keep("third", { deviceId: "ffff:ff:1f.6", before: {}, netns: "/proc/self/ns/net" });
+  await refused("PB4212", /is no virtual function/);
+});
+
 test("a binary of its name is run in its place", (t) => {
   const folder = mkdtempSync(join(tmpdir(), "patchbay-sriov-"));
   t.after(() => rmSync(folder, { recursive: true }));

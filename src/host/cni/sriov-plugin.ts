@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, readlinkSync, rmdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Fault } from "../../model/fault.ts";
@@ -13,7 +13,7 @@ import {
   type SriovPluginSettings,
 } from "../../model/sriov/function-settings.ts";
 import { VFIO_DRIVER } from "../../model/sriov/inventory.ts";
-import { OWN_NETNS, within } from "../linux/netns.ts";
+import { isNetns, OWN_NETNS, within } from "../linux/netns.ts";
 import { readSriovInventory, SYS } from "../linux/sriov-inventory.ts";
 import { readFunction, setFunction } from "../linux/virtual-functions.ts";
 import { writeWhole } from "../whole-file.ts";
@@ -39,7 +39,7 @@ interface Found {
  * The CNI plugin `sriov` for devices that guests get by VFIO: sets the virtual function by its card's link before the
  * guest starts, and puts back what was there. Nothing comes into the pod's namespace; an ipam's addresses are told only.
  *
- * @throws Fault PB3004 (configuration), PB4210 (refused setting), PB4212 (no such device, or another driver), and those of
+ * @throws Fault PB3004 (configuration), PB4203 (another pod's), PB4210 (refused setting), PB4212 (no such device, or another driver), and those of
  * the ipam plugin.
  */
 export async function sriovPlugin(call: Call): Promise<JsonObject | undefined> {
@@ -61,12 +61,17 @@ export async function sriovPlugin(call: Call): Promise<JsonObject | undefined> {
 
 async function add(call: Call): Promise<JsonObject> {
   const { deviceId, settings } = settingsOf(call);
+  const left = leftOf(call, deviceId);
   const found = find(deviceId);
+  for (const { file, state } of left) {
+    putBack(call, state);
+    rmSync(file, { force: true });
+  }
   const file = stateFile(call);
   // An ADD that was cut short left what was there before it: that is what is to be put back.
   const kept = readState(file);
-  const before = kept?.before ?? inHost(call, () => readFunction(found.link, found.index)) ?? {};
-  writeState(file, { deviceId, before: earlierOf(settings, before) });
+  const before = { ...inHost(call, () => readFunction(found.link, found.index)), ...kept?.before };
+  writeState(file, { deviceId, before: earlierOf(settings, before), netns: call.netns });
   try {
     inHost(call, () => setFunction(found.link, found.index, settings));
     await carrier(found.link, call.signal);
@@ -105,28 +110,58 @@ function check(call: Call): void {
   });
 }
 
+interface Left {
+  readonly file: string;
+  readonly state: State;
+}
+
+/**
+ * What is kept of pods that had the device and went without their DEL, as in a crash of the machine.
+ *
+ * @throws Fault PB4203 where another pod has the device: to set it would change that guest's
+ */
+function leftOf(call: Call, deviceId: string): readonly Left[] {
+  const folder = dataDir(call);
+  const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith(".json")) : [];
+  return names.flatMap((name): Left[] => {
+    const file = join(folder, name);
+    const state = readState(file);
+    if (file === stateFile(call) || state?.deviceId !== deviceId) return [];
+    if (state.netns !== undefined && !isNetns(state.netns)) return [{ file, state }];
+    throw new Fault("PB4203", `The virtual function ${deviceId} is another pod's, as ${file} says.`, {
+      place: join(SYS, "bus/pci/devices", deviceId),
+      cure: `Delete the VMI that has it, maybe another daemon's, or let the network name another device. Where no such pod is left, remove ${file}.`,
+      data: { deviceId, file },
+    });
+  });
+}
+
+const UNSETTABLE: readonly unknown[] = ["EOPNOTSUPP", "EINVAL", "ERANGE"];
+
 /** Puts back what ADD changed. A device that is gone has nothing to put back; can be done again. */
 function restore(call: Call): void {
   const file = stateFile(call);
   const state = readState(file);
   if (state === undefined) return;
-  const place = locate(state.deviceId);
-  if (place !== undefined) {
-    const { link, index } = place;
-    for (const [key, value] of Object.entries(state.before)) {
-      try {
-        inHost(call, () => setFunction(link, index, { [key]: value }));
-      } catch (thrown) {
-        // A driver may tell what it cannot set.
-        if (!(thrown instanceof Fault) || thrown.data["errno"] !== "EOPNOTSUPP") throw thrown;
-      }
-    }
-  }
+  putBack(call, state);
   rmSync(file, { force: true });
   try {
     rmdirSync(dataDir(call));
   } catch {
     // Others have theirs there.
+  }
+}
+
+function putBack(call: Call, { deviceId, before }: State): void {
+  const place = locate(deviceId);
+  if (place === undefined) return;
+  for (const [key, value] of Object.entries(before)) {
+    try {
+      inHost(call, () => setFunction(place.link, place.index, { [key]: value }));
+    } catch (thrown) {
+      // A driver may tell what it cannot set: some refuse the MAC of zeroes that they begin with.
+      if (!(thrown instanceof Fault) || !UNSETTABLE.includes(thrown.data["errno"])) throw thrown;
+    }
   }
 }
 
@@ -199,6 +234,8 @@ function settingsOf({ config, network, args }: Call): SriovPluginSettings {
 interface State {
   readonly deviceId: string;
   readonly before: FunctionSettings;
+  /** Of the pod. */
+  readonly netns: string | undefined;
 }
 
 function dataDir({ config }: Call): string {
@@ -220,7 +257,9 @@ function readState(file: string): State | undefined {
   const value = "value" in reading && isJsonObject(reading.value) ? reading.value : {};
   const deviceId = textAt(value, "deviceId");
   const before = parseFunctionSettings(value["before"]);
-  return deviceId === undefined || before === undefined ? undefined : { deviceId, before };
+  return deviceId === undefined || before === undefined
+    ? undefined
+    : { deviceId, before, netns: textAt(value, "netns") };
 }
 
 function writeState(file: string, state: State): void {
