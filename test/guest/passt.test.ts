@@ -5,19 +5,23 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { ExplainedNic } from "../../src/model/explain/explain.ts";
-import { eventually, isProcess, TestHost } from "../daemon.ts";
+import { eventually, isProcess, type TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
-import { definitions, hostLocal } from "./attachments.ts";
 import { answersFrozen, claimOf, explained, texts } from "./explained.ts";
 import { type GuestShell, openShell } from "./guest-shell.ts";
-import { annotated, fetching, gatewayOf, type Heard, listening, outsideOf, PERMITTED } from "./user-mode.ts";
-
-const MTU = 1400;
-/** Of the outside machine, which the pods' resolver names. */
-const RESOLVER = { dnsPolicy: "None", dnsConfig: { nameservers: ["192.0.2.2"], searches: ["lab.example"] } };
-const RESOLVER_6 = { dnsPolicy: "None", dnsConfig: { nameservers: ["2001:db8::2"], searches: ["lab.example"] } };
-const ON = (network: string) => ({ "v1.multus-cni.io/default-network": `default/${network}` });
+import {
+  annotated,
+  fetching,
+  gatewayOf,
+  type Heard,
+  MTU,
+  onFamily,
+  PERMITTED,
+  RESOLVER,
+  RESOLVER_6,
+  surroundings,
+} from "./user-mode.ts";
 
 const READY = '.status.conditions[?(@.type=="Ready")]';
 
@@ -38,7 +42,7 @@ const OPEN = guestManifest({
 });
 const FOUR = annotated(
   guestManifest({ name: "four", devices: { interfaces: [{ name: "default", passt: {}, model: "e1000" }] } }),
-  ON("four"),
+  onFamily("four"),
 );
 const SIX = annotated(
   guestManifest({
@@ -46,7 +50,7 @@ const SIX = annotated(
     devices: { interfaces: [{ name: "default", binding: { name: "our-passt" }, ports: [{ port: 80 }] }] },
     spec: RESOLVER_6,
   }),
-  ON("six"),
+  onFamily("six"),
 );
 
 /** The processes whose name lies below a host's data folder: its passts. */
@@ -165,24 +169,12 @@ function checksOf(
 
 test("passt", { timeout: 500_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl", "passt")) return;
-  const host = await TestHost.make(t);
-  await host.useGuestImage();
-  await host.usePodNetwork([4, 6], MTU);
-  const outside = await host.makeOutside([4, 6]);
-  const asked = await listening(host, outsideOf(host), "names", "::", "53", "192.0.2.77");
-  const called = await listening(host, host.netns, "serve", "::", "8098", "here");
-  await host.up();
-  const bridge = { type: "bridge", cniVersion: "0.4.0", isGateway: true, ipMasq: true };
-  const [four, six] = [hostLocal(host, ["10.51.0.0/24"], ["0.0.0.0/0"]), hostLocal(host, ["fd51::/64"], ["::/0"])];
-  await host.kubectlOk(
-    ["apply", "-f", "-"],
-    definitions(
-      ["default", "four", { ...bridge, name: "four", bridge: "four0", ipam: four }],
-      ["default", "six", { ...bridge, name: "six", bridge: "six0", ipam: six }],
-      // As KubeVirt's plugin comes with it.
-      ["default", "passt-binding", { cniVersion: "1.0.0", name: "passt-binding", plugins: [KUBEVIRTS] }],
-    ),
-  );
+  const { host, outside, asked, called } = await surroundings(t, [
+    "default",
+    "passt-binding",
+    // As KubeVirt's plugin comes with it.
+    { cniVersion: "1.0.0", name: "passt-binding", plugins: [KUBEVIRTS] },
+  ]);
   const refused = [await host.kubectl(["apply", "-f", "-"], LISTED), await host.kubectl(["apply", "-f", "-"], OPEN)];
   await host.kubectlOk(["apply", "-f", "-"], [PERMITTED, LISTED, OPEN, FOUR, SIX].join("---\n"));
   const names = ["listed", "open", "four", "six"];
@@ -196,7 +188,7 @@ test("passt", { timeout: 500_000 }, async (t) => {
     const nic = await explained(host, vmi);
     const addresses = texts(claimOf(binding)(nic, "in")["addresses"]);
     const page = await host.page(addresses[0] ?? "", /^ *dhcp6: new_dhcp6_ia_na1_ia_addr1=/m);
-    return { host, vmi, nic, addresses, page, shell: await openShell(host, vmi), called, outside: outside.addresses };
+    return { host, vmi, nic, addresses, page, shell: await openShell(host, vmi), called, outside };
   };
   const listed = await claimed("listed", "passt");
   const open = await claimed("open", "passtBinding");

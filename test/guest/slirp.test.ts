@@ -1,19 +1,23 @@
 // slirp: QEMU speaks for the guest on the pod's sockets. Its claims at their word, models, ports, names, and its plugin.
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
-import { definitions, hostLocal } from "./attachments.ts";
 import { answersFrozen, claimOf, explained, texts } from "./explained.ts";
 import { openShell } from "./guest-shell.ts";
-import { annotated, fetching, gatewayOf, listening, outsideOf, PERMITTED } from "./user-mode.ts";
+import {
+  annotated,
+  fetching,
+  gatewayOf,
+  MTU,
+  onFamily,
+  PERMITTED,
+  RESOLVER,
+  RESOLVER_6,
+  surroundings,
+} from "./user-mode.ts";
 
-const MTU = 1400;
 const MAC = "02:00:00:00:05:07";
-/** Of the outside machine, which the pods' resolver names. */
-const RESOLVER = { dnsPolicy: "None", dnsConfig: { nameservers: ["192.0.2.2"], searches: ["lab.example"] } };
-
 const PORTED = guestManifest({
   name: "ported",
   devices: {
@@ -30,36 +34,21 @@ const PLUGGED = annotated(
     },
     spec: { ...RESOLVER, networks: [{ name: "default", pod: { vmNetworkCIDR: "10.7.0.0/16" } }] },
   }),
-  { "v1.multus-cni.io/default-network": "default/four" },
+  onFamily("four"),
 );
 /** On a pod network without IPv4. */
 const SIX = annotated(
   guestManifest({
     name: "six",
     devices: { interfaces: [{ name: "default", slirp: {}, model: "e1000", ports: [{ port: 80 }] }] },
-    spec: { dnsPolicy: "None", dnsConfig: { nameservers: ["2001:db8::2"], searches: ["lab.example"] } },
+    spec: RESOLVER_6,
   }),
-  { "v1.multus-cni.io/default-network": "default/six" },
+  onFamily("six"),
 );
 
 test("slirp", { timeout: 400_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl")) return;
-  const host = await TestHost.make(t);
-  await host.useGuestImage();
-  await host.usePodNetwork([4, 6], MTU);
-  const outside = await host.makeOutside([4, 6]);
-  const asked = await listening(host, outsideOf(host), "names", "::", "53", "192.0.2.77");
-  const called = await listening(host, host.netns, "serve", "::", "8098", "here");
-  await host.up();
-  const bridge = { type: "bridge", cniVersion: "0.4.0", isGateway: true, ipMasq: true };
-  const [four, six] = [hostLocal(host, ["10.51.0.0/24"], ["0.0.0.0/0"]), hostLocal(host, ["fd51::/64"], ["::/0"])];
-  await host.kubectlOk(
-    ["apply", "-f", "-"],
-    definitions(
-      ["default", "four", { ...bridge, name: "four", bridge: "four0", ipam: four }],
-      ["default", "six", { ...bridge, name: "six", bridge: "six0", ipam: six }],
-    ),
-  );
+  const { host, outside, asked, called } = await surroundings(t);
   const refused = await host.kubectl(["apply", "-f", "-"], PORTED);
   await host.kubectlOk(["apply", "-f", "-"], [PERMITTED, PORTED, PLUGGED, SIX].join("---\n"));
   for (const name of ["ported", "plugged", "six"])
@@ -103,12 +92,12 @@ test("slirp", { timeout: 400_000 }, async (t) => {
       assert.match(page, new RegExp(`^ *dhcp4: ip=${guest}$`, "m"));
       assert.match(page, new RegExp(`^ *dhcp4: router=${gateway}$`, "m"));
       assert.match(page, new RegExp(`^ *dhcp4: dns=${nameserver}$`, "m"));
-      for (const at of outside.addresses) await shell.ask(fetching(at, 8099));
+      for (const at of outside) await shell.ask(fetching(at, 8099));
       for (const at of texts(seenAs)) {
         await shell.ask(fetching(gatewayOf(at), 8098));
         assert.ok(called.of("client").includes(at), `${at} is not among ${called.of("client").join(", ")}`);
       }
-      for (const at of outside.addresses) assert.notEqual((await shell.run(`ping -c 1 -W 2 ${at}`)).code, 0, at);
+      for (const at of outside) assert.notEqual((await shell.run(`ping -c 1 -W 2 ${at}`)).code, 0, at);
       assert.match(await shell.ask("nslookup ported.lab.example"), /192\.0\.2\.77/);
       assert.ok(asked.of("asked").includes("ported.lab.example"));
       assert.equal(await shell.ask("grep ^search /etc/resolv.conf"), "search lab.example");

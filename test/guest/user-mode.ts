@@ -1,6 +1,8 @@
 // What the tests of slirp and passt have in common: bindings that speak for the guest on the pod's sockets.
 import { join } from "node:path";
-import { eventually, type TestHost } from "../daemon.ts";
+import type { TestContext } from "node:test";
+import { eventually, TestHost } from "../daemon.ts";
+import { definitions, hostLocal } from "./attachments.ts";
 
 const PROBE = join(import.meta.dirname, "..", "probe.ts");
 
@@ -17,6 +19,57 @@ spec:
         our-slirp: {sidecarImage: "registry.example/kubevirt/network-slirp-binding:1"}
         our-passt: {sidecarImage: "registry.example/kubevirt/network-passt-binding:1", migration: {}, networkAttachmentDefinition: default/passt-binding}
 `;
+
+/** Of the pods' network. */
+export const MTU = 1400;
+
+/** Resolver of a pod: the outside machine, by each family. */
+export const RESOLVER = { dnsPolicy: "None", dnsConfig: { nameservers: ["192.0.2.2"], searches: ["lab.example"] } };
+export const RESOLVER_6 = { dnsPolicy: "None", dnsConfig: { nameservers: ["2001:db8::2"], searches: ["lab.example"] } };
+
+/** Annotations of a VMI on the pod network of one family: the definition `four` or `six`. */
+export const onFamily = (network: "four" | "six"): Readonly<Record<string, string>> => ({
+  "v1.multus-cni.io/default-network": `default/${network}`,
+});
+
+/** A daemon with guests' surroundings, and what is heard of them. */
+export interface Surroundings {
+  readonly host: TestHost;
+  /** Of the outside machine. */
+  readonly outside: readonly string[];
+  /** The name server there; it knows one address, 192.0.2.77, by every name. */
+  readonly asked: Heard;
+  /** A server on the host. */
+  readonly called: Heard;
+}
+
+/**
+ * A daemon on a pod network of both families with an outside machine, beside it the networks `four` (10.51.0.0/24) and
+ * `six` (fd51::/64) of one family each, and more definitions.
+ */
+export async function surroundings(
+  t: TestContext,
+  ...more: readonly (readonly [namespace: string, name: string, config: object])[]
+): Promise<Surroundings> {
+  const host = await TestHost.make(t);
+  await host.useGuestImage();
+  await host.usePodNetwork([4, 6], MTU);
+  const outside = await host.makeOutside([4, 6]);
+  const asked = await listening(host, outsideOf(host), "names", "::", "53", "192.0.2.77");
+  const called = await listening(host, host.netns, "serve", "::", "8098", "here");
+  await host.up();
+  const bridge = { type: "bridge", cniVersion: "0.4.0", isGateway: true, ipMasq: true };
+  const [four, six] = [hostLocal(host, ["10.51.0.0/24"], ["0.0.0.0/0"]), hostLocal(host, ["fd51::/64"], ["::/0"])];
+  await host.kubectlOk(
+    ["apply", "-f", "-"],
+    definitions(
+      ["default", "four", { ...bridge, name: "four", bridge: "four0", ipam: four }],
+      ["default", "six", { ...bridge, name: "six", bridge: "six0", ipam: six }],
+      ...more,
+    ),
+  );
+  return { host, outside: outside.addresses, asked, called };
+}
 
 /** What a server says of who calls it. */
 export interface Heard {
