@@ -90,8 +90,8 @@ test("a policy is made so, offered as a resource, and taken back with it, but no
   await applied("fast");
   assert.deepEqual((await statusOf("fast"))?.nodes, [{ node: "here", devices: 4 }]);
   const devices = [0, 1, 2, 3]
-    .map((index) => functionAddress(index))
-    .map((pci) => ({ id: pci, pci, numaNode: 0, mtu: 9000 }));
+    .map((index) => ({ pci: functionAddress(index), iommuGroup: 20 + index }))
+    .map((device) => ({ id: device.pci, ...device, numaNode: 0, mtu: 9000 }));
   assert.deepEqual(keeper.source.pools(), [{ resource: "openshift.io/fast", devices }]);
   assert.ok(keeper.source.owns("openshift.io/fast") && !keeper.source.owns("macvtap.network.kubevirt.io/eth0"));
   assert.deepEqual(

@@ -41,6 +41,23 @@ describe("devices of a node", () => {
     );
   });
 
+  test("of one IOMMU group go to one pod", () => {
+    const device = (id: string, iommuGroup: number) => ({ id, pci: id, iommuGroup });
+    const [first, beside, apart] = [device("a", 7), device("b", 7), device("c", 8)];
+    const pools = [{ resource: "a/x", devices: [first, beside, apart] }];
+    const both = allocateDevices(pools, [], [request("a/x"), request("a/x", "net2")]);
+    assert.deepEqual(
+      both.map(({ device: { id } }) => id),
+      ["a", "b"],
+    );
+    const other = { pod: "ns/one", claims: [{ resource: "a/x", interface: "net1", device: first }] };
+    assert.equal(allocateDevices(pools, [other], [request("a/x")])[0]?.device.id, "c");
+    assert.throws(
+      () => allocateDevices([{ resource: "a/x", devices: [beside] }], [other], [request("a/x")]),
+      /Insufficient a\/x: the node has 1 device of it; in use by ns\/one\./,
+    );
+  });
+
   test("that are PCI devices are taken under every name: a function whose policy names another resource now", () => {
     const function_ = (pci: string) => ({ id: pci, pci });
     const [first, second] = [function_("0000:81:02.0"), function_("0000:81:02.1")];

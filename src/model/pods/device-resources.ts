@@ -19,6 +19,8 @@ export interface NodeDevice {
   readonly config?: JsonObject;
   /** `0000:81:02.0` where it is a PCI device, which Multus tells as `device-info`. */
   readonly pci?: string;
+  /** Its IOMMU group, which one guest has as a whole (Documentation/driver-api/vfio.rst of Linux). */
+  readonly iommuGroup?: number;
   readonly mac?: string;
   readonly mtu?: number;
 }
@@ -53,7 +55,8 @@ export interface Holder {
 /**
  * A free device for each request, in their order: the first of its resource that is left; all or none. Devices near the
  * same memory as those that the pod has got already come first. A PCI device that is taken is taken in the lists of all
- * resources (reference 7.6): a policy may have given it another resource's name meanwhile.
+ * resources (reference 7.6): a policy may have given it another resource's name meanwhile. Of an IOMMU group whose device a
+ * pod has, others get none.
  *
  * @throws Fault PB6121 where the node has no such resource, PB6122 where every device of it is taken or unhealthy.
  */
@@ -62,14 +65,17 @@ export function allocateDevices(
   holders: readonly Holder[],
   requests: readonly DeviceRequest[],
 ): readonly DeviceClaim[] {
+  const others = holders.flatMap((holder) => holder.claims);
   const claims: DeviceClaim[] = [];
   for (const request of requests) {
     const { resource } = request;
     const pool = pools.find((one) => one.resource === resource);
     if (pool === undefined) throw notOffered(resource, pools);
-    const held = [...holders.flatMap((holder) => holder.claims), ...claims];
     const free = pool.devices.filter(
-      (device) => device.healthy !== false && !held.some((claim) => isOf(claim, resource, device)),
+      (device) =>
+        device.healthy !== false &&
+        !others.some((claim) => isOf(claim, resource, device) || isGroupOf(claim, device)) &&
+        !claims.some((claim) => isOf(claim, resource, device)),
     );
     const near = new Set(claims.flatMap(({ device }) => device.numaNode ?? []));
     const device = free.find(({ numaNode }) => numaNode !== undefined && near.has(numaNode)) ?? free[0];
@@ -82,6 +88,10 @@ export function allocateDevices(
 /** True where a claim is of that device, under whichever resource's name. */
 function isOf(claim: DeviceClaim, resource: string, { id, pci }: NodeDevice): boolean {
   return (claim.resource === resource && claim.device.id === id) || (pci !== undefined && claim.device.pci === pci);
+}
+
+function isGroupOf({ device }: DeviceClaim, { iommuGroup }: NodeDevice): boolean {
+  return iommuGroup !== undefined && device.iommuGroup === iommuGroup;
 }
 
 /** A node's `status.capacity` and `status.allocatable` of the pools: how many devices there are, and can be had. */
@@ -126,7 +136,11 @@ function insufficient(
   requests: readonly DeviceRequest[],
 ): Fault {
   const of = ({ claims }: Holder): boolean =>
-    claims.some((claim) => claim.resource === resource || devices.some((device) => isOf(claim, resource, device)));
+    claims.some(
+      (claim) =>
+        claim.resource === resource ||
+        devices.some((device) => isOf(claim, resource, device) || isGroupOf(claim, device)),
+    );
   const pods = holders.filter(of).map(({ pod }) => pod);
   const asked = requests.filter((request) => request.resource === resource).length;
   const unusable = devices.filter(({ healthy }) => healthy === false);

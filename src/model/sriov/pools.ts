@@ -16,12 +16,13 @@ export function poolsOf(
     resource,
     devices: devices
       .filter((device) => device.resource === resource)
-      .map(({ pci, numaNode, policy }) => {
-        const mtu = groups.find((group) => group.policy === policy)?.mtu;
+      .map(({ pci, numaNode, group, policy }) => {
+        const mtu = groups.find((one) => one.policy === policy)?.mtu;
         const by = others.get(pci);
         return {
           id: pci,
           pci,
+          ...(group === undefined ? {} : { iommuGroup: group }),
           ...(by === undefined ? {} : { healthy: false, unhealthyFor: `held by ${by}` }),
           ...(numaNode === undefined ? {} : { numaNode }),
           ...(mtu === undefined ? {} : { mtu }),
