@@ -6,6 +6,7 @@ import {
   type CniNetwork,
   type CniProblem,
   parseCniConfig,
+  parseCniFile,
 } from "../../model/networks/cni-config.ts";
 
 const EXTENSIONS = [".conflist", ".conf", ".json"];
@@ -45,15 +46,15 @@ export function podNetworkOf(dir: string): ConfiguredNetwork {
   return readNetwork(first);
 }
 
-/** Reads one configuration. @throws Fault PB3002, PB3003, PB3004, PB3005. */
-export function readNetwork(file: string): ConfiguredNetwork {
+/** Reads one configuration; a nameless one may be called as its file is. @throws Fault PB3002, PB3003, PB3004, PB3005. */
+export function readNetwork(file: string, { nameless = false } = {}): ConfiguredNetwork {
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(file);
   } catch (cause) {
     throw unreadable(file, `The CNI configuration ${file}`, cause);
   }
-  const reading = parseCniConfig(bytes);
+  const reading = nameless ? parseCniFile(file, bytes) : parseCniConfig(bytes);
   return { file, network: usableNetwork(reading, `The CNI configuration ${file}`, file), warnings: reading.problems };
 }
 

@@ -101,6 +101,12 @@ test("S2.18 S2.21 S2.22: Genie's networks are found by CNI type, in their order,
       ["eth1", false, "cbr0"],
     ],
   );
+  const { name: _, ...nameless } = ovs;
+  const [unnamed] = await delegates(
+    { genie: ["ovs"] },
+    confDir({ "00-genie.conf": genie, "99-ovs-cni.conf": nameless }),
+  );
+  assert.equal(unnamed?.network.name, "99-ovs-cni", "as the documentation has it");
   await assert.rejects(delegates({ genie: ["waeve"] }, folder), refused("PB2706", /Did you mean "weave"/));
   const late = confDir({ "10-weave.conf": weave, "99-genie.conf": genie });
   await assert.rejects(delegates({ genie: ["weave"] }, late), refused("PB2704", /10-weave\.conf.*00-genie\.conf/));

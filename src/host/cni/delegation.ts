@@ -166,11 +166,12 @@ function genieDelegates(types: readonly string[], confDir: string): readonly Del
   }));
 }
 
+/** Genie finds a configuration by its type, and does without a name, which today's plugins want. */
 function othersOf(confDir: string): readonly ConfiguredNetwork[] {
   return confFiles(confDir)
     .flatMap((file) => {
       try {
-        return [readNetwork(file)];
+        return [readNetwork(file, { nameless: true })];
       } catch {
         // A file that nobody asks for keeps nobody from the others.
         return [];

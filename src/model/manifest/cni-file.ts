@@ -1,6 +1,5 @@
-import { isJsonObject, type JsonObject } from "../json.ts";
-import { type CniConfigReading, type CniProblem, parseCniConfig, parseCniObject } from "../networks/cni-config.ts";
-import { readJson } from "../networks/cni-json.ts";
+import type { JsonObject } from "../json.ts";
+import { type CniConfigReading, parseCniFile } from "../networks/cni-config.ts";
 import type { ManifestDocument, Manifests } from "./read.ts";
 
 /** A file of a CNI configuration folder. */
@@ -29,20 +28,5 @@ export function looksLikeCni(value: JsonObject): boolean {
 
 /** A file read as a CNI configuration. One without a name is called as the file is, with a warning (PB1015). */
 export function cniFileOf(file: string, text: string, { documents: [document] }: Manifests): CniFile {
-  return { file, reading: readingOf(file, text), ...(document === undefined ? {} : { document }) };
-}
-
-function readingOf(file: string, text: string): CniConfigReading {
-  const json = readJson(text);
-  if (!("value" in json) || !isJsonObject(json.value) || Object.hasOwn(json.value, "name")) return parseCniConfig(text);
-  const name = file.slice(file.lastIndexOf("/") + 1).replace(/\.[a-z]+$/, "");
-  const nameless: CniProblem = {
-    code: "PB1015",
-    severity: "warning",
-    message: `It has no "name", and is taken to be called "${name}".`,
-    path: "name",
-    cure: 'Write a "name" into it: today\'s runtimes refuse it without.',
-  };
-  const { problems, ...reading } = parseCniObject({ name, ...json.value });
-  return { ...reading, problems: [nameless, ...problems] };
+  return { file, reading: parseCniFile(file, text), ...(document === undefined ? {} : { document }) };
 }

@@ -85,6 +85,27 @@ export function parseCniConfig(source: Uint8Array | string): CniConfigReading {
   return parseCniObject(reading.value);
 }
 
+/**
+ * The same for a file of a CNI configuration folder. One without a name, such as the one that KubeVirt's documentation
+ * has CNI-Genie find by its type, is called as the file is, with a warning (PB1015).
+ */
+export function parseCniFile(file: string, source: Uint8Array | string): CniConfigReading {
+  const json = readJson(source);
+  if (!("value" in json) || !isJsonObject(json.value) || Object.hasOwn(json.value, "name")) {
+    return parseCniConfig(source);
+  }
+  const name = file.slice(file.lastIndexOf("/") + 1).replace(/\.[a-z]+$/, "");
+  const nameless: CniProblem = {
+    code: "PB1015",
+    severity: "warning",
+    message: `It has no "name", and is taken to be called "${name}".`,
+    path: "name",
+    cure: 'Write a "name" into it: today\'s runtimes refuse it without.',
+  };
+  const { problems, ...reading } = parseCniObject({ name, ...json.value });
+  return { ...reading, problems: [nameless, ...problems] };
+}
+
 /** As {@link parseCniConfig}, for a configuration that is already parsed, such as a NetworkAttachmentDefinition's. */
 export function parseCniObject(value: unknown): CniConfigReading {
   const problems: CniProblem[] = [];
