@@ -70,6 +70,8 @@ describe("macvtap devices of a node", () => {
       /"brigde" of "a" is not one\. Did you mean "bridge"\?/,
     );
     assert.match(problemOf('[{"name": "a", "lowerDevice": "x", "capacity": "5"}]'), /^element 1: the capacity of "a"/);
+    const many = ["a", "b", "c"].map((name) => ({ name, lowerDevice: "x", capacity: 30_000 }));
+    assert.match(problemOf(JSON.stringify(many)), /^element 3: with its capacity the list has more than 65536 devices/);
     const twice = '[{"name": "a", "lowerDevice": "x"}, {"name": "a", "lowerDevice": "y"}]';
     assert.match(problemOf(twice), /^element 2: its name "a" is taken by an earlier one\./);
   });

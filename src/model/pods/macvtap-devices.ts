@@ -34,7 +34,7 @@ const DEFAULT_CAPACITY = 100;
 /** Of a node's resource, the part after the slash (a qualified name of Kubernetes). */
 const NAME = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 const LINK = /^[^\s/:\0]{1,15}$/;
-/** More links than that on one lower device are nobody's wish. */
+/** More links than that on one node are nobody's wish; each is counted one by one. */
 const MOST = 65_536;
 const FIELDS = ["name", "lowerDevice", "mode", "capacity"] as const;
 /** Kinds of links that a device of its own is put on where the configuration names none: cards and bonds. */
@@ -51,16 +51,26 @@ export function readMacvtapConfig(text: string): MacvtapConfigReading {
     return { problem: "it is no list", cure: 'Write a list such as [{"name": "eth0", "lowerDevice": "eth0"}].' };
   }
   const resources: MacvtapResource[] = [];
+  const names = new Set<string>();
+  let devices = 0;
   for (const [index, element] of reading.value.entries()) {
     const resource = readElement(element);
     if ("problem" in resource) return { ...resource, problem: `element ${index + 1}: ${resource.problem}` };
-    if (resources.some(({ name }) => name === resource.name)) {
+    if (names.has(resource.name)) {
       return {
         problem: `element ${index + 1}: its name "${resource.name}" is taken by an earlier one`,
         cure: "Give each element a name of its own.",
       };
     }
     resources.push(resource);
+    names.add(resource.name);
+    devices += resource.capacity;
+    if (devices > MOST) {
+      return {
+        problem: `element ${index + 1}: with its capacity the list has more than ${MOST} devices`,
+        cure: "Write smaller capacities, or fewer elements.",
+      };
+    }
   }
   return { resources };
 }
