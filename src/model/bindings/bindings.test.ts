@@ -107,6 +107,16 @@ test("slirp: QEMU's own addresses in a network of any size, and others where tho
   );
 });
 
+test("slirp: more ports than QEMU can be told are refused, not tried", () => {
+  const ports = (count: number) => Array.from({ length: count }, (_, index) => ({ port: 1000 + index }));
+  const { attachment } = wired(contextOf({ slirp: {}, ports: ports(4096) }, pod)).nic;
+  assert.ok(attachment.kind === "user" && attachment.forwards.length === 4096);
+  assert.throws(
+    () => wired(contextOf({ slirp: {}, ports: ports(4097) }, pod)),
+    (thrown) => isFault(thrown, "PB4027") && thrown.place === "spec.domain.devices.interfaces[0].ports",
+  );
+});
+
 test("slirp: a pod's families are the guest's, and nothing comes in by IPv6", () => {
   const { attachment } = wired(contextOf({ slirp: {}, ports: [{ port: 80 }] }, pod), only(6)).nic;
   assert.ok(attachment.kind === "user");

@@ -66,6 +66,7 @@ function wireSlirp(nic: NicContext, facts: PodFacts): NicWiring {
     });
   }
   const forwards = families.includes(4) ? distinct(nic.ports) : [];
+  if (forwards.length > MOST_FORWARDS) throw tooManyPorts(nic, forwards.length);
   return {
     kernel: {
       ...untouched,
@@ -96,6 +97,21 @@ function wireSlirp(nic: NicContext, facts: PodFacts): NicWiring {
 }
 
 const FIRST_UNPRIVILEGED_PORT = 1024;
+
+/** They are all in one argument of QEMU's, and Linux takes none above 128 KiB (execve(2)). */
+const MOST_FORWARDS = 4096;
+
+function tooManyPorts({ name, index }: NicContext, count: number): Fault {
+  return new Fault(
+    "PB4027",
+    `The interface "${name}" lists ${count} ports, and slirp lets in at most ${MOST_FORWARDS}: QEMU is told them one by one.`,
+    {
+      place: `spec.domain.devices.interfaces[${index}].ports`,
+      cure: "List fewer, or use masquerade without ports, which lets in every port.",
+      data: { count },
+    },
+  );
+}
 
 /** Each once: QEMU does not start where it is to listen twice. */
 function distinct(ports: readonly Forward[]): readonly Forward[] {

@@ -26,6 +26,7 @@ export const wiringCodes = {
   PB4024: "the facts that were kept of a pod cannot be read",
   PB4025: "passt listens on fewer ports than asked for",
   PB4026: "a binding plugin is done by Kubernetes alone",
+  PB4027: "slirp cannot let in so many ports",
   PB4040: "DHCP and router advertisements cannot be served",
   PB4041: "a value that is to be served is wrong",
   PB4201: "a policy selects no network card of the node",
