@@ -345,6 +345,17 @@ export const needs: readonly Need[] = [
     neededBy: ["up"],
     level: "useful",
   },
+  {
+    name: "IOMMU",
+    why: "the sriov binding, which hands devices over to guests",
+    probe: { kind: "file", anyOf: ["/sys/kernel/iommu_groups/0"] },
+    cure: {
+      kind: "advice",
+      text: "VT-d or AMD-Vi switched on in the firmware, and intel_iommu=on for the kernel where it is Intel's",
+    },
+    neededBy: ["up"],
+    level: "useful",
+  },
   passtSetting("net/core/rmem_max", "33554432", "faster receiving by the passt binding"),
   passtSetting("net/core/wmem_max", "33554432", "faster sending by the passt binding"),
   passtSetting("fs/file-max", "9223372036854775807", "many VMs of the passt binding without ports"),
