@@ -50,6 +50,12 @@ for (const [what, value, code, path] of [
   ["plugins that are no list", { ...base, plugins: {} }, "PB3004", "plugins"],
   ["a plugin that is no object", { ...base, plugins: ["bridge"] }, "PB3004", "plugins[0]"],
   ["a plugin without type", { ...base, plugins: [{ type: "a" }, {}] }, "PB3004", "plugins[1].type"],
+  [
+    "an ipam's type that is a path",
+    { ...base, plugins: [{ type: "sriov", ipam: { type: "../../bin/sh" } }] },
+    "PB3004",
+    "plugins[0].ipam.type",
+  ],
   ["a type that is a path", { ...base, plugins: [{ type: "../sh" }] }, "PB3004", "plugins[0].type"],
   ["a single plugin without type", { cniVersion: "1.0.0", name: "net" }, "PB3004", "type"],
   ["an ipam that is no object", { ...base, plugins: [{ type: "a", ipam: "x" }] }, "PB3004", "plugins[0].ipam"],

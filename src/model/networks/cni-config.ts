@@ -205,7 +205,7 @@ function pluginOf(item: unknown, path: string, wrong: Wrong): CniPlugin | undefi
   if (typeof type !== "string") {
     return wrong(`${at}type`, `${whose} has a "type" that is ${kindOf(type)} where a string is expected.`, cure);
   }
-  if (!/^[^/\0]+$/.test(type) || type === "." || type === "..") {
+  if (!isBinaryName(type)) {
     return wrong(`${at}type`, `${whose} has the "type" ${quoted(type)}, which is no name of a binary.`, cure);
   }
   const { capabilities, ...config } = item;
@@ -225,12 +225,24 @@ function pluginOf(item: unknown, path: string, wrong: Wrong): CniPlugin | undefi
     );
   }
   const ipamType = ipam?.["type"];
+  // It is run as root: a path could name any program of the node.
+  if (typeof ipamType === "string" && ipamType !== "" && !isBinaryName(ipamType)) {
+    return wrong(
+      `${at}ipam.type`,
+      `${whose} has an "ipam" of the "type" ${quoted(ipamType)}, which is no name of a binary.`,
+      'Name the ipam plugin\'s binary, such as "host-local".',
+    );
+  }
   return {
     type,
     ...(typeof ipamType === "string" && ipamType !== "" ? { ipamType } : {}),
     capabilities: Object.entries(capabilities ?? {}).flatMap(([key, on]) => (on === true ? [key] : [])),
     config,
   };
+}
+
+function isBinaryName(type: string): boolean {
+  return /^[^/\0]+$/.test(type) && type !== "." && type !== "..";
 }
 
 function kindOf(value: unknown): string {
