@@ -1,17 +1,17 @@
 // The examples in the four pages about KubeVirt's networking, and a manifest of our own for each of them. The pages are
 // read where they lie beside the repository; without them the manifests stand for them.
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { isSound, judgeManifests } from "../src/cli/judged-manifests.ts";
 import { planAll } from "../src/cli/plan.ts";
+import { pageBlocks, yamlBlocks } from "./documents/pages.ts";
 
 const root = join(import.meta.dirname, "..");
 const examples = join(root, "examples/documents");
 const everythingPermitted = join(root, "examples/all-bindings.yaml");
-const pages = join(root, "../shared/seeds");
 
 interface Expectation {
   /** Statements of docs/documents.md that it shows. */
@@ -165,17 +165,13 @@ test("our manifests validate with the warnings that are meant, and are planned o
 });
 
 test("the examples of the pages themselves do as our manifests do", async (t) => {
-  if (!existsSync(pages)) {
+  const blocks = pageBlocks();
+  if (blocks === undefined) {
     t.diagnostic("the pages are not here");
     return;
   }
   const folder = mkdtempSync(join(tmpdir(), "patchbay-documents-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const blocks = new Map<string, string>();
-  for (const [page, file] of readdirSync(pages).sort().entries()) {
-    const found = yamlBlocks(readFileSync(join(pages, file), "utf8"));
-    for (const [number, text] of found.entries()) blocks.set(`${page}.${number}`, text);
-  }
   const known = Object.values(expectations).flatMap(({ of }) => of);
   assert.deepEqual([...blocks.keys()].sort(), known.toSorted());
   for (const expectation of Object.values(expectations)) {
@@ -188,30 +184,6 @@ test("the examples of the pages themselves do as our manifests do", async (t) =>
     }
   }
 });
-
-/**
- * The YAML in a page: from a line that begins an object on, as long as lines are deeper or go on with it. The pages
- * fence, indent or quote their examples, or give them no mark at all.
- */
-function yamlBlocks(page: string): string[] {
-  const blocks: string[] = [];
-  let open: { readonly indent: string; readonly lines: string[] } | undefined;
-  for (const quoted of [...page.split("\n"), ""]) {
-    const line = quoted.replace(/^> ?/, "");
-    if (open !== undefined) {
-      const rest = line.startsWith(open.indent) ? line.slice(open.indent.length) : "";
-      if (/^(?: |- |[\w.-]+:)/.test(rest)) {
-        open.lines.push(rest);
-        continue;
-      }
-      blocks.push(`${open.lines.join("\n")}\n`);
-      open = undefined;
-    }
-    const start = /^( *)(?:---|kind:|apiVersion:|networks:)(?: |$)/.exec(line);
-    if (start !== null) open = { indent: start[1] ?? "", lines: [line.slice((start[1] ?? "").length)] };
-  }
-  return blocks;
-}
 
 test("an example is found fenced, indented, quoted and bare", () => {
   const page =
