@@ -34,7 +34,7 @@ const CLAIMS = new Set(["sriov", "macvtap"]);
 
 /**
  * Bindings on the links that CNI plugins make: bridge on a link of one MAC (PB2709), sriov and macvtap on a link of
- * another kind (PB2715) or without a device to claim (PB2714).
+ * another kind or none (PB2715) or without a device to claim (PB2714).
  */
 export function bindingFindings(run: Run): Finding[] {
   return run.instances.flatMap((instance) => instance.nics.flatMap((nic) => nicFindings(run, instance, nic)));
@@ -43,9 +43,10 @@ export function bindingFindings(run: Run): Finding[] {
 function nicFindings(run: Run, { document }: Instance, nic: InstanceNic): Finding[] {
   const source = sourceOf(run, nic.network);
   const { binding, name } = nic;
-  if (source?.definition === undefined || binding === undefined) return [];
-  const [main] = placedPlugins(source);
-  const type = main?.plugin.type ?? "";
+  const made = source === undefined ? run.operatorMade.get(nic.network?.definition ?? "") : undefined;
+  if (binding === undefined || (source?.definition === undefined && made === undefined)) return [];
+  const [main] = source === undefined ? [] : placedPlugins(source);
+  const type = main?.plugin.type ?? made?.type ?? "";
   const where = `the definition ${nic.network?.definition ?? ""}`;
   const at = [...nic.at, binding];
   const oneMac = Object.hasOwn(ONE_MAC, type) ? ONE_MAC[type] : undefined;
@@ -84,8 +85,29 @@ function nicFindings(run: Run, { document }: Instance, nic: InstanceNic): Findin
       ),
     ];
   }
+  if (binding === "bridge" && type === "sriov") {
+    return [
+      findingAt(
+        document,
+        at,
+        {
+          code: "PB2715",
+          severity: "warning",
+          message: `The interface "${name}" uses bridge, and ${where} hands out a virtual function of a card: of one that is bound to vfio-pci, the only kind here, the pod gets no link.`,
+          expected: "the binding sriov",
+          hint: "Write sriov: {} in its place, or name another definition.",
+        },
+        { part: "key" },
+      ),
+    ];
+  }
   const claims = CLAIMS.has(binding) || CLAIMS.has(type);
-  if (!claims || source.definition.resourceName !== undefined || main?.plugin.config["deviceID"] !== undefined)
+  if (
+    !claims ||
+    source?.definition === undefined ||
+    source.definition.resourceName !== undefined ||
+    main?.plugin.config["deviceID"] !== undefined
+  )
     return [];
   return [
     findingAt(

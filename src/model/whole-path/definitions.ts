@@ -33,7 +33,7 @@ function missing(
   definition: string,
 ): Finding[] {
   if (run.definitions.has(definition) || run.operatorMade.has(definition)) return [];
-  const known = [...run.definitions.keys(), ...run.operatorMade];
+  const known = [...run.definitions.keys(), ...run.operatorMade.keys()];
   const near = nearDefinition(definition, known);
   return [
     findingAt(document, at, {

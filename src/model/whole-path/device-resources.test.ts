@@ -46,3 +46,13 @@ test("a guest that claims more devices of a resource than any node has is told a
   assert.match(late.message, /^The network z claims one device of .*\/data too many: no node has more than 1\.$/);
   assert.deepEqual(found(two("1")), []);
 });
+
+test("the definition that an SriovNetwork makes claims a device of its resource", () => {
+  const network =
+    "---\napiVersion: sriovnetwork.openshift.io/v1\nkind: SriovNetwork\nmetadata: {name: lan, namespace: ops}\nspec: {resourceName: fast, networkNamespace: default}\n";
+  const [vmi = ""] = manifest("").split("---");
+  const [missing] = found(vmi + network + node('openshift.io/fest: "2"'));
+  assert.match(missing?.message ?? "", /default\/lan claims a device of openshift\.io\/fast/);
+  assert.equal(missing?.hint, 'Did you mean "openshift.io/fest"?');
+  assert.deepEqual(found(vmi + network + node('openshift.io/fast: "2"')), []);
+});

@@ -23,7 +23,8 @@ export function resourceFindings(run: Run): Finding[] {
   return run.instances.flatMap(({ document, networks }) => {
     const claimed = new Map<string, number>();
     return networks.flatMap((network) => {
-      const resource = run.definitions.get(network.definition ?? "")?.resourceName;
+      const definition = network.definition ?? "";
+      const resource = (run.definitions.get(definition) ?? run.operatorMade.get(definition))?.resourceName;
       if (resource === undefined) return [];
       const count = (claimed.get(resource) ?? 0) + 1;
       claimed.set(resource, count);

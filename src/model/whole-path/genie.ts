@@ -85,7 +85,7 @@ function besideMultus(
   const other = instances.find(
     ({ document, networks }) => document !== user.document && networks.some(({ kind }) => kind === "multus"),
   );
-  const [definition] = [...definitions.keys(), ...operatorMade];
+  const [definition] = [...definitions.keys(), ...operatorMade.keys()];
   const file = sources.find((source) => source.definition === undefined && typesOf(source).includes("multus"));
   const what =
     other?.name ??

@@ -1,12 +1,16 @@
 import type { FieldPath } from "../api/field-path.ts";
-import { isJsonObject } from "../json.ts";
+import { isJsonObject, type JsonObject } from "../json.ts";
 import type { Finding } from "../manifest/finding.ts";
 import { nearMiss } from "../near-miss.ts";
 import { ipamFields, isRead, LIST_FIELDS, type PluginFields, pluginFields } from "../networks/cni-plugin-fields.ts";
+import { readSriovSettings } from "../sriov/function-settings.ts";
 import { type CniSource, placedPlugins } from "./cni-source.ts";
 import type { Run } from "./run.ts";
 
-/** Fields of CNI configurations that no plugin reads (PB2713). Plugins that are not known here are passed over. */
+/**
+ * Fields of CNI configurations that no plugin reads (PB2713), and settings of virtual functions that none takes (PB3004).
+ * Plugins that are not known here are passed over.
+ */
 export function pluginFieldFindings({ sources }: Run): Finding[] {
   return sources.flatMap((source) => [
     ...listFindings(source),
@@ -15,6 +19,7 @@ export function pluginFieldFindings({ sources }: Run): Finding[] {
       const ipam = plugin.config["ipam"];
       const given = plugin.ipamType === undefined ? undefined : ipamFields(plugin.ipamType);
       return [
+        ...(plugin.type === "sriov" ? functionSettings(source, at, plugin.config) : []),
         ...(own === undefined ? [] : unread(source, at, Object.keys(plugin.config), own)),
         ...(given === undefined || !isJsonObject(ipam)
           ? []
@@ -22,6 +27,22 @@ export function pluginFieldFindings({ sources }: Run): Finding[] {
       ];
     }),
   ]);
+}
+
+/** What a device is claimed as: the configuration has none before. */
+const ANY_DEVICE = "0000:00:00.0";
+
+function functionSettings(source: CniSource, at: FieldPath, config: JsonObject): Finding[] {
+  const problem = readSriovSettings({ ...config, deviceID: ANY_DEVICE });
+  if (typeof problem !== "string") return [];
+  const [, field] = /^its "(\w+)"/.exec(problem) ?? [];
+  return [
+    source.finding(field === undefined || !Object.hasOwn(config, field) ? at : [...at, field], {
+      code: "PB3004",
+      severity: "error",
+      message: `${source.name} cannot be used: ${problem}.`,
+    }),
+  ];
 }
 
 /** Keys that are comments or a runtime's business. */

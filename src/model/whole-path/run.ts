@@ -9,6 +9,7 @@ import { objectsAt } from "../manifest/rewritten.ts";
 import { type AttachmentDefinition, definitionsAmong } from "../networks/attachment-definitions.ts";
 import { qualifiedName } from "../networks/multus.ts";
 import { settingsOf } from "../rules/settings.ts";
+import { RESOURCE_PREFIX } from "../sriov/network-definition.ts";
 import { type CniSource, definitionSource, fileSource } from "./cni-source.ts";
 
 /** Everything that is looked at together. */
@@ -17,14 +18,22 @@ export interface Run {
   readonly instances: readonly Instance[];
   /** By `namespace/name`. */
   readonly definitions: ReadonlyMap<string, AttachmentDefinition>;
-  /** `namespace/name` of definitions that an operator makes of an object of the run. */
-  readonly operatorMade: ReadonlySet<string>;
+  /** Definitions that an operator makes of an object of the run, by `namespace/name`. */
+  readonly operatorMade: ReadonlyMap<string, OperatorMade>;
   /** The CNI configuration of each definition, by `namespace/name`. */
   readonly definitionSources: ReadonlyMap<string, CniSource>;
   /** Those of the definitions, then the files. */
   readonly sources: readonly CniSource[];
   /** Network binding plugins, as the configuration registers them. */
   readonly plugins: ReadonlyMap<string, PluginConfiguration>;
+}
+
+/** What is known of a definition that an operator makes. */
+export interface OperatorMade {
+  /** Of its CNI plugin: `sriov`. */
+  readonly type?: string;
+  /** What its pods claim a device of. */
+  readonly resourceName?: string;
 }
 
 /** A VMI, or the one that a VM's template makes, as far as its networks go; what is malformed in it is left out. */
@@ -76,7 +85,7 @@ export function runOf(
     documents,
     instances: documents.flatMap((document) => instanceOf(document) ?? []),
     definitions,
-    operatorMade: new Set(documents.flatMap(({ value }) => madeOf(value) ?? [])),
+    operatorMade: new Map(documents.flatMap(({ value }) => madeOf(value))),
     definitionSources,
     sources: [...definitionSources.values(), ...cniFiles.map(fileSource)],
     plugins: settingsOf(configuration).plugins,
@@ -89,12 +98,18 @@ export function sourceOf({ definitionSources }: Run, network: InstanceNetwork | 
 }
 
 /** The SR-IOV operator makes a definition of each of its networks. */
-function madeOf(value: ManifestDocument["value"]): string | undefined {
+function madeOf(value: ManifestDocument["value"]): readonly (readonly [string, OperatorMade])[] {
+  const kind = textAt(value, "kind") ?? "";
   const name = textAt(objectAt(value, "metadata"), "name");
-  if (!/^(?:Sriov|SriovIB|OVS)Network$/.test(textAt(value, "kind") ?? "") || name === undefined) return undefined;
-  const namespace =
-    textAt(objectAt(value, "spec"), "networkNamespace") ?? textAt(objectAt(value, "metadata"), "namespace");
-  return `${namespace ?? "default"}/${name}`;
+  if (!/^(?:Sriov|SriovIB|OVS)Network$/.test(kind) || name === undefined) return [];
+  const spec = objectAt(value, "spec");
+  const namespace = textAt(spec, "networkNamespace") ?? textAt(objectAt(value, "metadata"), "namespace");
+  const resource = textAt(spec, "resourceName");
+  const made =
+    kind === "SriovNetwork" && resource !== undefined
+      ? { type: "sriov", resourceName: `${RESOURCE_PREFIX}${resource}` }
+      : {};
+  return [[`${namespace ?? "default"}/${name}`, made]];
 }
 
 const ROOTS: Readonly<Record<string, FieldPath>> = {

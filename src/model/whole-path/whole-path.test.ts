@@ -102,6 +102,19 @@ test("S3.97: a binding must go with the link that the plugin makes", () => {
   assert.deepEqual(at("sriov", nad(resource, config("host-device"))), []);
   assert.deepEqual(at("macvtap", nad(resource, config("macvtap"))), []);
   assert.deepEqual(at("sriov", nad("name: lan", config("elsewhere"))), ["warning PB2714"]);
+  assert.deepEqual(at("bridge", nad(resource, config("sriov"))), ["warning PB2715"]);
+  const network = `---\napiVersion: sriovnetwork.openshift.io/v1\nkind: SriovNetwork\nmetadata: {name: lan}\nspec: {resourceName: fast}\n`;
+  assert.deepEqual(at("bridge", network), ["warning PB2715"]);
+  assert.deepEqual(at("macvtap", network), ["warning PB2715"]);
+  assert.deepEqual(at("sriov", network), []);
+});
+
+test("settings that no virtual function can have are told where they stand", () => {
+  const of = (more: string): string[] => told(nad("name: lan", config("sriov", more)));
+  assert.deepEqual(of(`, "vlan": 100, "spoofchk": "on", "link_state": "auto", "max_tx_rate": 0`), []);
+  assert.deepEqual(of(`, "vlan": 5000`), ["error PB3004 6: 5000"]);
+  assert.deepEqual(of(`, "spoofchk": "of"`), [`error PB3004 6: "of"`]);
+  assert.deepEqual(of(`, "max_tx_rate": "7"`), [`error PB3004 6: ${config("sriov", `, "max_tx_rate": "7"`)}`]);
 });
 
 test("S3.11 S3.12: bridge on a macvlan or ipvlan works here and nowhere else, on an ipvlan without ARP nowhere", () => {
