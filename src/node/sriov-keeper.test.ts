@@ -12,16 +12,17 @@ import { nodeResource, sriovPolicyResource } from "../model/api/references.ts";
 import type { KubeObject } from "../model/api/resource.ts";
 import { allocateDevices } from "../model/pods/device-resources.ts";
 import { type Policy, policyKey } from "../model/sriov/policies.ts";
+import type { SriovStep } from "../model/sriov/steps.ts";
 import { openPodRecords, type PodRecord } from "./records.ts";
 import { keepSriov } from "./sriov-keeper.ts";
 
 const log = pino({ level: "silent" });
 
 /** An API with this node, a card in a folder of sysfs' shape, and the keeper of its policies. */
-async function stage(t: TestContext, options: Parameters<typeof makeSysfs>[0] = {}) {
+async function stage(t: TestContext, shape: Parameters<typeof makeSysfs>[0] = {}) {
   const { folder, remove } = makeFolder();
   t.after(remove);
-  const tree = makeSysfs(options);
+  const tree = makeSysfs(shape);
   t.after(tree.remove);
   const { client, stop } = await startSample(folder, { definitions });
   t.after(() => stop());
@@ -35,7 +36,7 @@ async function stage(t: TestContext, options: Parameters<typeof makeSysfs>[0] = 
     kind: "Node",
     metadata: { name: "here", labels: { sriov: "true" } },
   });
-  const keeper = keepSriov({
+  const options = {
     client,
     events,
     nodeName: "here",
@@ -45,11 +46,12 @@ async function stage(t: TestContext, options: Parameters<typeof makeSysfs>[0] = 
     changed: () => {},
     sys: tree.sys,
     dev,
-    execute: async (step) => {
+    execute: async (step: SriovStep) => {
       await executeSriov(step, tree.sys);
       tree.react();
     },
-  });
+  };
+  const keeper = keepSriov(options);
   t.after(async () => {
     await keeper.close();
     await events.flush();
@@ -67,7 +69,7 @@ async function stage(t: TestContext, options: Parameters<typeof makeSysfs>[0] = 
   const applied = (name: string): Promise<void> =>
     until(`that ${name} is applied`, async () => (await statusOf(name))?.conditions?.[0]?.status === "True");
   const remove_ = (name: string) => client.delete(sriovPolicyResource, { namespace: "default", name });
-  return { tree, client, keeper, records, stateFile, dev, create, statusOf, reason, applied, remove: remove_ };
+  return { tree, client, options, keeper, records, stateFile, dev, create, statusOf, reason, applied, remove: remove_ };
 }
 
 /** A pod's record that holds a device. */
@@ -118,6 +120,19 @@ test("a policy is made so, offered as a resource, and taken back with it, but no
   await until("that nothing is kept of it", () => readFileSync(stateFile, "utf8") === "{}");
   assert.equal(tree.read("class/net/pf0/mtu"), "1500");
   assert.deepEqual(keeper.source.pools(), []);
+});
+
+test("who asks for devices waits until the policies were read, and no longer where there are none", async (t) => {
+  const { keeper, options, create, applied } = await stage(t);
+  await keeper.source.ready;
+  assert.deepEqual(keeper.source.pools(), []);
+  await create("fast", {});
+  await applied("fast");
+  const next = keepSriov(options);
+  t.after(() => next.close());
+  assert.deepEqual(next.source.pools(), []);
+  await next.source.ready;
+  assert.equal(next.source.pools()[0]?.devices.length, 4);
 });
 
 test("what another program drives stays as it is, and is handed to nobody", async (t) => {

@@ -85,6 +85,7 @@ export function keepSriov(options: SriovOptions): SriovKeeper {
   const sys = options.sys ?? SYS;
   const execute = options.execute ?? ((step: SriovStep) => executeSriov(step, sys));
   const closing = new AbortController();
+  const known = Promise.withResolvers<void>();
   let wanted: readonly WantedCard[] = [];
   let offered = "";
   const told = new Map<string, string>();
@@ -141,6 +142,15 @@ export function keepSriov(options: SriovOptions): SriovKeeper {
   async function reconcile(): Promise<void> {
     const node = nodes.get(nodeName);
     if (!policies.synced || node === undefined) return;
+    try {
+      await makeSo(node);
+    } finally {
+      // Also where something is in the way: what waits for devices is to hear of it.
+      known.resolve();
+    }
+  }
+
+  async function makeSo(node: StoredNode): Promise<void> {
     const all = policies.list();
     const own = all.filter((policy) => isForNode(policy, node.metadata.labels ?? {}));
     if (own.length === 0 && Object.keys(readBefore(stateFile)).length === 0 && wanted.length === 0) return;
@@ -254,6 +264,7 @@ export function keepSriov(options: SriovOptions): SriovKeeper {
   return {
     source: {
       owns: (resource) => resource.startsWith(RESOURCE_PREFIX),
+      ready: known.promise,
       pools(): readonly DevicePool[] {
         const inventory = readSriovInventory(sys);
         const own = ofPods();
