@@ -57,6 +57,8 @@ export interface GuestRunner {
 }
 
 const READY_DEADLINE_MS = 15_000;
+/** Memory that VFIO pins is cleared page by page before QEMU's monitor answers: half a GiB a second at the least. */
+const PINNED_MS_PER_MIB = 2;
 const RETRY_MS = 5;
 const KILL_DEADLINE_MS = 5_000;
 
@@ -111,7 +113,10 @@ async function start(
   try {
     place.started?.(record);
     child.unref();
-    const qmp = await Promise.race([firstConnection(files.qmp, exit), exit.then(() => undefined)]);
+    const qmp = await Promise.race([
+      firstConnection(files.qmp, exit, readyDeadlineMs(spec)),
+      exit.then(() => undefined),
+    ]);
     if (qmp === undefined) throw await notStarted(exit, place, logStart);
     const guest = runningGuest(record, qmp, exit, logStart);
     if (startsPaused(spec)) {
@@ -126,8 +131,13 @@ async function start(
   }
 }
 
+/** How long a guest's QEMU may take until its monitor answers. */
+export function readyDeadlineMs(spec: Pick<GuestSpec, "nics" | "hardware">): number {
+  return READY_DEADLINE_MS + (locksMemory(spec) ? spec.hardware.memoryMiB * PINNED_MS_PER_MIB : 0);
+}
+
 /** VFIO pins all of a guest's memory, where its devices may reach it. */
-function locksMemory({ nics }: GuestSpec): boolean {
+function locksMemory({ nics }: Pick<GuestSpec, "nics">): boolean {
   return nics.some(({ attachment }) => attachment.kind === "vfio");
 }
 
@@ -185,15 +195,15 @@ function exitOf(child: ChildProcess): Promise<ChildExit> {
 }
 
 /** The monitor's socket appears some 30 ms after the start. */
-async function firstConnection(path: string, exit: Promise<ChildExit>): Promise<Qmp | undefined> {
-  const deadline = performance.now() + READY_DEADLINE_MS;
+async function firstConnection(path: string, exit: Promise<ChildExit>, withinMs: number): Promise<Qmp | undefined> {
+  const deadline = performance.now() + withinMs;
   let over = false;
   void exit.then(() => {
     over = true;
   });
   while (!over) {
     try {
-      return await connectQmp(path, READY_DEADLINE_MS);
+      return await connectQmp(path, withinMs);
     } catch (thrown) {
       if (!isFault(thrown, "PB5062") || performance.now() > deadline) throw thrown;
     }
