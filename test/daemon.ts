@@ -8,9 +8,11 @@ import { promisify } from "node:util";
 import { defaultConflist } from "../src/host/cni/default-network.ts";
 import { startTimeOf } from "../src/host/guest/process.ts";
 import { guestImageFolder } from "./guest/image-cache.ts";
+import { type ProbeAnswer, ProbeSession } from "./probe-session.ts";
 
 const execute = promisify(execFile);
 const ROOT = new URL("..", import.meta.url).pathname;
+const PROBE = join(ROOT, "test/probe.ts");
 /**
  * Long enough for a guest under TCG on a busy machine; a condition is awaited, this only bounds it. A machine that is
  * itself emulated says how much slower it is.
@@ -25,9 +27,6 @@ export interface Outcome {
   readonly stdout: string;
   readonly stderr: string;
 }
-
-/** What test/probe.ts answers. */
-export type ProbeAnswer = Readonly<Record<string, unknown>> & { readonly ok: boolean };
 
 /** Where the guest of a VMI is. */
 export interface TestGuest {
@@ -52,6 +51,7 @@ export class TestHost {
   readonly #processes: ChildProcess[] = [];
   readonly #namespaces: string[] = [];
   #upArguments: readonly string[] = [];
+  #probe: ProbeSession | undefined;
 
   private constructor(netns: string, dataDir: string) {
     this.netns = netns;
@@ -163,7 +163,7 @@ export class TestHost {
     }
     const addresses = families.map((family) => far[family]);
     const server = this.#spawn(
-      [process.execPath, join(ROOT, "test/probe.ts"), "serve", "::", "8099", "hello"],
+      [process.execPath, PROBE, "serve", "::", "8099", "hello"],
       ["ignore", "ignore", "pipe"],
       `/run/netns/${name}`,
     );
@@ -207,12 +207,15 @@ export class TestHost {
 
   /** test/probe.ts inside the host's namespace. */
   probe(...args: readonly string[]): Promise<ProbeAnswer> {
-    return this.probeIn(this.netns, ...args);
+    if (this.#probe === undefined || this.#probe.ended) {
+      this.#probe = new ProbeSession(this.start([process.execPath, PROBE]));
+    }
+    return this.#probe.ask(args);
   }
 
-  /** test/probe.ts inside another namespace, such as a pod's. */
+  /** test/probe.ts inside another namespace, such as a pod's: in a process that ends, for as long as it runs so does the namespace. */
   async probeIn(netns: string, ...args: readonly string[]): Promise<ProbeAnswer> {
-    const outcome = await this.run([process.execPath, join(ROOT, "test/probe.ts"), ...args], { netns });
+    const outcome = await this.run([process.execPath, PROBE, ...args], { netns });
     const answer: unknown = JSON.parse(outcome.stdout);
     if (typeof answer !== "object" || answer === null || !("ok" in answer)) throw new Error(`probe: ${outcome.stderr}`);
     return { ...answer, ok: answer.ok === true };

@@ -1,7 +1,9 @@
 /**
  * A client for end-to-end tests, run inside a network namespace (`nsenter --net=PATH node test/probe.ts …`).
  *
- * Prints one JSON line: `{ok, …}`. Exit code 0 even where the peer does not answer: "no answer" is a result.
+ * Prints one JSON line: `{ok, …}`. Exit code 0 even where the peer does not answer: "no answer" is a result. Without
+ * arguments each line of stdin, `{id, args}`, is answered by a line with that id: a test asks often, and a process for
+ * each question takes the guest's time.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
@@ -12,21 +14,21 @@ import { createInterface } from "node:readline";
 
 type Answer = Readonly<Record<string, unknown>> & { readonly ok: boolean };
 
-const [, , verb, host = "", port = "0", extra = "", more = ""] = process.argv;
-const DEADLINE_MS = Number(process.env["PROBE_DEADLINE_MS"] ?? "5000");
+const DEADLINE_MS = 5000;
 
-const verbs: Readonly<Record<string, () => Promise<Answer>>> = {
-  http: () => http(host, Number(port), extra || "/"),
-  tcp: () => tcpEcho(host, Number(port), randomBytes(1024)),
-  udp: () => udpEcho(host, Number(port)),
-  transfer: () => transfer(host, Number(port), Number(extra), more === "stepwise"),
-  serve: () => serve(host, Number(port), extra),
-  names: () => names(host, Number(port), extra),
+const verbs: Readonly<Record<string, (args: readonly string[]) => Promise<Answer>>> = {
+  http: ([host = "", port = "0", path = "/"]) => http(host, Number(port), path),
+  tcp: ([host = "", port = "0"]) => tcpEcho(host, Number(port), randomBytes(1024)),
+  udp: ([host = "", port = "0"]) => udpEcho(host, Number(port)),
+  transfer: ([host = "", port = "0", bytes = "0", more = ""]) =>
+    transfer(host, Number(port), Number(bytes), more === "stepwise"),
+  serve: ([host = "", port = "0", text = ""]) => serve(host, Number(port), text),
+  names: ([host = "", port = "0", address = ""]) => names(host, Number(port), address),
 };
 
 function http(address: string, tcpPort: number, path: string): Promise<Answer> {
   return new Promise((resolve) => {
-    const call = request({ host: address, port: tcpPort, path, timeout: DEADLINE_MS }, (response) => {
+    const call = request({ host: address, port: tcpPort, path, timeout: DEADLINE_MS, agent: false }, (response) => {
       let body = "";
       response.setEncoding("utf8");
       response.on("data", (chunk: string) => {
@@ -169,12 +171,20 @@ async function names(address: string, udpPort: number, answer: string): Promise<
   return { ok: true };
 }
 
-const run = verbs[verb ?? ""];
-if (run === undefined) {
-  process.stderr.write(`usage: probe.ts ${Object.keys(verbs).join("|")} HOST PORT [ARGUMENT]\n`);
-  process.exitCode = 2;
-} else {
-  const answer = await run().catch((error: unknown): Answer => ({ ok: false, error: String(error) }));
-  process.stdout.write(`${JSON.stringify(answer)}\n`);
+function answer([verb = "", ...args]: readonly string[]): Promise<Answer> {
+  const run = verbs[verb];
+  if (run === undefined)
+    return Promise.resolve({ ok: false, error: `no verb ${verb}: ${Object.keys(verbs).join(", ")}` });
+  return run(args).catch((error: unknown): Answer => ({ ok: false, error: String(error) }));
+}
+
+const given = process.argv.slice(2);
+if (given.length > 0) {
+  process.stdout.write(`${JSON.stringify(await answer(given))}\n`);
   process.exit(0);
 }
+for await (const line of createInterface(process.stdin)) {
+  const { id, args }: { readonly id: number; readonly args: readonly string[] } = JSON.parse(line);
+  void answer(args).then((said) => process.stdout.write(`${JSON.stringify({ id, ...said })}\n`));
+}
+process.exit(0);
