@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, "../..");
 /** What needs a machine with a card that makes virtual functions. */
 const CARD_FILE = "sriov.test.ts";
 /** Of the whole machine. */
-const TIME_LIMIT_MS = 900_000;
+const TIME_LIMIT_MS = 1_800_000;
 
 function tell(line: string): void {
   process.stdout.write(`${line}\n`);

@@ -109,7 +109,7 @@ test("virtual functions of a card: made by a policy, handed to a guest, counted,
   await start();
   await host.explained(async () => {
     let failed = false;
-    const step = async (name: string, act: () => Promise<void>): Promise<void> => {
+    const stage = async (name: string, act: () => Promise<void>): Promise<void> => {
       // What follows would only wait in vain.
       if (failed) return;
       await t.test(name, async () => {
@@ -118,12 +118,12 @@ test("virtual functions of a card: made by a policy, handed to a guest, counted,
         failed = false;
       });
     };
-    const look = (name: string, act: () => Promise<void>): Promise<void> => t.test(name, host.explained<unknown>(act));
+    const step = (name: string, act: () => Promise<void>): Promise<void> => t.test(name, host.explained<unknown>(act));
     const node = (await host.kubectlOk(["get", "nodes", "-o", "name"])).trim();
     const before = await functionsOf(host);
     assert.deepEqual(before, []);
 
-    await step("a policy makes them once the node has its label, and the node offers them", async () => {
+    await stage("a policy makes them once the node has its label, and the node offers them", async () => {
       // As JSON: kubectl reads "off" in YAML as false.
       const list = { apiVersion: "v1", kind: "List", items: [policy, network] };
       await host.kubectlOk(["apply", "-f", "-"], JSON.stringify(list));
@@ -138,7 +138,7 @@ test("virtual functions of a card: made by a policy, handed to a guest, counted,
       assert.equal(definition.metadata.annotations["k8s.v1.cni.cncf.io/resourceName"], RESOURCE);
     });
 
-    await step("a guest with two of them gets what a policy and a network say, without any right", async () => {
+    await stage("a guest with two of them gets what a policy and a network say, without any right", async () => {
       await host.run(["ip", "address", "add", `${OWN}/24`, "dev", CARD]);
       await host.kubectlOk(["apply", "-f", "-"], guest("one", 2));
       const { qemuPid } = await host.guest("one");
@@ -163,18 +163,18 @@ test("virtual functions of a card: made by a policy, handed to a guest, counted,
     const [other] = [...page.matchAll(/^ *dhcp4: ip=(\S+)/gm)].flatMap(([, ip]) => (ip === lease ? [] : (ip ?? [])));
     const { qemuPid, netns } = await host.guest("one");
     const claim = claimOf("sriov");
-    await look("sriov.in: on the card's network, on every port", async () => {
+    await step("sriov.in: on the card's network, on every port", async () => {
       assert.equal(claim(nic, "in")["ports"], "all");
       assert.equal((await host.probe("tcp", lease, "7")).ok, true);
       assert.equal((await host.probe("udp", lease, "7")).ok, true);
       assert.equal(existsSync(`/sys/bus/pci/devices/${claim(nic, "in")["device"]}/physfn`), true);
     });
-    await look("sriov.in-icmp: the guest answers, and nobody in its place", async () => {
+    await step("sriov.in-icmp: the guest answers, and nobody in its place", async () => {
       assert.equal(claim(nic, "in-icmp")["answeredBy"], "guest");
       assert.equal(await answers(host, lease, 20), true);
       assert.equal(await answersFrozen(host, "one", lease), false);
     });
-    await look("sriov.out: the guest is there itself; its pod sees nothing of it", async () => {
+    await step("sriov.out: the guest is there itself; its pod sees nothing of it", async () => {
       assert.deepEqual(claim(nic, "out")["seenAs"], []);
       const neighbours = await host.run(["ip", "neigh", "show", lease]);
       // Of a Linux guest with two NICs on one network, either answers for the addresses of both.
@@ -186,51 +186,51 @@ test("virtual functions of a card: made by a policy, handed to a guest, counted,
       const links = readLinks(netns).links.map(({ name }) => name);
       assert.deepEqual(links, ["eth0"]);
     });
-    await look("sriov.mac: it is the manifest's, set by the card", async () => {
+    await step("sriov.mac: it is the manifest's, set by the card", async () => {
       assert.equal(claim(nic, "mac")["mac"], MAC);
       assert.match(page, new RegExp(`^ *mac: ${MAC}$`, "m"));
     });
-    await look("sriov.mtu: the guest's driver has it of the device", async () => {
+    await step("sriov.mtu: the guest's driver has it of the device", async () => {
       assert.deepEqual(claim(nic, "mtu")["hops"], [{ device: "the guest's NIC", mtu: 1500 }]);
       assert.match(page, /^ *mtu: 1500$/m);
     });
-    await look("sriov.dhcp4: the card's network gives the address, and nobody in the pod", async () => {
+    await step("sriov.dhcp4: the card's network gives the address, and nobody in the pod", async () => {
       assert.equal(claim(nic, "dhcp4")["served"], false);
       assert.match(page, new RegExp(`^ *dhcp4: ip=${lease}`, "m"));
       assert.doesNotMatch(readFileSync(`/proc/${qemuPid}/net/udp`, "utf8"), /:0043 /);
     });
-    await look("sriov.dhcp6: nobody in the pod", async () => {
+    await step("sriov.dhcp6: nobody in the pod", async () => {
       assert.equal(claim(nic, "dhcp6")["served"], false);
       assert.doesNotMatch(readFileSync(`/proc/${qemuPid}/net/udp6`, "utf8"), /:0223 /);
     });
-    await look("sriov.ra: none of Patchbay's", async () => {
+    await step("sriov.ra: none of Patchbay's", async () => {
       assert.equal(claim(nic, "ra")["served"], false);
       assert.doesNotMatch(page, /fd10:0:2:/);
     });
-    await look("sriov.queues: as many as the function has", async () => {
+    await step("sriov.queues: as many as the function has", async () => {
       assert.equal(claim(nic, "queues")["queues"], undefined);
       assert.match(page, /^ *driver: igbvf$/m);
       assert.equal(await host.value("vmi", "one", ".status.interfaces[0].queueCount"), "");
     });
-    await look("sriov.memory: all of the guest's is locked", async () => {
+    await step("sriov.memory: all of the guest's is locked", async () => {
       assert.equal(claim(nic, "memory")["kubeVirtMebibytes"], 1024);
       const locked = /^VmLck:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${qemuPid}/status`, "utf8"))?.[1];
       assert.ok(Number(locked) >= MEMORY_MIB * 1024, `${locked} KiB`);
     });
-    await look("sriov.needs: the definition, and a device of its resource", async () => {
+    await step("sriov.needs: the definition, and a device of its resource", async () => {
       const wants = claim(nic, "needs")["needs"];
       assert.ok(Array.isArray(wants) && wants.some((want) => want.what === "device"));
       assert.match(await host.kubectlOk(["get", "net-attach-def", "-o", "name"]), /fast-net/);
     });
-    await look("sriov.migration: nothing of the NIC forbids it", async () => {
+    await step("sriov.migration: nothing of the NIC forbids it", async () => {
       assert.equal(claim(nic, "migration")["migratable"], true);
     });
 
-    await look("the second function of the same network is reached too", async () => {
+    await step("the second function of the same network is reached too", async () => {
       await host.page(other ?? "");
     });
 
-    await step("a daemon that was killed finds the guest, its devices and the card as they were", async () => {
+    await stage("a daemon that was killed finds the guest, its devices and the card as they were", async () => {
       await host.killDaemon();
       await start();
       assert.match(await host.page(lease), /hostname/);
@@ -238,7 +238,7 @@ test("virtual functions of a card: made by a policy, handed to a guest, counted,
       assert.equal(count, "Running");
     });
 
-    await step("what is in use stays: the number of functions, and the pool that has no more", async () => {
+    await stage("what is in use stays: the number of functions, and the pool that has no more", async () => {
       await host.kubectlOk(["patch", "sriovnetworknodepolicy", "fast", "--type=merge", "-p", '{"spec":{"numVfs":2}}']);
       await eventually(
         "the refusal",
@@ -251,7 +251,7 @@ test("virtual functions of a card: made by a policy, handed to a guest, counted,
       await host.kubectlOk(["delete", "vmi", "two"]);
     });
 
-    await step("what a guest had is given back with it, and the card with its policy", async () => {
+    await stage("what a guest had is given back with it, and the card with its policy", async () => {
       await host.kubectlOk(["delete", "vmi", "one"]);
       assert.deepEqual(groupOwners(), [0, 0, 0, 0]);
       const [first] = await functionsOf(host);
