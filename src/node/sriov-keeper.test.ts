@@ -10,6 +10,7 @@ import { executeSriov } from "../host/linux/sriov-execute.ts";
 import { definitions } from "../model/api/kinds.ts";
 import { nodeResource, sriovPolicyResource } from "../model/api/references.ts";
 import type { KubeObject } from "../model/api/resource.ts";
+import { isFault } from "../model/fault.ts";
 import { allocateDevices } from "../model/pods/device-resources.ts";
 import { type Policy, policyKey } from "../model/sriov/policies.ts";
 import type { SriovStep } from "../model/sriov/steps.ts";
@@ -195,7 +196,18 @@ test("without an IOMMU, and without the driver, no device is offered", async (t)
   const bare = await stage(t, { iommu: false });
   await bare.create("fast", {});
   await until("the want of an IOMMU", async () => (await bare.reason("fast")) === "PB4205");
-  assert.deepEqual(bare.keeper.source.pools(), [{ resource: "openshift.io/fast", devices: [] }]);
+  const [pool] = bare.keeper.source.pools();
+  assert.deepEqual([pool?.resource, pool?.devices], ["openshift.io/fast", []]);
+  assert.match(pool?.impeded?.by ?? "", /default\/fast has PB4205: .*no IOMMU/);
+  await bare.create("gone", { nicSelector: { pfNames: ["pf9"] } });
+  await until("the want of a card", async () => (await bare.reason("gone")) === "PB4201");
+  const asked = [{ resource: "openshift.io/gone", interface: "net1" }];
+  assert.throws(
+    () => allocateDevices(bare.keeper.source.pools(), [], asked),
+    (thrown) =>
+      isFault(thrown, "PB6122") && /PB4201: /.test(thrown.message) && /Did you mean "pf0"/.test(thrown.cure ?? ""),
+  );
+  await bare.remove("gone");
   await bare.remove("fast");
   await bare.create("foreign", { externallyManaged: true, deviceType: "netdevice" });
   await until("the want of what others make", async () => (await bare.reason("foreign")) === "PB4208");

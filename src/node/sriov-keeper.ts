@@ -28,7 +28,7 @@ import {
   wantedCards,
 } from "../model/sriov/policies.ts";
 import { type PolicyStatus, withNodeAnswer } from "../model/sriov/policy-status.ts";
-import { poolsOf } from "../model/sriov/pools.ts";
+import { poolsOf, type ResourceProblem } from "../model/sriov/pools.ts";
 import {
   decideSriov,
   giveBackSteps,
@@ -87,6 +87,7 @@ export function keepSriov(options: SriovOptions): SriovKeeper {
   const closing = new AbortController();
   const known = Promise.withResolvers<void>();
   let wanted: readonly WantedCard[] = [];
+  let impeded: readonly ResourceProblem[] = [];
   let offered = "";
   const told = new Map<string, string>();
 
@@ -155,8 +156,12 @@ export function keepSriov(options: SriovOptions): SriovKeeper {
     const own = all.filter((policy) => isForNode(policy, node.metadata.labels ?? {}));
     if (own.length === 0 && Object.keys(readBefore(stateFile)).length === 0 && wanted.length === 0) return;
     const { problems, devices } = await make(own);
+    impeded = own.flatMap((policy) => {
+      const resource = `${RESOURCE_PREFIX}${policy.spec.resourceName}`;
+      return problems.flatMap((one) => (one.policy === policyKey(policy) ? [{ ...one, resource }] : []));
+    });
     await giveBack();
-    const offer = JSON.stringify(devices);
+    const offer = JSON.stringify([devices, impeded.map(({ resource }) => resource)]);
     if (offer !== offered) options.changed();
     offered = offer;
     for (const policy of all) {
@@ -269,7 +274,7 @@ export function keepSriov(options: SriovOptions): SriovKeeper {
         const inventory = readSriovInventory(sys);
         const own = ofPods();
         const others = ofOthers(inventory, own);
-        return poolsOf(wanted, decideSriov(wanted, inventory, new Map([...others, ...own])).devices, others);
+        return poolsOf(wanted, decideSriov(wanted, inventory, new Map([...others, ...own])).devices, others, impeded);
       },
       prepare: async ({ id }) => grantGroup(id, findQemuUser(), sys),
       reset: async ({ id }) => revokeGroup(id, sys),

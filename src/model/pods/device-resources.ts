@@ -32,6 +32,8 @@ export interface DevicePool {
   readonly devices: readonly NodeDevice[];
   /** What must be there for it to have devices, where that is missing: `the link eth0`. */
   readonly lacks?: string;
+  /** Else why it has no devices, as a part of a sentence, and what to do. */
+  readonly impeded?: { readonly by: string; readonly cure: string };
 }
 
 /** What one attachment of a pod asks for. */
@@ -131,7 +133,7 @@ export function cureOf(resource: string, offered: readonly string[]): string {
 }
 
 function insufficient(
-  { resource, devices, lacks }: DevicePool,
+  { resource, devices, lacks, impeded }: DevicePool,
   holders: readonly Holder[],
   requests: readonly DeviceRequest[],
 ): Fault {
@@ -149,6 +151,7 @@ function insufficient(
   const all = devices.length === 1 ? "1 device" : `${devices.length === 0 ? "no" : devices.length} devices`;
   const facts = [
     ...(lacks === undefined ? [] : [`${lacks} is not there`]),
+    ...(impeded === undefined ? [] : [impeded.by]),
     ...(pods.length === 0 ? [] : [`in use by ${pods.length > 5 ? `${pods.length} pods` : pods.join(", ")}`]),
     ...(unhealthy === 0 ? [] : [`${unhealthy} not usable${reasons.length === 0 ? "" : `: ${reasons.join(", ")}`}`]),
     ...(asked > 1 ? [`${asked} asked for at once`] : []),
@@ -161,9 +164,11 @@ function insufficient(
       cure:
         lacks !== undefined
           ? `Bring ${lacks} about, or name another; the VM starts by itself then.`
-          : pods.length === 0
-            ? "Make more devices of it, or ask for fewer; the VM starts by itself then."
-            : "Delete a VMI that has one, or make more devices of it; the VM starts by itself then.",
+          : impeded !== undefined
+            ? `${impeded.cure} The VM starts by itself then.`
+            : pods.length === 0
+              ? "Make more devices of it, or ask for fewer; the VM starts by itself then."
+              : "Delete a VMI that has one, or make more devices of it; the VM starts by itself then.",
       data: { resource, devices: devices.length, unhealthy, pods },
     },
   );
