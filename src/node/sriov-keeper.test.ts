@@ -208,7 +208,14 @@ test("without an IOMMU, and without the driver, no device is offered", async (t)
       isFault(thrown, "PB6122") && /PB4201: /.test(thrown.message) && /Did you mean "pf0"/.test(thrown.cure ?? ""),
   );
   await bare.remove("gone");
+  const offered = () => bare.keeper.source.pools().map(({ resource }) => resource);
+  await until("that it is offered no more", () => offered().join() === "openshift.io/fast");
   await bare.remove("fast");
+  await until("that nothing is offered", () => offered().length === 0);
+  await bare.create("alone", { nicSelector: { pfNames: ["pf9"] } });
+  await until("the want of its card", async () => (await bare.reason("alone")) === "PB4201");
+  await bare.remove("alone");
+  await until("that nothing is offered again", () => offered().length === 0);
   await bare.create("foreign", { externallyManaged: true, deviceType: "netdevice" });
   await until("the want of what others make", async () => (await bare.reason("foreign")) === "PB4208");
   assert.equal(bare.tree.read(`bus/pci/devices/${CARD}/sriov_numvfs`), "0");

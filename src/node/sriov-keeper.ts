@@ -154,7 +154,8 @@ export function keepSriov(options: SriovOptions): SriovKeeper {
   async function makeSo(node: StoredNode): Promise<void> {
     const all = policies.list();
     const own = all.filter((policy) => isForNode(policy, node.metadata.labels ?? {}));
-    if (own.length === 0 && Object.keys(readBefore(stateFile)).length === 0 && wanted.length === 0) return;
+    const isIdle = own.length === 0 && wanted.length === 0 && impeded.length === 0;
+    if (isIdle && Object.keys(readBefore(stateFile)).length === 0) return;
     const { problems, devices } = await make(own);
     impeded = own.flatMap((policy) => {
       const resource = `${RESOURCE_PREFIX}${policy.spec.resourceName}`;
