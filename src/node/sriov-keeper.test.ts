@@ -170,6 +170,21 @@ test("what another program drives stays as it is, and is handed to nobody", asyn
   assert.equal(tree.read(`bus/pci/devices/${CARD}/sriov_numvfs`), "0");
 });
 
+test("functions that somebody had by VFIO before are theirs again afterwards", async (t) => {
+  const { tree, create, applied, remove, stateFile, options } = await stage(t);
+  await options.execute({ do: "card.functions", pci: CARD, count: 3, probe: false });
+  await options.execute({ do: "driver.bind", pci: functionAddress(0), driver: "vfio-pci" });
+  await create("fast", { externallyManaged: true, numVfs: 3, nicSelector: { pfNames: ["pf0#1-2"] } });
+  await applied("fast");
+  assert.equal(driverOf(tree, functionAddress(2)), "vfio-pci");
+  await remove("fast");
+  await until("that nothing is kept of it", () => readFileSync(stateFile, "utf8") === "{}");
+  assert.deepEqual(
+    [0, 1, 2].map((index) => driverOf(tree, functionAddress(index))),
+    ["vfio-pci", "igbvf", "igbvf"],
+  );
+});
+
 test("every fault is told in the policy's status, with its code and cure", async (t) => {
   const { create, reason, statusOf, tree, applied, remove } = await stage(t);
   await create("gone", { nicSelector: { pfNames: ["pf9"] } });

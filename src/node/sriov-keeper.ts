@@ -31,6 +31,7 @@ import { type PolicyStatus, withNodeAnswer } from "../model/sriov/policy-status.
 import { poolsOf, type ResourceProblem } from "../model/sriov/pools.ts";
 import {
   decideSriov,
+  type EarlierCard,
   giveBackSteps,
   type Holders,
   type SriovDevice,
@@ -64,8 +65,8 @@ export interface SriovKeeper {
 }
 
 type StoredNode = Node & KubeObject;
-/** What a card was before Patchbay changed it. */
-type Before = Readonly<Record<string, { readonly numVfs: number; readonly mtu?: number }>>;
+/** What cards were before Patchbay changed them, by their addresses. */
+type Before = Readonly<Record<string, EarlierCard>>;
 
 const KEY = "cards";
 /** So often what the cards are is compared with what they are to be. */
@@ -217,10 +218,13 @@ export function keepSriov(options: SriovOptions): SriovKeeper {
     const card = cards.find((one) => isAbout(step, one));
     if (card === undefined || before[card.pci] !== undefined) return;
     const { pci, vfs, mtu } = card;
-    writeWhole(
-      stateFile,
-      JSON.stringify({ ...before, [pci]: { numVfs: vfs.length, ...(mtu === undefined ? {} : { mtu }) } }),
-    );
+    const vfio = vfs.flatMap((vf) => (vf.override === VFIO_DRIVER ? [vf.pci] : []));
+    const earlier: EarlierCard = {
+      numVfs: vfs.length,
+      ...(mtu === undefined ? {} : { mtu }),
+      ...(vfio.length === 0 ? {} : { vfio }),
+    };
+    writeWhole(stateFile, JSON.stringify({ ...before, [pci]: earlier }));
   }
 
   /** Cards that no policy wants any more become what they were, once no guest holds a part of them. */
@@ -319,8 +323,9 @@ function readBefore(file: string): Before {
     return Object.fromEntries(
       Object.entries(value).flatMap(([pci, one]) => {
         if (!isJsonObject(one) || typeof one["numVfs"] !== "number") return [];
-        const { numVfs, mtu } = one;
-        return [[pci, { numVfs, ...(typeof mtu === "number" ? { mtu } : {}) }] as const];
+        const { numVfs, mtu, vfio } = one;
+        const own = Array.isArray(vfio) ? vfio.filter((each) => typeof each === "string") : [];
+        return [[pci, { numVfs, ...(typeof mtu === "number" ? { mtu } : {}), vfio: own }] as const];
       }),
     );
   } catch {

@@ -229,6 +229,13 @@ test("a card that no policy wants any more becomes what it was, once no guest ho
     { do: "driver.bind", pci: "0000:02:10.0", driver: undefined },
     { do: "driver.bind", pci: "0000:02:10.1", driver: undefined },
   ]);
+  // Of two that somebody had by VFIO before, one was a policy's for the kernel's drivers meanwhile.
+  const mixed = card({ mtu: 9000, vfs: [bound(0), bound(1), vf(2)] });
+  const earlier = { numVfs: 3, mtu: 9000, vfio: ["0000:02:10.0", "0000:02:10.2"] };
+  assert.deepEqual(giveBackSteps(earlier, mixed, nobody).steps, [
+    { do: "driver.bind", pci: "0000:02:10.1", driver: undefined },
+    { do: "driver.bind", pci: "0000:02:10.2", driver: "vfio-pci" },
+  ]);
 });
 
 function network(spec: Partial<SriovNetwork["spec"]> = {}): Stored<SriovNetwork> {

@@ -29,6 +29,14 @@ export interface SriovDevice {
   readonly numaNode?: number;
 }
 
+/** What a card was before anything was done to it. */
+export interface EarlierCard {
+  readonly numVfs: number;
+  readonly mtu?: number;
+  /** Addresses of virtual functions that somebody had vfio-pci chosen for. */
+  readonly vfio?: readonly string[];
+}
+
 /** Who has virtual functions now, by their PCI addresses: a pod's `namespace/name`, or `process 4711 (qemu-system-x86)`. */
 export type Holders = ReadonlyMap<string, string>;
 
@@ -180,21 +188,24 @@ function deviceOf(
  * of it are in use; then there is nothing to do but to wait for them.
  */
 export function giveBackSteps(
-  before: { readonly numVfs: number; readonly mtu?: number },
+  before: EarlierCard,
   card: PhysicalFunction,
   inUse: Holders,
 ): { readonly steps: readonly SriovStep[]; readonly busy: boolean } {
   if (card.vfs.some(({ pci }) => inUse.has(pci))) return { steps: [], busy: true };
   const { link, mtu, vfs, pci } = card;
-  // Virtual functions of an earlier owner that stay get the kernel's own choice of drivers again.
-  const stay = vfs.length === before.numVfs ? vfs.filter(({ override }) => override === VFIO_DRIVER) : [];
+  const { numVfs, vfio = [] } = before;
+  // Virtual functions of an earlier owner that stay get the driver that was chosen for them, or the kernel's own choice.
+  const stay = vfs.length === numVfs ? vfs : [];
+  const wrong = stay.filter((vf) => (vf.override === VFIO_DRIVER) !== vfio.includes(vf.pci));
   return {
     busy: false,
     steps: [
-      ...stay.map((vf) => ({ do: "driver.bind", pci: vf.pci, driver: undefined }) as const),
-      ...(vfs.length === before.numVfs
-        ? []
-        : [{ do: "card.functions", pci, count: before.numVfs, probe: true } as const]),
+      ...wrong.map((vf) => {
+        const driver = vfio.includes(vf.pci) ? VFIO_DRIVER : undefined;
+        return { do: "driver.bind", pci: vf.pci, driver } as const;
+      }),
+      ...(vfs.length === numVfs ? [] : [{ do: "card.functions", pci, count: numVfs, probe: true } as const]),
       ...(link === undefined || before.mtu === undefined || mtu === before.mtu
         ? []
         : [{ do: "link.mtu", link, mtu: before.mtu } as const]),
