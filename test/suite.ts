@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
+import { quarters } from "./documents/quarter.ts";
 import { type FileResult, type Limits, resultLines, runFile } from "./file-run.ts";
 import { lastingDifferences, snapshot } from "./leftovers.ts";
 import { expectedSkips, unexpectedSkips } from "./skips.ts";
@@ -140,6 +141,7 @@ async function main(chosen: readonly string[]): Promise<number> {
   const began = performance.now();
   const failed: string[] = [];
   if (!setUp()) failed.push("setup");
+  if (wanted("guest")) tell(`ℹ of the documents' manifests: quarter ${quarters().join(", ")} of 4`);
   if (wanted("check")) for (const { name, argv } of checks) if (!runCheck(name, argv)) failed.push(name);
   const results: FileResult[] = [];
   const before = snapshot();

@@ -44,7 +44,10 @@ export async function run(options: RunOptions): Promise<number> {
     process.stderr.write(`patchbay: --timeout ${options.timeout} is no time limit: give seconds, more than 0.\n`);
     return 2;
   }
-  const judged = judgeManifests(options.filename, undefined);
+  // A daemon that runs has the configuration that holds, and what the files refer to.
+  const isUp = livingDaemon(paths) !== undefined;
+  const living = isUp ? await (await import("./living.ts")).readLiving(options.dataDir) : undefined;
+  const judged = judgeManifests(options.filename, undefined, living);
   printFindings(judged, process.stderr);
   if (!isSound(judged)) return 1;
   // What is not served has been warned of (PB1009); what has no name is refused before anything is applied.

@@ -6,8 +6,10 @@ import { wrongStatements } from "../statements.ts";
 import { debianImages } from "./debian-image.ts";
 
 const root = join(import.meta.dirname, "../..");
-/** Milliseconds; a Debian guest without KVM takes half a minute to boot, and some tests have several. */
-const LIMITS = { test: 600_000, file: 1_200_000 };
+/** One of its four quarters is part of all tests' run; here it is whole. */
+const AS_THEY_STAND = join(root, "test/guest/as-they-stand.test.ts");
+/** Milliseconds; a Debian guest without KVM takes a minute to boot, and some files have many. */
+const LIMITS = { test: 600_000, file: 2_400_000 };
 
 function tell(line: string): void {
   process.stdout.write(`${line}\n`);
@@ -20,9 +22,12 @@ async function main(named: readonly string[]): Promise<number> {
     return 1;
   }
   const began = performance.now();
+  process.env["PATCHBAY_TEST_QUARTER"] ??= "all";
   await debianImages(tell);
   const files =
-    named.length > 0 ? named.map((file) => resolve(file)) : globSync(join(root, "test/documents/*.test.ts"));
+    named.length > 0
+      ? named.map((file) => resolve(file))
+      : [AS_THEY_STAND, ...globSync(join(root, "test/documents/*.test.ts"))];
   const scratch = mkdtempSync(join(tmpdir(), "patchbay-documents-"));
   const results: FileResult[] = [];
   let failures = 0;
