@@ -37,6 +37,7 @@ async function stage(t: TestContext, shape: Parameters<typeof makeSysfs>[0] = {}
     kind: "Node",
     metadata: { name: "here", labels: { sriov: "true" } },
   });
+  const changes = { count: 0 };
   const options = {
     client,
     events,
@@ -44,7 +45,9 @@ async function stage(t: TestContext, shape: Parameters<typeof makeSysfs>[0] = {}
     records,
     stateFile,
     log,
-    changed: () => {},
+    changed: () => {
+      changes.count += 1;
+    },
     sys: tree.sys,
     dev,
     execute: async (step: SriovStep) => {
@@ -70,7 +73,21 @@ async function stage(t: TestContext, shape: Parameters<typeof makeSysfs>[0] = {}
   const applied = (name: string): Promise<void> =>
     until(`that ${name} is applied`, async () => (await statusOf(name))?.conditions?.[0]?.status === "True");
   const remove_ = (name: string) => client.delete(sriovPolicyResource, { namespace: "default", name });
-  return { tree, client, options, keeper, records, stateFile, dev, create, statusOf, reason, applied, remove: remove_ };
+  return {
+    tree,
+    client,
+    options,
+    changes,
+    keeper,
+    records,
+    stateFile,
+    dev,
+    create,
+    statusOf,
+    reason,
+    applied,
+    remove: remove_,
+  };
 }
 
 /** A pod's record that holds a device. */
@@ -137,9 +154,10 @@ test("who asks for devices waits until the policies were read, and no longer whe
 });
 
 test("what another program drives stays as it is, and is handed to nobody", async (t) => {
-  const { tree, keeper, create, applied, reason, statusOf, remove, dev, stateFile } = await stage(t);
+  const { tree, client, keeper, create, applied, reason, statusOf, remove, dev, stateFile, changes } = await stage(t);
   await create("fast", {});
   await applied("fast");
+  const told = changes.count;
   // The file of the group of function 1, as a QEMU of somebody else has it open.
   writeFileSync(join(dev, "21"), "");
   const fd = openSync(join(dev, "21"), "r");
@@ -156,6 +174,9 @@ test("what another program drives stays as it is, and is handed to nobody", asyn
     () => allocateDevices(pools, [], requests),
     new RegExp(`1 not usable: held by process ${process.pid} \\(`),
   );
+  // A look is due at any change of a policy, and every 10 s.
+  await client.patch(sriovPolicyResource, { namespace: "default", name: "fast" }, "merge", { spec: { priority: 98 } });
+  await until("that the node is to tell of one device less", () => changes.count > told);
   await remove("fast");
   await create("fewer", { numVfs: 2 });
   await until("the refusal", async () => (await reason("fewer")) === "PB4203");

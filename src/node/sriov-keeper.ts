@@ -16,7 +16,7 @@ import { nodeResource, sriovPolicyResource } from "../model/api/references.ts";
 import type { KubeObject } from "../model/api/resource.ts";
 import { type Fault, isFault, toFault } from "../model/fault.ts";
 import { isJsonObject } from "../model/json.ts";
-import type { DevicePool } from "../model/pods/device-resources.ts";
+import { type DevicePool, resourceCounts } from "../model/pods/device-resources.ts";
 import { type PhysicalFunction, type SriovInventory, VFIO_DRIVER } from "../model/sriov/inventory.ts";
 import { RESOURCE_PREFIX } from "../model/sriov/network-definition.ts";
 import {
@@ -163,7 +163,7 @@ export function keepSriov(options: SriovOptions): SriovKeeper {
       return problems.flatMap((one) => (one.policy === policyKey(policy) ? [{ ...one, resource }] : []));
     });
     await giveBack();
-    const offer = JSON.stringify([devices, impeded.map(({ resource }) => resource)]);
+    const offer = JSON.stringify(resourceCounts(pools()));
     if (offer !== offered) options.changed();
     offered = offer;
     for (const policy of all) {
@@ -172,6 +172,13 @@ export function keepSriov(options: SriovOptions): SriovKeeper {
       await tell(policy, answer);
     }
     queue.after(KEY, VERIFY_MS);
+  }
+
+  function pools(): readonly DevicePool[] {
+    const inventory = readSriovInventory(sys);
+    const own = ofPods();
+    const others = ofOthers(inventory, own);
+    return poolsOf(wanted, decideSriov(wanted, inventory, new Map([...others, ...own])).devices, others, impeded);
   }
 
   /** Does step by step what the policies want, until nothing is left that can be done. */
@@ -275,12 +282,7 @@ export function keepSriov(options: SriovOptions): SriovKeeper {
     source: {
       owns: (resource) => resource.startsWith(RESOURCE_PREFIX),
       ready: known.promise,
-      pools(): readonly DevicePool[] {
-        const inventory = readSriovInventory(sys);
-        const own = ofPods();
-        const others = ofOthers(inventory, own);
-        return poolsOf(wanted, decideSriov(wanted, inventory, new Map([...others, ...own])).devices, others, impeded);
-      },
+      pools,
       prepare: async ({ id }) => grantGroup(id, findQemuUser(), sys),
       reset: async ({ id }) => revokeGroup(id, sys),
     },
