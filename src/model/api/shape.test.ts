@@ -158,6 +158,11 @@ test("what a number may be is told with its bounds", () => {
   assert.equal(expected({ type: "integer", maximum: 9 }, 10), "a whole number up to 9");
   assert.equal(expected({ type: "number", minimum: 0.5 }, 0), "a number from 0.5");
   assert.equal(expected({ type: "integer" }, 0.5), "a whole number");
+  assert.equal(
+    expected({ type: "integer", format: "int32", minimum: 1 }, 2 ** 31),
+    "a whole number from 1 to 2147483647",
+  );
+  assert.equal(expected({ type: "integer", format: "int32" }, -(2 ** 31) - 1), "a whole number from -2147483648");
 });
 
 test("what a node has is told in quantities, or clients could not read it", () => {

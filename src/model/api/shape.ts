@@ -92,7 +92,7 @@ function checkList(search: Search, schema: JsonSchema, value: unknown, at: Field
 }
 
 function checkScalar(search: Search, schema: JsonSchema, value: unknown, at: FieldPath): void {
-  const expected = phrase(schema);
+  const expected = phrase(bounded(schema, value));
   const words = schema["enum"];
   if (!hasType(schema["type"], value)) {
     report(search, at, "type", expected, value);
@@ -105,7 +105,7 @@ function checkScalar(search: Search, schema: JsonSchema, value: unknown, at: Fie
 }
 
 function checkIntOrString(search: Search, schema: JsonSchema, value: unknown, at: FieldPath): void {
-  const expected = phrase(schema);
+  const expected = phrase(bounded(schema, value));
   const pattern = schema["pattern"];
   if (typeof value !== "string" && !Number.isSafeInteger(value)) {
     report(search, at, "type", expected, value);
@@ -130,6 +130,19 @@ function hasType(type: unknown, value: unknown): boolean {
     default:
       return true;
   }
+}
+
+/** The schema with the bounds of its format too, where a whole number is outside of those alone. */
+function bounded(schema: JsonSchema, value: unknown): JsonSchema {
+  if (schema["type"] !== "integer" || typeof value !== "number" || !Number.isInteger(value)) return schema;
+  const most = schema["format"] === "int32" ? 2 ** 31 - 1 : Number.MAX_SAFE_INTEGER;
+  const least = schema["format"] === "int32" ? -(2 ** 31) : -Number.MAX_SAFE_INTEGER;
+  const { minimum, maximum } = schema;
+  return {
+    ...schema,
+    ...(value > most && typeof maximum !== "number" ? { maximum: most } : {}),
+    ...(value < least && typeof minimum !== "number" ? { minimum: least } : {}),
+  };
 }
 
 function inRange(schema: JsonSchema, value: number): boolean {
