@@ -13,7 +13,8 @@ test("a claim waits for what the sources know, and no longer than its pod is wan
   records.put({ version: 1, podUid: "a", pod: named, vmi: { ...named, uid: "v" }, netns: "", stage: "network" });
   const known = Promise.withResolvers<void>();
   const pools = [{ resource: "x/y", devices: [{ id: "one" }] }];
-  const devices = makeDeviceResources(records, [{ owns: () => true, ready: known.promise, pools: () => pools }]);
+  const never = { owns: () => false, ready: new Promise<void>(() => {}), pools: () => [] };
+  const devices = makeDeviceResources(records, [never, { owns: () => true, ready: known.promise, pools: () => pools }]);
   const asked = [{ resource: "x/y", interface: "net1" }];
 
   const deleted = new AbortController();

@@ -27,7 +27,7 @@ export interface DeviceResources {
   pools(): readonly DevicePool[];
   /**
    * Devices for a pod, kept in its record before they are made ready. While `signal` is not aborted it waits for the
-   * sources to know what they have.
+   * sources of what is asked for to know what they have.
    *
    * @throws Fault PB6121, PB6122 (none to be had), and what the sources throw; the signal's reason.
    */
@@ -46,7 +46,7 @@ export function makeDeviceResources(records: PodRecords, sources: readonly Devic
     pools,
     async claim(podUid, requests, signal) {
       if (requests.length === 0) return [];
-      await unlessAborted(Promise.all(sources.map(({ ready }) => ready)), signal);
+      await unlessAborted(Promise.all(requests.map(({ resource }) => sourceOf(resource)?.ready)), signal);
       const own = records.get(podUid);
       if (own === undefined) return [];
       // No await between the look at the records and the claim's own: of two pods one gets the device.
