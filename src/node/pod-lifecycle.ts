@@ -305,7 +305,7 @@ function sandboxRequest(pod: Stored<Pod>, nics: readonly NicContext[]): SandboxR
     const place = `metadata.annotations["${reading.annotation}"] of the pod ${namespace}/${name}`;
     throw new Fault("PB3031", `The pod's networks cannot be understood: ${reading.problem}.`, {
       place,
-      cure: "A VMI's annotations and its binding plugins' networkAttachmentDefinition become its pod's: mend what is wrong there.",
+      cure: "A VMI's annotations and its binding plugins' networkAttachmentDefinition become its pod's: mend or remove the one that is wrong.",
     });
   }
   const { dnsPolicy, dnsConfig } = pod.spec ?? {};
