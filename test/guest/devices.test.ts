@@ -173,17 +173,20 @@ test("volumes and devices: one guest with every kind that this machine makes", {
   });
 });
 
+/** One of each that a manifest may ask for. */
+const DEVICES = {
+  rng: {},
+  watchdog: { i6300esb: { action: "poweroff" } },
+  inputs: [
+    { name: "pen", type: "tablet", bus: "usb" },
+    { name: "finger", type: "tablet", bus: "virtio" },
+  ],
+};
+
 const PROBED = guestManifest({
   name: "probed",
   annotations: { "kubevirt.io/placePCIDevicesOnRootComplex": "true" },
-  devices: {
-    rng: {},
-    watchdog: { i6300esb: { action: "poweroff" } },
-    inputs: [
-      { name: "pen", type: "tablet", bus: "usb" },
-      { name: "finger", type: "tablet", bus: "virtio" },
-    ],
-  },
+  devices: DEVICES,
   userData: `#!/bin/sh
 cd /sys/bus/pci/devices
 echo pci $(for place in *; do echo $place$(ls -d $place/net/* $place/*/net/* 2>/dev/null | sed 's,.*/net/,/net/,'); done)
@@ -224,12 +227,7 @@ function ladenManifest(hostDisk: string): string {
     name: NAME,
     firmware: { serial: "MACHINE-7" },
     devices: {
-      rng: {},
-      watchdog: { i6300esb: { action: "poweroff" } },
-      inputs: [
-        { name: "pen", type: "tablet", bus: "usb" },
-        { name: "finger", type: "tablet", bus: "virtio" },
-      ],
+      ...DEVICES,
       disks: [
         { name: "seed", disk: { bus: "virtio" } },
         { name: "own", serial: "HOST-1", disk: { bus: "virtio" }, cache: "writethrough", errorPolicy: "report" },

@@ -48,7 +48,8 @@ function nicFindings(run: Run, { document }: Instance, nic: InstanceNic): Findin
   const [main] = source === undefined ? [] : placedPlugins(source);
   const type = main?.plugin.type ?? made?.type ?? "";
   const where = `the definition ${nic.network?.definition ?? ""}`;
-  const at = [...nic.at, binding];
+  const told = (problem: Omit<Parameters<typeof findingAt>[2], "severity">): Finding =>
+    findingAt(document, [...nic.at, binding], { ...problem, severity: "warning" }, { part: "key" });
   const oneMac = Object.hasOwn(ONE_MAC, type) ? ONE_MAC[type] : undefined;
   if (binding === "bridge" && oneMac !== undefined) {
     const mode = type === "ipvlan" ? main?.plugin.config["mode"] : undefined;
@@ -56,49 +57,31 @@ function nicFindings(run: Run, { document }: Instance, nic: InstanceNic): Findin
       ? `In the mode ${mode} it is refused here too (PB4009), as the link has no ARP: use the mode l2, or the CNI plugin bridge.`
       : oneMac.hint;
     return [
-      findingAt(
-        document,
-        at,
-        {
-          code: "PB2709",
-          severity: "warning",
-          message: `The interface "${name}" uses bridge, and ${where} makes ${oneMac.link}, which ${oneMac.how}: on KubeVirt the guest reaches nothing (its issue ${oneMac.issue}).`,
-          hint,
-        },
-        { part: "key" },
-      ),
+      told({
+        code: "PB2709",
+        message: `The interface "${name}" uses bridge, and ${where} makes ${oneMac.link}, which ${oneMac.how}: on KubeVirt the guest reaches nothing (its issue ${oneMac.issue}).`,
+        hint,
+      }),
     ];
   }
   if (OTHER_LINKS[binding]?.includes(type) === true) {
     return [
-      findingAt(
-        document,
-        at,
-        {
-          code: "PB2715",
-          severity: "warning",
-          message: `The interface "${name}" uses ${binding}, and ${where} makes its link by the CNI plugin ${type}, which gives no ${binding === "sriov" ? "virtual function" : "macvtap"}.`,
-          expected: binding === "sriov" ? "the CNI plugin sriov, ib-sriov or host-device" : "the CNI plugin macvtap",
-          hint: `Name another definition, or use ${type === "macvtap" ? "macvtap" : type === "sriov" ? "sriov" : "bridge"}.`,
-        },
-        { part: "key" },
-      ),
+      told({
+        code: "PB2715",
+        message: `The interface "${name}" uses ${binding}, and ${where} makes its link by the CNI plugin ${type}, which gives no ${binding === "sriov" ? "virtual function" : "macvtap"}.`,
+        expected: binding === "sriov" ? "the CNI plugin sriov, ib-sriov or host-device" : "the CNI plugin macvtap",
+        hint: `Name another definition, or use ${type === "macvtap" ? "macvtap" : type === "sriov" ? "sriov" : "bridge"}.`,
+      }),
     ];
   }
   if (binding === "bridge" && type === "sriov") {
     return [
-      findingAt(
-        document,
-        at,
-        {
-          code: "PB2715",
-          severity: "warning",
-          message: `The interface "${name}" uses bridge, and ${where} hands out a virtual function of a card: of one that is bound to vfio-pci, the only kind here, the pod gets no link.`,
-          expected: "the binding sriov",
-          hint: "Write sriov: {} in its place, or name another definition.",
-        },
-        { part: "key" },
-      ),
+      told({
+        code: "PB2715",
+        message: `The interface "${name}" uses bridge, and ${where} hands out a virtual function of a card: of one that is bound to vfio-pci, the only kind here, the pod gets no link.`,
+        expected: "the binding sriov",
+        hint: "Write sriov: {} in its place, or name another definition.",
+      }),
     ];
   }
   const claims = CLAIMS.has(binding) || CLAIMS.has(type);
@@ -110,17 +93,11 @@ function nicFindings(run: Run, { document }: Instance, nic: InstanceNic): Findin
   )
     return [];
   return [
-    findingAt(
-      document,
-      at,
-      {
-        code: "PB2714",
-        severity: "warning",
-        message: `The interface "${name}" needs a device of a device plugin, and ${where} names no resource: none will be claimed for the pod.`,
-        expected: `the annotation ${RESOURCE_NAME}`,
-        hint: "Annotate the definition with the resource that the device plugin offers.",
-      },
-      { part: "key" },
-    ),
+    told({
+      code: "PB2714",
+      message: `The interface "${name}" needs a device of a device plugin, and ${where} names no resource: none will be claimed for the pod.`,
+      expected: `the annotation ${RESOURCE_NAME}`,
+      hint: "Annotate the definition with the resource that the device plugin offers.",
+    }),
   ];
 }
