@@ -66,6 +66,20 @@ test("a scheduled pod brings the phase Scheduled; a running guest is the node's 
   assert.deepEqual(decideVmi({ vmi: { ...vmi, status: { phase: "Running" } }, pods: [pod], nodes: [node] }), []);
 });
 
+test("what is decided on an old status takes no phase back that the node has told since", () => {
+  const picky = { ...vmi, spec: { ...vmi.spec, nodeSelector: { disk: "nvme" } } };
+  const decided = [
+    decideVmi({ vmi, pods: [], nodes: [node] }),
+    decideVmi({ vmi, pods: [pod], nodes: [node] }),
+    decideVmi({ vmi: picky, pods: [], nodes: [node] }),
+  ].flatMap((actions) => actions.flatMap((action) => (action.do === "status" ? [action.change] : [])));
+  assert.equal(decided.length, 3);
+  for (const phase of ["Running", "Succeeded", "Failed"] as const) {
+    const status = { phase };
+    for (const change of decided) assert.equal(change(status, "t"), status);
+  }
+});
+
 test("deletion: first the pods, and the finalizer when they are gone", () => {
   const deleted = { ...vmi, metadata: { ...vmi.metadata, deletionTimestamp: "t" } };
   assert.deepEqual(kinds(decideVmi({ vmi: deleted, pods: [pod], nodes: [node] })), ["pod.delete"]);

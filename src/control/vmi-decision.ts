@@ -3,12 +3,20 @@ import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { launcherPod, type Plugins } from "../model/pods/launcher-pod.ts";
 import { type ClusterNode, unfitness } from "../model/pods/node-fit.ts";
-import { assign, claim, enterPhase, inOrder, isFinal, type VmiStatusChange } from "../model/status/vmi.ts";
+import {
+  assign,
+  beforeGuest,
+  claim,
+  enterPhase,
+  inOrder,
+  isToldOf,
+  podScheduled,
+  type VmiStatusChange,
+} from "../model/status/vmi.ts";
 
 /** Held until the VMI's pods are gone, as KubeVirt does. */
 export const VMI_FINALIZER = "foregroundDeleteVirtualMachine";
 
-const SCHEDULED = claim({ type: "PodScheduled", status: "True" });
 /** Nodes that a message names. */
 const MOST_TOLD = 3;
 
@@ -38,7 +46,7 @@ export function decideVmi({ vmi, pods, nodes, plugins }: VmiSituation): readonly
     return going.map((pod) => ({ do: "pod.delete", name: pod.metadata.name, uid: pod.metadata.uid }));
   }
   const phase = vmi.status?.phase ?? "";
-  if (isFinal(phase) || phase === "Running") return [];
+  if (isToldOf(phase)) return [];
   const [pod] = pods;
   if (pod === undefined) {
     const node = nodes.find((candidate) => unfitness(candidate, vmi.spec) === undefined);
@@ -46,7 +54,7 @@ export function decideVmi({ vmi, pods, nodes, plugins }: VmiSituation): readonly
     const made = launcherPod(vmi, node.metadata.name, vmi.metadata.uid.slice(-5), plugins);
     return [
       { do: "pod.create", pod: made },
-      { do: "status", change: inOrder(enterPhase("Scheduling"), SCHEDULED) },
+      { do: "status", change: beforeGuest(inOrder(enterPhase("Scheduling"), podScheduled)) },
       {
         do: "event",
         type: "Normal",
@@ -56,14 +64,16 @@ export function decideVmi({ vmi, pods, nodes, plugins }: VmiSituation): readonly
     ];
   }
   const nodeName = pod.spec?.nodeName;
-  if (nodeName === undefined) return [{ do: "status", change: enterPhase("Scheduling") }];
+  if (nodeName === undefined) return [{ do: "status", change: beforeGuest(enterPhase("Scheduling")) }];
   return [
     {
       do: "status",
-      change: inOrder(
-        enterPhase("Scheduled"),
-        SCHEDULED,
-        assign({ nodeName, activePods: { [pod.metadata.uid]: nodeName } }),
+      change: beforeGuest(
+        inOrder(
+          enterPhase("Scheduled"),
+          podScheduled,
+          assign({ nodeName, activePods: { [pod.metadata.uid]: nodeName } }),
+        ),
       ),
     },
   ];
@@ -105,11 +115,13 @@ export function notMade(why: string): PodFailure {
 }
 
 export function podRefused({ reason, message }: PodFailure): VmiStatusChange {
-  return inOrder(
-    enterPhase("Pending"),
-    claim(
-      { type: "PodScheduled", status: "False", reason, message },
-      { type: "Synchronized", status: "False", reason, message },
+  return beforeGuest(
+    inOrder(
+      enterPhase("Pending"),
+      claim(
+        { type: "PodScheduled", status: "False", reason, message },
+        { type: "Synchronized", status: "False", reason, message },
+      ),
     ),
   );
 }

@@ -16,7 +16,15 @@ import { deviceAnnotations } from "../model/pods/network-info.ts";
 import { agentChange, agentGone } from "../model/status/agent.ts";
 import { type ConditionClaim, withCondition } from "../model/status/conditions.ts";
 import { interfaceStatuses } from "../model/status/interfaces.ts";
-import { assign, claim, enterPhase, inOrder, unclaim, type VmiStatusChange } from "../model/status/vmi.ts";
+import {
+  assign,
+  claim,
+  enterPhase,
+  inOrder,
+  podScheduled,
+  unclaim,
+  type VmiStatusChange,
+} from "../model/status/vmi.ts";
 import { podAddresses } from "../model/wiring/facts.ts";
 import type { PodRecord } from "./records.ts";
 
@@ -284,6 +292,7 @@ function guestRuns(
       : { type: "LiveMigratable", status: "False", reason: "InterfaceNotLiveMigratable", message: fixed.join(" ") };
   return inOrder(
     enterPhase("Running"),
+    podScheduled,
     claim(...wholeness(paused, unready, uncarried)),
     claim(migratable),
     paused ? claim(PAUSED) : unclaim(PAUSED.type),

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
@@ -10,7 +11,7 @@ export interface ConsoleSocket {
   /** What was shown so far. */
   shown(): string;
   type(text: string): void;
-  /** Waits until that is shown. */
+  /** Waits until that is shown; fails at once where the connection has ended before. */
   until(pattern: RegExp): Promise<void>;
   /** What the client told of the connection: `open PROTOCOL`, `closed CODE`. */
   told(): string;
@@ -65,8 +66,13 @@ export function openConsoleSocket(
     shown: () => shown,
     told: () => told,
     type: (text) => void child.stdin?.write(text),
-    until: (pattern) =>
-      eventually(`${pattern} on the console`, () => Promise.resolve(pattern.test(shown))).then(() => {}),
+    until: async (pattern) => {
+      const seen = await eventually(`${pattern} on the ${subresource}`, async () => {
+        if (pattern.test(shown)) return "it is there";
+        return /^(closed|failed)/m.test(told) && "the connection has ended";
+      }).catch((thrown: unknown) => String(thrown));
+      assert.match(shown, pattern, `${seen}; the client says ${JSON.stringify(told)}`);
+    },
     untilTold: (pattern) =>
       eventually(`${pattern} of the console's websocket`, () => Promise.resolve(pattern.test(told))).then(() => {}),
     kill: () => void child.kill("SIGKILL"),

@@ -92,6 +92,7 @@ test("volumes and devices: one guest with every kind that this machine makes", {
   await step("its screen is served by VNC through the API", async () => {
     const guest = await host.guest(NAME);
     assert.equal((await stat(join(guest.folder, "vnc.sock"))).isSocket(), true);
+    await eventually("Running", async () => (await host.value("vmi", NAME, ".status.phase")) === "Running");
     const screen = openConsoleSocket(host, NAME, { subresource: "vnc" });
     await screen.until(/^RFB 003\.008\n/);
     screen.kill();

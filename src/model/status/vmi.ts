@@ -9,6 +9,19 @@ export function isFinal(phase: string | undefined): boolean {
   return phase === "Succeeded" || phase === "Failed";
 }
 
+/** True where the node has told of the guest: that it runs, or has ended. */
+export function isToldOf(phase: string | undefined): boolean {
+  return phase === "Running" || isFinal(phase);
+}
+
+/**
+ * That change of a VMI whose guest nobody has told of. Who decides it may know an older status than the one that it is
+ * written over: a guest that runs must not be called scheduled again.
+ */
+export function beforeGuest(change: VmiStatusChange): VmiStatusChange {
+  return (status, now) => (isToldOf(status.phase) ? status : change(status, now));
+}
+
 /** Enters a phase and notes when; nothing where the VMI is in it already. */
 export function enterPhase(phase: VmiPhase): VmiStatusChange {
   return (status, now) => {
@@ -25,6 +38,9 @@ export function claim(...claims: readonly ConditionClaim[]): VmiStatusChange {
     conditions: claims.reduce((conditions, one) => withCondition(conditions, one, now), status.conditions ?? []),
   });
 }
+
+/** That the VMI has its pod on a node. */
+export const podScheduled = claim({ type: "PodScheduled", status: "True" });
 
 /** Takes a condition away: it has nothing to say. */
 export function unclaim(type: string): VmiStatusChange {
