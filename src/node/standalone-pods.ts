@@ -1,10 +1,10 @@
 import { type Delegate, type DelegationSources, delegatesOf, withDevice } from "../host/cni/delegation.ts";
 import { readHostResolver } from "../host/cni/host-resolver.ts";
+import type { CniHost } from "../host/cni/invocation.ts";
 import {
   type AddedNetwork,
   type Attachment,
   addNetwork,
-  type CniHost,
   checkNetwork,
   delNetwork,
   listCached,

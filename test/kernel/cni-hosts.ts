@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import type { CniHost } from "../../src/host/cni/network.ts";
+import type { CniHost } from "../../src/host/cni/invocation.ts";
 import { dumpNetns, type NetnsDump } from "../../src/host/linux/dump.ts";
 import { createNetns, deleteNetns, within } from "../../src/host/linux/netns.ts";
 import { Fault } from "../../src/model/fault.ts";

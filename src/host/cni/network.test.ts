@@ -8,7 +8,8 @@ import { after, test } from "node:test";
 import { Fault } from "../../model/fault.ts";
 import { type CniNetwork, parseCniObject } from "../../model/networks/cni-config.ts";
 import { recordPath } from "./attachment-record.ts";
-import { addNetwork, type CniHost, cachedNetwork, checkNetwork, delNetwork, listCached } from "./network.ts";
+import type { CniHost } from "./invocation.ts";
+import { addNetwork, cachedNetwork, checkNetwork, delNetwork, listCached } from "./network.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "patchbay-cni-network-"));
 after(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,38 +1,19 @@
 import { Fault, isFault, toFault } from "../../model/fault.ts";
-import { isJsonObject, type JsonObject } from "../../model/json.ts";
+import type { JsonObject } from "../../model/json.ts";
 import { atLeast, type CniNetwork, type CniPlugin } from "../../model/networks/cni-config.ts";
 import { type CniResult, parseCniResult, renderCniResult } from "../../model/networks/cni-result.ts";
 import { isNetns } from "../linux/netns.ts";
-import {
-  type AttachmentRecord,
-  listRecords,
-  readRecord,
-  recordPath,
-  removeRecord,
-  writeRecord,
-} from "./attachment-record.ts";
-import { builtinPlugin, hostSides, locatePlugin } from "./builtin.ts";
+import { type AttachmentRecord, listRecords, readRecord, recordPath, writeRecord } from "./attachment-record.ts";
+import { hostSides, locatePlugin } from "./builtin.ts";
 import { disableContainerInterface, refuseAddressOnDisabled } from "./container-interface.ts";
-import { asksDhcp, DHCP_TIME_LIMIT_MS, ensureDhcpDaemon, withDhcpDaemon } from "./dhcp-daemon.ts";
+import { departureOf, forget } from "./departure.ts";
+import { asksDhcp, withDhcpDaemon } from "./dhcp-daemon.ts";
 import { withoutDetection } from "./duplicate-address-detection.ts";
-import { type CniCommand, PLUGIN_TIME_LIMIT_MS, runPlugin } from "./exec.ts";
+import { PLUGIN_TIME_LIMIT_MS } from "./exec.ts";
 import { endInterruptedPlugins } from "./interrupted-plugins.ts";
-import { DEFAULT_BIN_DIRS, findPlugin } from "./plugins.ts";
+import { type CniHost, invoke, understand } from "./invocation.ts";
+import { DEFAULT_BIN_DIRS } from "./plugins.ts";
 import { needsNetnsToDelete, withStandInNetns } from "./stand-in-netns.ts";
-
-/** How plugins are run, the same for every operation. */
-export interface CniHost {
-  /** Folder of the records; this daemon's own. */
-  readonly cacheDir: string;
-  readonly binDirs?: readonly string[];
-  /** For each plugin; 10 s where absent. */
-  readonly timeLimitMs?: number;
-  /** Namespace that stands for the host; absent: that of this process. */
-  readonly hostNetns?: string;
-  /** Hears of a plugin that takes long, while it is waited for (PB3028). */
-  readonly waits?: (fault: Fault) => void;
-  readonly signal?: AbortSignal;
-}
 
 export interface AttachmentKey {
   readonly containerId: string;
@@ -57,9 +38,6 @@ export interface AddedNetwork extends AttachmentKey {
   readonly netns: string;
   readonly result: CniResult;
 }
-
-/** Networks whose host side is being taken away, by cache folder and name: an ADD waits for it. */
-const departing = new Map<string, Promise<void>>();
 
 /**
  * Attaches a namespace to a network: ADD of each plugin in order, each with the result of the one before.
@@ -95,7 +73,10 @@ async function attach(attachment: Attachment, host: CniHost): Promise<AddedNetwo
     locatePlugin(plugin.type, binDirs);
     refuseAddressOnDisabled(plugin, network.name);
   }
-  await departing.get(departureKey(host, network));
+  // Asked anew after each wait: from here to the record nothing is awaited, and no host side goes in between.
+  for (let leaving = departureOf(network, host); leaving !== undefined; leaving = departureOf(network, host)) {
+    await leaving;
+  }
   const record: AttachmentRecord = {
     state: "adding",
     containerId,
@@ -285,36 +266,6 @@ export function listCached(cacheDir: string): {
   };
 }
 
-/**
- * Removes the record of what is detached. With the last of a network its host side goes first: where that fails, or the
- * daemon dies meanwhile, the record stays, and the next DEL ends it.
- */
-async function forget(record: AttachmentRecord, host: CniHost): Promise<void> {
-  const { network, containerId, ifName } = record;
-  const last = !listRecords(host.cacheDir).records.some(
-    (other) => other.network.name === network.name && (other.containerId !== containerId || other.ifName !== ifName),
-  );
-  // No await between the look at the records and what follows from it: of two that leave at once one is the last, and an
-  // ADD either had its record, or waits.
-  if (last) await takeHostSideAway(network, host);
-  removeRecord(host.cacheDir, containerId, ifName);
-}
-
-async function takeHostSideAway(network: CniNetwork, host: CniHost): Promise<void> {
-  const builtins = network.plugins.filter(({ type }) => hostSides[type] !== undefined);
-  const key = departureKey(host, network);
-  if (builtins.length === 0 || departing.has(key)) return departing.get(key);
-  const departure = (async () => {
-    for (const { type, config } of builtins) await hostSides[type]?.unused(network.name, config, host.hostNetns);
-  })();
-  departing.set(key, departure);
-  try {
-    await departure;
-  } finally {
-    departing.delete(key);
-  }
-}
-
 /** The last operation of each attachment: the specification allows one at a time. */
 const operations = new Map<string, Promise<unknown>>();
 
@@ -327,65 +278,4 @@ async function inTurn<T>(key: AttachmentKey, host: CniHost, operation: () => Pro
   } finally {
     if (operations.get(name) === running) operations.delete(name);
   }
-}
-
-function departureKey(host: CniHost, network: CniNetwork): string {
-  return `${host.cacheDir}\n${network.name}`;
-}
-
-async function invoke(
-  command: CniCommand,
-  plugin: CniPlugin,
-  record: AttachmentRecord,
-  host: CniHost,
-  previous: JsonObject | undefined,
-): Promise<JsonObject> {
-  if (hostSides[plugin.type] !== undefined) return previous ?? {};
-  const { network, runtimeConfig, netns } = record;
-  const given = Object.fromEntries(
-    plugin.capabilities.flatMap((key) => (runtimeConfig[key] === undefined ? [] : [[key, runtimeConfig[key]]])),
-  );
-  const call = {
-    command,
-    type: plugin.type,
-    network: network.name,
-    containerId: record.containerId,
-    // A DEL is told of a namespace only where it lives.
-    ...(command !== "DEL" || isNetns(netns) ? { netns } : {}),
-    ifName: record.ifName,
-    args: record.args,
-    binDirs: record.binDirs,
-    config: {
-      ...plugin.config,
-      name: network.name,
-      cniVersion: network.cniVersion,
-      ...(Object.keys(given).length === 0 ? {} : { runtimeConfig: given }),
-      ...(previous === undefined ? {} : { prevResult: previous }),
-    },
-    ...(host.hostNetns === undefined ? {} : { hostNetns: host.hostNetns }),
-    ...(host.timeLimitMs === undefined
-      ? asksDhcp(plugin)
-        ? { timeLimitMs: DHCP_TIME_LIMIT_MS }
-        : {}
-      : { timeLimitMs: host.timeLimitMs }),
-    ...(host.waits === undefined ? {} : { waits: host.waits }),
-    ...(host.signal === undefined ? {} : { signal: host.signal }),
-  };
-  await ensureDhcpDaemon(plugin, { ...host, binDirs: record.binDirs });
-  const builtin = builtinPlugin(plugin.type, record.binDirs);
-  const answer =
-    builtin === undefined
-      ? await runPlugin({ ...call, binary: findPlugin(plugin.type, record.binDirs) })
-      : await builtin(call);
-  return isJsonObject(answer) ? answer : {};
-}
-
-function understand(answer: JsonObject, plugin: CniPlugin, record: AttachmentRecord): CniResult {
-  const reading = parseCniResult(answer, record.network.cniVersion);
-  if ("result" in reading) return reading.result;
-  throw new Fault(
-    "PB3009",
-    `The CNI plugin "${plugin.type}" (ADD of the network "${record.network.name}") answered a result that is not understood: ${reading.problem}.`,
-    { cure: "Install a plugin that follows the CNI specification.", data: { plugin: plugin.type, answer } },
-  );
 }
