@@ -1,12 +1,18 @@
 import assert from "node:assert/strict";
+import { existsSync, readdirSync } from "node:fs";
 import { test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import { pino } from "pino";
+import { parse } from "yaml";
 import { makeEventRecorder } from "../../src/client/events.ts";
+import type { Node } from "../../src/model/api/core.ts";
 import { definitions } from "../../src/model/api/kinds.ts";
-import { configMapResource, eventResource } from "../../src/model/api/references.ts";
+import { configMapResource, eventResource, nodeResource } from "../../src/model/api/references.ts";
 import type { KubeObject } from "../../src/model/api/resource.ts";
 import { MACVTAP_CONFIG_KEY, MACVTAP_CONFIG_MAP } from "../../src/model/pods/macvtap-devices.ts";
 import { makeMacvtapDevices } from "../../src/node/macvtap-devices.ts";
+import { keepNode } from "../../src/node/registration.ts";
+import { twinText } from "../documents/pages.ts";
 import { needs } from "../needs.ts";
 import { makeFolder, startSample, until } from "./apiserver-sample.ts";
 
@@ -53,4 +59,42 @@ test("a list of macvtap devices that cannot be read widens nothing: neither at f
   // Of a machine without cards as well: the list is another.
   await until("that every link is offered", () => Promise.resolve(changes === 2));
   assert.ok(!offered().includes("macvtap.network.kubevirt.io/a"));
+});
+
+/** The network cards and bonds of this machine, as sysfs has them. */
+function cardsAndBonds(): readonly string[] {
+  const folder = "/sys/class/net";
+  return readdirSync(folder).filter((name) =>
+    ["device", "bonding"].some((part) => existsSync(`${folder}/${name}/${part}`)),
+  );
+}
+
+test("S3.96: an empty list has the node offer each of its cards and bonds by its own name, and no other link", async (t) => {
+  if (!needs(t, "root")) return;
+  const { folder, remove } = makeFolder();
+  t.after(remove);
+  const { client, stop } = await startSample(folder, { definitions });
+  t.after(() => stop());
+  const events = makeEventRecorder(client, "test", log);
+  t.after(() => events.flush());
+  const map: KubeObject & { readonly data: Readonly<Record<string, string>> } = parse(twinText("macvtap-all-devices"));
+  assert.deepEqual(JSON.parse(map.data[MACVTAP_CONFIG_KEY] ?? ""), []);
+  const limiting = { [MACVTAP_CONFIG_KEY]: '[{"name": "a", "lowerDevice": "lo", "capacity": 3}]' };
+  const metadata = { ...map.metadata, namespace: "default" };
+  await client.create(configMapResource, { ...map, metadata, data: limiting });
+  const devices = makeMacvtapDevices({ binDirs: [], log });
+  t.after(() => devices.close());
+  const machine = { nodeName: "n", accel: "tcg", version: "0", qemu: "0", pools: devices.pools } as const;
+  const node = await keepNode(client, machine, log);
+  t.after(() => node.close());
+  await devices.follow(client, events, node.refresh);
+  const offers = async (wanted: Readonly<Record<string, string>>): Promise<boolean> => {
+    const { status } = await client.get<Node & KubeObject>(nodeResource, { name: "n" });
+    return isDeepStrictEqual({ ...status?.allocatable }, wanted);
+  };
+  await until("the one of the list alone", () => offers({ "macvtap.network.kubevirt.io/a": "0" }));
+
+  await client.patch(configMapResource, metadata, "merge", { data: map.data });
+  const all = cardsAndBonds().map((name) => [`macvtap.network.kubevirt.io/${name}`, "100"]);
+  await until("every card and bond", () => offers(Object.fromEntries(all)));
 });
