@@ -48,10 +48,19 @@ export interface NodeParts extends GuestParts, VolumeParts {
   readonly applied?: (seconds: number, steps: number) => void;
 }
 
-/** A pod whose guest runs and is served. */
-export interface LivePod {
+/** A pod whose guest this process talks to. */
+export interface HeldPod {
   readonly record: PodRecord;
   readonly guest: RunningGuest;
+  /** What is served to it; absent where the guest is held for its end alone. */
+  readonly services?: RunningServices;
+  readonly passts?: PasstKeeper;
+  /** Steps that taking it over took to mend its network, until its VMI is told. */
+  readonly mended?: number;
+}
+
+/** A pod whose guest runs and is served. */
+export interface LivePod extends HeldPod {
   readonly services: RunningServices;
   /** The processes that carry NICs beside QEMU. */
   readonly passts: PasstKeeper;
@@ -263,33 +272,37 @@ function onLinksThere(netns: string, { services, announcements }: Wiring): Pick<
   };
 }
 
-/** Ends the guest if it runs, gives everything of the pod back, and forgets the pod. Can be done again after a failure. */
-export async function takeDown(parts: NodeParts, record: PodRecord, live?: LivePod, graceSeconds = 0): Promise<void> {
-  await live?.services.close();
-  if (live !== undefined) await live.guest.powerdown(graceSeconds);
-  else await endGuest(parts, record, graceSeconds);
-  await live?.passts.stop();
-  if (live === undefined) await endPassts(record.wiring?.nics ?? [], runDirOf(parts, record.podUid));
+/**
+ * Ends the guest at once if it runs, gives everything of the pod back, and forgets the pod. Can be done again after a
+ * failure.
+ */
+export async function takeDown(parts: NodeParts, record: PodRecord, held?: HeldPod): Promise<void> {
+  await held?.services?.close();
+  await (held ?? (await holdGuest(parts, record)))?.guest.end();
+  // A daemon that died between the start of QEMU and its record leaves one that only its folder names.
+  if (held === undefined && record.stage !== "network") await parts.runner.destroyIn(runDirOf(parts, record.podUid));
+  if (held?.passts !== undefined) await held.passts.stop();
+  else await endPassts(record.wiring?.nics ?? [], runDirOf(parts, record.podUid));
   await parts.pods.release(record.podUid);
   await removeFolder(runDirOf(parts, record.podUid));
   rmSync(join(parts.logsDir, `${record.podUid}.log`), { force: true });
   parts.records.remove(record.podUid);
 }
 
-/** Ends the guest of a record that nobody talks to: by its power button where it answers, else by force. */
-async function endGuest(parts: NodeParts, record: PodRecord, graceSeconds: number): Promise<void> {
-  const { guest } = record;
-  if (guest !== undefined) {
-    try {
-      const found = await parts.runner.find(guest);
-      await found?.powerdown(graceSeconds);
-    } catch (thrown) {
-      if (!isFault(thrown, "PB5057") && !isFault(thrown, "PB5062")) throw thrown;
-      await parts.runner.destroy(guest);
-    }
+/**
+ * Takes over the guest of a record that nobody talks to, and nothing else of its pod, so that it can be ended: undefined
+ * where it is gone. One that does not answer is ended by force.
+ */
+export async function holdGuest(parts: Pick<NodeParts, "runner">, record: PodRecord): Promise<HeldPod | undefined> {
+  if (record.guest === undefined) return undefined;
+  try {
+    const guest = await parts.runner.find(record.guest);
+    return guest === undefined ? undefined : { record, guest };
+  } catch (thrown) {
+    if (!isFault(thrown, "PB5057") && !isFault(thrown, "PB5062")) throw thrown;
+    await parts.runner.destroy(record.guest);
+    return undefined;
   }
-  // A daemon that died between the start of QEMU and its record leaves one that only its folder names.
-  if (record.stage !== "network") await parts.runner.destroyIn(runDirOf(parts, record.podUid));
 }
 
 function runDirOf(parts: NodeParts, podUid: string): string {

@@ -10,6 +10,16 @@ import type { DeviceClaim } from "../model/pods/device-resources.ts";
 import type { PodFacts } from "../model/wiring/facts.ts";
 import type { Wiring } from "../model/wiring/wiring.ts";
 
+/** That a guest was asked to shut down, and what it was given for it. */
+export interface Shutdown {
+  /** When it was asked, in seconds since the machine's boot. */
+  readonly since: number;
+  /** How long it may take; the least of what was ever given. */
+  readonly graceSeconds: number;
+  /** Why the guest does not live on, where its pod does. */
+  readonly why?: { readonly code: string; readonly message: string };
+}
+
 /**
  * What the node keeps of one pod, on disk under the pod's UID: enough for the next daemon to go on or to undo.
  *
@@ -37,6 +47,8 @@ export interface PodRecord {
   readonly cpus?: readonly number[];
   /** What the guest's agent said last. */
   readonly agent?: AgentReport;
+  /** Set once its guest was asked to shut down. */
+  readonly shutdown?: Shutdown;
 }
 
 /**

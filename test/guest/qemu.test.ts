@@ -73,7 +73,8 @@ test("S3.64: QEMU runs without privilege in the pod's namespace, and shuts down 
   await console.until(/48-later/);
   assert.match(fs.readFileSync(`${at.runDir}/console.log`, "utf8"), /42-from-the-guest/);
 
-  const report = await guest.powerdown(30);
+  await guest.pressPowerButton();
+  const report = await guest.exited;
   assert.equal(report.reason, "powerdown");
   assert.equal(report.code, 0);
   assert.equal(isRunning(guest.record), false);
@@ -176,7 +177,7 @@ test("a guest outlives a killed daemon, is found again as it was, and its end by
   );
   const [line] = await once(createInterface(starter.stdout), "line");
   const record: GuestRecord = JSON.parse(String(line));
-  at.after(async () => (await localRunner().find(record))?.powerdown(0));
+  at.after(async () => (await localRunner().find(record))?.end());
   const before = await consoleOf(at);
   await before.until(new RegExp(READY));
   before.send("memory=kept; echo set-$((1+1))\n");
@@ -233,7 +234,7 @@ test("a guest that shuts itself down, seen or unseen, and a QEMU killed by its p
   assert.equal(report.reason, "killed");
   assert.equal(report.signal, "SIGKILL");
   const third = await boot(at, spec);
-  assert.equal((await third.powerdown(0)).reason, "quit");
+  assert.equal((await third.end()).reason, "quit");
 });
 
 test("disks of every bus are plugged, and NICs may be booted from", async (t) => {

@@ -29,11 +29,16 @@ export interface RunningGuest {
   /** Fulfilled once QEMU is gone, however it went; never after {@link release}. */
   readonly exited: Promise<ExitReport>;
   /**
-   * Presses the power button, waits `graceSeconds` for the guest to shut down, then ends QEMU.
+   * Asks the guest to shut down; {@link exited} tells when it has. One that stands still is let go on, so that it hears.
+   * Whether it does, or QEMU answers at all, is not told.
+   */
+  pressPowerButton(): Promise<void>;
+  /**
+   * Ends QEMU at once, whatever the guest does.
    *
    * @throws Fault PB5057 where even SIGKILL does not end it
    */
-  powerdown(graceSeconds: number): Promise<ExitReport>;
+  end(): Promise<ExitReport>;
   /** The link of a NIC, by its name in the manifest, as the guest sees its carrier. */
   setLink(nic: string, up: boolean): Promise<void>;
   /** Stops or continues the guest's processors. Does nothing where it is so, and to a guest that has shut down. */
@@ -47,9 +52,9 @@ export interface RunningGuest {
 /** Why and how a QEMU ended. */
 export interface ExitReport {
   /**
-   * `shutdown`: the guest shut itself down. `powerdown`: it did so when asked. `quit`: it was ended because it did not, or
-   * was not given the time. `panic`: the guest's kernel panicked. `watchdog`: its watchdog switched it off. `signal`: QEMU was asked to end by a signal.
-   * `killed`: it ended without saying anything, as SIGKILL does. `crashed`: it failed.
+   * `shutdown`: the guest shut itself down. `powerdown`: it did so when asked. `quit`: it was ended. `panic`: the guest's
+   * kernel panicked. `watchdog`: its watchdog switched it off. `signal`: QEMU was asked to end by a signal. `killed`: it
+   * ended without saying anything, as SIGKILL does. `crashed`: it failed.
    */
   readonly reason: "shutdown" | "powerdown" | "quit" | "panic" | "watchdog" | "signal" | "killed" | "crashed";
   /** QEMU's last lines; may be empty. */
@@ -115,6 +120,10 @@ export function runningGuest(
     }
   };
 
+  const requireHeld = (): void => {
+    if (released) throw new TypeError("this guest was let go of");
+  };
+
   // Asked only now that events are heard: a guest that ends in between is told by one of the two.
   void unlessGone(
     queryStatus(qmp).then((status) => {
@@ -126,16 +135,14 @@ export function runningGuest(
     record,
     qmp,
     exited,
-    async powerdown(graceSeconds) {
-      if (released) throw new TypeError("this guest was let go of");
+    async pressPowerButton() {
+      requireHeld();
       asked = true;
-      if (graceSeconds > 0) {
-        // A guest that stands still cannot hear its power button.
-        if (STOPPED.includes(await queryStatus(qmp).catch(() => ""))) await unlessGone(qmp.execute("cont"));
-        await unlessGone(qmp.execute("system_powerdown"));
-        const report = await endedWithin(graceSeconds * 1000);
-        if (report !== undefined) return report;
-      }
+      if (STOPPED.includes(await queryStatus(qmp).catch(() => ""))) await unlessGone(qmp.execute("cont"));
+      await unlessGone(qmp.execute("system_powerdown"));
+    },
+    async end() {
+      requireHeld();
       await unlessGone(qmp.execute("quit", undefined, QUIT_MS));
       const quit = await endedWithin(QUIT_MS);
       if (quit !== undefined) return quit;
