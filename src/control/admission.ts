@@ -1,6 +1,7 @@
 import type { Admission, AdmissionRequest, AdmissionResponse, StatusCause } from "../model/api/admission.ts";
 import type { KubeObject } from "../model/api/resource.ts";
 import { admitVm, admitVmi, admitVmiUpdate } from "../model/rules/admit.ts";
+import { admitClaim } from "../model/rules/claim.ts";
 import { admitData } from "../model/rules/data-objects.ts";
 import { admitPod } from "../model/rules/pod.ts";
 import { admitService } from "../model/rules/service.ts";
@@ -44,6 +45,8 @@ function admit(request: AdmissionRequest, configuration: unknown): AdmissionResp
     case "ConfigMap":
     case "Secret":
       return admitData(withoutPlainText(object), oldObject);
+    case "PersistentVolumeClaim":
+      return admitClaim(object, oldObject);
     case "Pod":
       return admitPod(object, oldObject);
     default:

@@ -95,6 +95,24 @@ export function dataCount(object: JsonObject): number {
   return ["data", "binaryData"].reduce((sum, field) => sum + Object.keys(objectAt(object, field)).length, 0);
 }
 
+/** The phase, or that it is on its way out. */
+export function claimStatus(object: JsonObject): string {
+  if (textAt(objectAt(object, "metadata"), "deletionTimestamp") !== undefined) return "Terminating";
+  return textAt(status(object), "phase") ?? "Pending";
+}
+
+const SHORT_MODES: Readonly<Record<string, string>> = {
+  ReadWriteOnce: "RWO",
+  ReadOnlyMany: "ROX",
+  ReadWriteMany: "RWX",
+  ReadWriteOncePod: "RWOP",
+};
+
+/** `RWO,ROX`: how a claim that is bound may be used. */
+export function claimAccessModes(object: JsonObject): string {
+  return [...new Set(textsAt(status(object), "accessModes"))].map((mode) => SHORT_MODES[mode] ?? mode).join(",");
+}
+
 /** `80/TCP,443:30443/TCP`. */
 export function servicePorts(object: JsonObject): string {
   const ports = objectsAt(spec(object), "ports").map((port) => {

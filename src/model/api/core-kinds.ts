@@ -1,3 +1,4 @@
+import { persistentVolumeClaim } from "./claim.ts";
 import { age, column, wide } from "./columns.ts";
 import { configMap, event, namespace, node, secret } from "./core.ts";
 import * as cells from "./core-cells.ts";
@@ -110,6 +111,24 @@ export const coreDefinitions: readonly ResourceDefinition[] = [
       column("Type", ".type", "What the secret is for."),
       column("Data", "", "Keys that it holds.", { type: "integer", cell: cells.dataCount }),
       age,
+    ],
+  },
+  {
+    ...uncounted,
+    kind: "PersistentVolumeClaim",
+    plural: "persistentvolumeclaims",
+    singular: "persistentvolumeclaim",
+    shortNames: ["pvc"],
+    statusSubresource: true,
+    schema: persistentVolumeClaim,
+    columns: [
+      column("Status", ".status.phase", "Whether there is storage for it.", { cell: cells.claimStatus }),
+      column("Volume", ".spec.volumeName", "The volume that it is bound to."),
+      column("Capacity", ".status.capacity.storage", "How much there is."),
+      column("Access Modes", "", "How it may be used.", { cell: cells.claimAccessModes }),
+      column("StorageClass", ".spec.storageClassName", "Who provides it."),
+      age,
+      column("VolumeMode", ".spec.volumeMode", "What lies on it.", wide),
     ],
   },
   {

@@ -5,6 +5,7 @@ const kubevirt = (plural: string) => ({ group: "kubevirt.io", version: "v1", plu
 export const podResource = core("pods");
 export const configMapResource = core("configmaps");
 export const secretResource = core("secrets");
+export const claimResource = core("persistentvolumeclaims");
 export const eventResource = core("events");
 export const nodeResource = { group: "", version: "v1", plural: "nodes", namespaced: false } as const;
 export const definitionResource = {

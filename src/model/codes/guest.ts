@@ -42,4 +42,6 @@ export const guestCodes = {
   PB5078: "the guest's screen cannot be reached",
   PB5079: "the watchdog ended the guest",
   PB5080: "too few processors are left for a guest of its own",
+  PB5081: "a claim cannot be provided",
+  PB5082: "a claim is in use",
 } as const;
