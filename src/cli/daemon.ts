@@ -26,6 +26,7 @@ import { servedDefinitions } from "../model/api/kinds.ts";
 import { featureGatesOf } from "../model/rules/gates.ts";
 import { isWarning } from "../model/serve/note.ts";
 import { startAgent } from "../node/agent.ts";
+import { keepClaims } from "../node/claim-keeper.ts";
 import { definitionsOf } from "../node/definitions.ts";
 import { makeDeviceResources } from "../node/device-resources.ts";
 import { makeMacvtapDevices } from "../node/macvtap-devices.ts";
@@ -167,6 +168,16 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     });
     running.push(() => sriov.close());
     const devices = makeDeviceResources(records, [macvtaps, sriov.source]);
+    let tellClaims = (): void => {};
+    const claims = keepClaims({
+      client,
+      events,
+      records,
+      folder: paths.claims,
+      log: log.child({ part: "node" }),
+      changed: () => tellClaims(),
+    });
+    running.push(() => claims.close());
     const agent = startAgent({
       client,
       nodeName,
@@ -185,6 +196,7 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
         runner: localRunner(),
         images,
         objects: clusterObjects(client),
+        claims,
         isGateOpen: async (gate) => featureGatesOf(await configuration.current()).includes(gate),
         accel: accelerator.accel,
         qemu,
@@ -204,6 +216,7 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
       meter: metrics.queue("node"),
     });
     running.push(() => agent.close());
+    tellClaims = agent.retry;
     await agent.adopted;
     adopted = true;
     await Promise.all([configuration.follow(client), surroundings.follow(client)]);

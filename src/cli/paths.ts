@@ -21,6 +21,8 @@ export interface DataPaths {
   readonly cni: string;
   /** What network cards were before policies changed them. */
   readonly sriov: string;
+  /** Disk images of claims. */
+  readonly claims: string;
 }
 
 /** Text as one word of a shell's command line. */
@@ -45,5 +47,6 @@ export function dataPaths(dataDir: string): DataPaths {
     cache: join(root, "cache"),
     cni: join(root, "cni"),
     sriov: join(root, "sriov.json"),
+    claims: join(root, "claims"),
   };
 }

@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { DiskTuning, GuestDisk } from "../host/guest/command-line.ts";
+import { ephemeralDisk, placeClaim } from "../host/images/claim-image.ts";
 import { placeHostDisk } from "../host/images/host-disk.ts";
 import { noImage } from "../host/images/image-faults.ts";
 import type { IsoFile } from "../host/images/iso9660.ts";
@@ -14,15 +15,19 @@ import { DISK_BUSES, diskBus } from "../model/guest/hardware-request.ts";
 import { taggedNics } from "../model/guest/tagged-nics.ts";
 import { isJsonObject } from "../model/json.ts";
 import { hostNameOf } from "../model/pods/launcher-pod.ts";
+import type { ClaimKeeper } from "./claim-keeper.ts";
+import { imageOf, isForReading, type ReadyClaim } from "./claim-volumes.ts";
 import type { GuestStorage } from "./guest-spec.ts";
 import { readFiles, type VolumeObjects, withSecrets } from "./volume-objects.ts";
-import { type FilesSource, sourceOf, type VolumeSource } from "./volume-source.ts";
+import { type ClaimSource, type FilesSource, sourceOf, type VolumeSource } from "./volume-source.ts";
 
 /** What storage is made with. */
 export interface VolumeParts {
   readonly images: ImageStore;
   /** Absent for who only looks: then no object is asked for. */
   readonly objects?: VolumeObjects;
+  /** Absent for who only looks: then no claim is asked for. */
+  readonly claims?: Pick<ClaimKeeper, "find">;
   /** True where the feature gate of that name is open; absent for who only looks. */
   readonly isGateOpen?: (gate: string) => Promise<boolean>;
 }
@@ -41,7 +46,8 @@ export interface FoundVolume {
 
 /** A source with the data of the objects that it refers to. */
 type ReadySource =
-  | Exclude<VolumeSource, FilesSource>
+  | Exclude<VolumeSource, FilesSource | ClaimSource>
+  | ReadyClaim
   | { readonly kind: "files"; readonly label: string; readonly files: readonly IsoFile[] };
 
 type Vmi = Stored<VirtualMachineInstance>;
@@ -49,12 +55,15 @@ type Disk = NonNullable<VmiSpec["domain"]["devices"]["disks"]>[number];
 /** Names in the guest's folder, which is where QEMU runs. */
 const KERNEL = "kernel";
 const INITRD = "initrd";
+/** What is written by QEMU in a format of its own. */
+const OVERLAYS: readonly VolumeSource["kind"][] = ["containerDisk", "emptyDisk", "ephemeral"];
 
 /**
  * The disks of a VMI and their sources, after a look that the images and objects are there; makes nothing.
  *
  * Throws PB5001 for an image that is missing, PB5070 for a volume of a kind that this version cannot make, PB5072 for one
- * that cannot be as it is asked for, PB5073 for an object that is missing, PB5074 for a host disk that is not permitted.
+ * that cannot be as it is asked for, PB5073 for an object that is missing, PB5074 for a host disk that is not permitted,
+ * PB5081 for a claim that has no image.
  */
 export async function findVolumes(parts: VolumeParts, vmi: Vmi): Promise<readonly FoundVolume[]> {
   const volumes = vmi.spec.volumes ?? [];
@@ -72,15 +81,17 @@ export async function findVolumes(parts: VolumeParts, vmi: Vmi): Promise<readonl
   const kernel = vmi.spec.domain.firmware?.kernelBoot?.container;
   if (kernel !== undefined) await kernelBoot(parts.images, kernel.image, kernel.kernelPath, kernel.initrdPath);
   const found: FoundVolume[] = [];
-  for (const { source, ...disk } of sources) {
-    found.push({ ...disk, source: await ready(parts, vmi.metadata.namespace, disk.name, source) });
+  for (const [index, { source, ...disk }] of sources.entries()) {
+    const made = await ready(parts, vmi.metadata.namespace, disk.name, source);
+    const fixed = made.kind === "claim" && isForReading(made, disk, `spec.domain.devices.disks[${index}]`);
+    found.push({ ...disk, readOnly: disk.readOnly || fixed, source: made });
   }
   return found;
 }
 
 /** Looks that what a source refers to is there, and reads the data of objects. */
 async function ready(
-  { images, objects, isGateOpen }: VolumeParts,
+  { images, objects, claims, isGateOpen }: VolumeParts,
   namespace: string,
   name: string,
   source: VolumeSource,
@@ -92,6 +103,9 @@ async function ready(
     case "hostDisk":
       if (isGateOpen !== undefined && !(await isGateOpen(HOST_DISK_GATE))) throw hostDiskForbidden(source.disk.path);
       return source;
+    case "claim":
+    case "ephemeral":
+      return claims === undefined ? source : { ...source, found: await claims.find(namespace, source.name, name) };
     case "cloudInit":
       return objects === undefined ? source : withSecrets(objects, namespace, name, source);
     case "files": {
@@ -141,7 +155,7 @@ async function makeDisk(
   };
   // A SATA disk cannot be read-only; what is written on this one goes with the guest.
   const fixed = bus !== "sata" || cdrom;
-  const path = `${name}.${source.kind === "containerDisk" || source.kind === "emptyDisk" ? "qcow2" : "img"}`;
+  const path = `${name}.${OVERLAYS.includes(source.kind) ? "qcow2" : "img"}`;
   const file = join(runDir, path);
   switch (source.kind) {
     case "containerDisk":
@@ -153,6 +167,12 @@ async function makeDisk(
     case "hostDisk":
       await placeHostDisk(source.disk, file);
       return { ...disk, path, format: "raw" };
+    case "claim":
+      await placeClaim(imageOf(source), file);
+      return { ...disk, path, format: "raw" };
+    case "ephemeral":
+      await ephemeralDisk(imageOf(source), file);
+      return { ...disk, path, format: "qcow2" };
     case "cloudInit": {
       const { layout, userData = new Uint8Array(), networkData } = source;
       const instanceId = `${vmi.metadata.name}.${vmi.metadata.namespace}`;

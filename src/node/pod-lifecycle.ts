@@ -18,11 +18,13 @@ import { overlapsOf } from "../model/bindings/masquerade-sides.ts";
 import { fewerPortsOf } from "../model/bindings/passt.ts";
 import { Fault, isFault } from "../model/fault.ts";
 import { readPodNetworks } from "../model/networks/network-selection.ts";
+import { requireFree } from "../model/pods/claims.ts";
 import { keptInterfaces } from "../model/pods/kept-interfaces.ts";
 import { nicsOf, pluginsOf } from "../model/pods/launcher-pod.ts";
 import { wire } from "../model/wiring/nics.ts";
 import { unbuiltOf } from "../model/wiring/unbuilt.ts";
 import type { KernelState, Wiring } from "../model/wiring/wiring.ts";
+import { claimUses } from "./claim-volumes.ts";
 import { dedicatedCpus, pinVcpus } from "./dedicated-cpus.ts";
 import { devicesOf, prepareDevices } from "./guest-devices.ts";
 import { type GuestParts, guestSpec, hardwareOf } from "./guest-spec.ts";
@@ -86,6 +88,7 @@ export async function bringUp(
   const devices = devicesOf(vmi.spec.domain);
   const nics = nicsOf(vmi, pluginsOf(pod));
   for (const unbuilt of unbuiltOf(nics)) throw unbuilt;
+  const claims = claimUses(volumes, vmi.metadata.namespace);
   const begun: PodRecord = {
     version: 1,
     podUid,
@@ -93,7 +96,10 @@ export async function bringUp(
     vmi: { namespace: vmi.metadata.namespace, name: vmi.metadata.name, uid: vmi.metadata.uid },
     netns: parts.pods.netnsOf(podUid),
     stage: "network",
+    ...(claims.length === 0 ? {} : { claims }),
   };
+  // No await between the look at the others' claims and the record with its own.
+  requireFree(claims, parts.records.all());
   parts.records.put(begun);
   try {
     const { netns, facts, differs } = await parts.pods.acquire(sandboxRequest(pod, nics), signal, waits);

@@ -6,6 +6,7 @@ import { Fault } from "../model/fault.ts";
 import type { AgentReport } from "../model/guest/agent.ts";
 import type { GuestHardware } from "../model/guest/hardware.ts";
 import { isJsonObject } from "../model/json.ts";
+import type { ClaimUse } from "../model/pods/claims.ts";
 import type { DeviceClaim } from "../model/pods/device-resources.ts";
 import type { PodFacts } from "../model/wiring/facts.ts";
 import type { Wiring } from "../model/wiring/wiring.ts";
@@ -39,6 +40,8 @@ export interface PodRecord {
   readonly stage: "network" | "wired" | "guest";
   /** Devices of the node that are the pod's. */
   readonly devices?: readonly DeviceClaim[];
+  /** PersistentVolumeClaims that its guest uses. */
+  readonly claims?: readonly ClaimUse[];
   readonly facts?: PodFacts;
   readonly hardware?: GuestHardware;
   readonly wiring?: Wiring;

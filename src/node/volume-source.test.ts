@@ -11,14 +11,26 @@ function fails(code: Code, words: RegExp): (thrown: unknown) => boolean {
   return (thrown) => isFault(thrown, code) && words.test(`${thrown.message} ${thrown.cure ?? ""}`);
 }
 
-test("a claim is refused with what to use in its place", () => {
-  for (const volume of [
-    { name: "v", persistentVolumeClaim: { claimName: "c" } },
-    { name: "v", ephemeral: { persistentVolumeClaim: { claimName: "c" } } },
-    { name: "v", dataVolume: { name: "d" } },
-  ]) {
-    assert.throws(() => sourceOf(volume, PLACE), fails("PB5070", /no PersistentVolumeClaims: use containerDisk/));
+test("a claim is read and written, or only read with the writes kept apart", () => {
+  const claim = { claimName: "c" };
+  assert.deepEqual(sourceOf({ name: "v", persistentVolumeClaim: { ...claim, readOnly: true } }, PLACE), {
+    kind: "claim",
+    name: "c",
+    readOnly: true,
+  });
+  const ephemeral = { kind: "ephemeral", name: "c", readOnly: false };
+  assert.deepEqual(sourceOf({ name: "v", ephemeral: { persistentVolumeClaim: claim } }, PLACE), ephemeral);
+  for (const nameless of [{ ephemeral: {} }, { persistentVolumeClaim: { claimName: "" } }]) {
+    assert.throws(() => sourceOf({ name: "v", ...nameless }, PLACE), fails("PB5072", /names no claim.*claimName/));
   }
+});
+
+test("what is not made is refused with what to use in its place", () => {
+  const dataVolume = { name: "v", dataVolume: { name: "d" } };
+  assert.throws(
+    () => sourceOf(dataVolume, PLACE),
+    fails("PB5070", /dataVolume.*use a persistentVolumeClaim, and fill/),
+  );
   assert.throws(
     () => sourceOf({ name: "v", downwardMetrics: {} }, PLACE),
     fails("PB5070", /downwardMetrics.*emptyDisk/),

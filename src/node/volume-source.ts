@@ -8,6 +8,7 @@ export type VolumeSource =
   | { readonly kind: "containerDisk"; readonly image: string; readonly path?: string }
   | { readonly kind: "emptyDisk"; readonly bytes: bigint }
   | ({ readonly kind: "hostDisk" } & { readonly disk: HostDisk })
+  | ClaimSource
   | CloudInitSource
   | FilesSource;
 
@@ -20,6 +21,13 @@ export interface CloudInitSource {
   readonly secrets: readonly string[];
 }
 
+/** A claim's image: itself, or what is written kept apart from it and thrown away. */
+export interface ClaimSource {
+  readonly kind: "claim" | "ephemeral";
+  readonly name: string;
+  readonly readOnly: boolean;
+}
+
 /** The keys of an object as files. */
 export interface FilesSource {
   readonly kind: "files";
@@ -29,20 +37,22 @@ export interface FilesSource {
 
 type Volume = NonNullable<VmiSpec["volumes"]>[number];
 type CloudInit = NonNullable<Volume["cloudInitNoCloud"]>;
+type Claim = NonNullable<Volume["persistentVolumeClaim"]>;
 
 /** Labels of the file systems, as KubeVirt has them. */
 const FILES_LABEL = "cfgdata";
 const SYSPREP_LABEL = "unattendCfg";
 
-const STANDALONE = "This machine has no PersistentVolumeClaims: use containerDisk, emptyDisk or hostDisk.";
+const NO_IMPORTER =
+  "Nothing here fills a DataVolume: use a persistentVolumeClaim, and fill its disk image (docs/claims.md).";
 
 /**
  * What a volume of a manifest is made of; `place` is that of its disk.
  *
- * @throws Fault PB5070 for a kind that is not made on one machine, PB5072 for a size that is none
+ * @throws Fault PB5070 for a kind that is not made on one machine, PB5072 for a size or name that is none
  */
 export function sourceOf(volume: Volume, place: string): VolumeSource {
-  const { containerDisk, emptyDisk, hostDisk, configMap, secret, sysprep } = volume;
+  const { containerDisk, emptyDisk, hostDisk, persistentVolumeClaim, ephemeral, configMap, secret, sysprep } = volume;
   if (containerDisk !== undefined) {
     const { image, path } = containerDisk;
     return { kind: "containerDisk", image, ...(path === undefined ? {} : { path }) };
@@ -55,6 +65,8 @@ export function sourceOf(volume: Volume, place: string): VolumeSource {
     const size = capacity === undefined ? {} : { capacity: bytesOf(capacity, volume.name, place) };
     return { kind: "hostDisk", disk: { path: absolute(path, place), type, ...size } };
   }
+  if (persistentVolumeClaim !== undefined) return claimOf("claim", persistentVolumeClaim, volume.name, place);
+  if (ephemeral !== undefined) return claimOf("ephemeral", ephemeral.persistentVolumeClaim, volume.name, place);
   if (configMap !== undefined) {
     const { name = "", optional = false, volumeLabel } = configMap;
     return { kind: "files", label: volumeLabel || FILES_LABEL, object: { kind: "ConfigMap", name, optional } };
@@ -73,17 +85,26 @@ export function sourceOf(volume: Volume, place: string): VolumeSource {
 
 function notMade(volume: Volume, place: string): Fault {
   const kinds = Object.keys(volume).filter((key) => key !== "name");
-  const isClaim = (volume.ephemeral ?? volume.persistentVolumeClaim ?? volume.dataVolume) !== undefined;
   return new Fault(
     "PB5070",
     `${place}: this version of Patchbay cannot make the volume "${volume.name}" (${kinds.join(", ") || "no source"}).`,
     {
       place,
-      cure: isClaim
-        ? STANDALONE
-        : "Use containerDisk, cloudInitNoCloud, cloudInitConfigDrive, emptyDisk, hostDisk, configMap, secret or sysprep.",
+      cure:
+        volume.dataVolume === undefined
+          ? "Use containerDisk, cloudInitNoCloud, cloudInitConfigDrive, emptyDisk, hostDisk, persistentVolumeClaim, ephemeral, configMap, secret or sysprep."
+          : NO_IMPORTER,
     },
   );
+}
+
+function claimOf(kind: ClaimSource["kind"], claim: Claim | undefined, volume: string, place: string): ClaimSource {
+  const { claimName: name = "", readOnly = false } = claim ?? {};
+  if (name !== "") return { kind, name, readOnly };
+  throw new Fault("PB5072", `${place}: the volume "${volume}" names no claim.`, {
+    place,
+    cure: "Write its claimName.",
+  });
 }
 
 function cloudInitOf(data: CloudInit, layout: CloudInitSource["layout"]): CloudInitSource {
