@@ -14,6 +14,8 @@ const node = process.execPath;
 interface Level {
   readonly name: string;
   readonly patterns: readonly string[];
+  /** The files that take longest, which begin: else the last of them ends alone. */
+  readonly first?: readonly string[];
   /** How many files run at once. */
   readonly width: number;
   readonly limits: Limits;
@@ -26,10 +28,17 @@ const levels: readonly Level[] = [
   {
     name: "unit",
     patterns: ["src/**/*.test.ts", "test/*.test.ts"],
+    first: ["test/package.test.ts", "test/file-run.test.ts"],
     width: cores,
     limits: { test: 120_000, file: 180_000 },
   },
-  { name: "kernel", patterns: ["test/kernel/*.test.ts"], width: cores, limits: { test: 120_000, file: 300_000 } },
+  {
+    name: "kernel",
+    patterns: ["test/kernel/*.test.ts"],
+    first: ["compliance", "bridge", "failures", "churn", "setup"].map((name) => `test/kernel/${name}.test.ts`),
+    width: cores,
+    limits: { test: 120_000, file: 300_000 },
+  },
   {
     name: "guest",
     patterns: ["test/guest/*.test.ts"],
@@ -82,9 +91,18 @@ function setUp(): boolean {
   return true;
 }
 
+/** The files of a level, in the order to begin them. */
+function filesOf({ name, patterns, first = [] }: Level): readonly string[] {
+  const files = new Set(patterns.flatMap((pattern) => globSync(join(root, pattern))).sort());
+  const begin = first.map((file) => join(root, file));
+  const absent = begin.filter((file) => !files.has(file));
+  if (absent.length > 0) throw new Error(`no file of the level ${name}: ${absent.join(", ")}`);
+  return [...new Set([...begin, ...files])];
+}
+
 /** Runs a level's files, some at once, and tells of each as it ends. */
 async function runLevel(level: Level, scratch: string): Promise<readonly FileResult[]> {
-  const files = [...new Set(level.patterns.flatMap((pattern) => globSync(join(root, pattern))))].sort();
+  const files = filesOf(level);
   tell(`▶ ${level.name}: ${files.length} files, ${level.width} at once`);
   const results: FileResult[] = [];
   const waiting = files.values();
