@@ -115,3 +115,17 @@ test("the devices of networks are told where a plugin, or sriov, asks for them",
   });
   assert.deepEqual(told(nics.slice(2)), {});
 });
+
+test("the pod names the claims of the guest's volumes, an ephemeral one for reading", () => {
+  const persistentVolumeClaim = { claimName: "data" };
+  const volumes = [
+    { name: "own", persistentVolumeClaim },
+    { name: "fixed", persistentVolumeClaim: { ...persistentVolumeClaim, readOnly: true } },
+    { name: "scratch", ephemeral: { persistentVolumeClaim } },
+    { name: "empty", emptyDisk: { capacity: "1Mi" } },
+  ];
+  const of = (name: string, readOnly: boolean) => ({ name, persistentVolumeClaim: { claimName: "data", readOnly } });
+  const made = launcherPod({ ...vmi, spec: { ...vmi.spec, volumes } }, "node", "abc", plugins);
+  assert.deepEqual(made.spec?.volumes, [of("own", false), of("fixed", true), of("scratch", true)]);
+  assert.equal(pod.spec?.volumes, undefined);
+});

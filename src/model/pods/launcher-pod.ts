@@ -94,6 +94,16 @@ function pluginsAnnotation(nics: readonly NicContext[]): Readonly<Record<string,
   return { [PLUGINS_ANNOTATION]: JSON.stringify(byName) };
 }
 
+/** By these `kubectl describe pvc` knows who uses a claim. */
+function claimVolumes({ spec }: Stored<VirtualMachineInstance>): readonly { readonly name: string }[] {
+  return (spec.volumes ?? []).flatMap(({ name, persistentVolumeClaim, ephemeral }) => {
+    const claim = persistentVolumeClaim ?? ephemeral?.persistentVolumeClaim;
+    if (claim === undefined) return [];
+    const readOnly = ephemeral !== undefined || claim.readOnly === true;
+    return [{ name, persistentVolumeClaim: { claimName: claim.claimName, readOnly } }];
+  });
+}
+
 /** The pod that runs a VMI on that node; `suffix` tells it from the other pods of the VMI. */
 export function launcherPod(
   vmi: Stored<VirtualMachineInstance>,
@@ -106,6 +116,7 @@ export function launcherPod(
   const nics = nicsOf(vmi, plugins);
   const resources = bindingResources(vmi.spec.domain, nics);
   const ports = interfaces.flatMap((iface) => iface.ports ?? []);
+  const volumes = claimVolumes(vmi);
   return {
     apiVersion: "v1",
     kind: "Pod",
@@ -139,6 +150,7 @@ export function launcherPod(
       ...(vmi.spec.nodeSelector === undefined ? {} : { nodeSelector: vmi.spec.nodeSelector }),
       restartPolicy: "Never",
       terminationGracePeriodSeconds: vmi.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS,
+      ...(volumes.length === 0 ? {} : { volumes }),
       containers: [
         {
           name: "compute",
