@@ -15,6 +15,8 @@ export type PropagationPolicy = "Background" | "Foreground" | "Orphan";
 export interface DeleteOptions extends Pick<WriteOptions, "user" | "dryRun"> {
   readonly propagationPolicy: PropagationPolicy;
   readonly preconditions: { readonly uid?: string; readonly resourceVersion?: string };
+  /** For the kinds whose objects have time to end; absent: as the object itself says. */
+  readonly gracePeriodSeconds?: number;
 }
 
 /** The answer to a deletion: the object as it was last, and whether it is gone or waits for finalizers. */
@@ -64,7 +66,7 @@ export async function deleteObject(
     if (there === undefined || there.uid !== stored.uid) throw notFound(definition, name);
     const current = asKubeObject(servedObject(definition, there.body));
     requirePreconditions(definition, current, options);
-    const marked = markDeleted(machinery, definition, transaction, current, options.propagationPolicy);
+    const marked = markDeleted(machinery, definition, transaction, current, options);
     if (isDone(marked) && !holdsContent(definition, transaction, name)) {
       return answer(remove(machinery, definition, transaction, key, marked).body, true);
     }
@@ -78,20 +80,31 @@ function markDeleted(
   definition: ResourceDefinition,
   transaction: Transaction,
   current: KubeObject,
-  policy: PropagationPolicy,
+  { propagationPolicy: policy, gracePeriodSeconds: asked }: DeleteOptions,
 ): KubeObject {
   const { uid, deletionTimestamp, generation } = current.metadata;
-  if (deletionTimestamp !== undefined) return current;
+  const grace = definition.grace?.(current, asked) ?? 0;
+  if (deletionTimestamp !== undefined) return asked === undefined ? current : withLessTime(current, grace);
   const finalizers = (current.metadata.finalizers ?? []).filter((each) => each !== FOREGROUND && each !== ORPHAN);
   const extra = policy === "Foreground" ? [FOREGROUND] : policy === "Orphan" ? [ORPHAN] : [];
   const wanted = uid !== undefined && transaction.owns(uid) ? [...finalizers, ...extra] : finalizers;
   const marked = withMetadata(current, {
-    deletionTimestamp: timestampOf(machinery.now()),
-    deletionGracePeriodSeconds: 0,
+    deletionTimestamp: timestampOf(machinery.now() + grace * 1_000),
+    deletionGracePeriodSeconds: grace,
     ...(generation === undefined ? {} : { generation: generation + 1 }),
     finalizers: wanted.length === 0 ? undefined : wanted,
   });
   return isNamespaceResource(definition) ? withPhase(marked, "Terminating") : marked;
+}
+
+/** A later deletion may cut the time that an object has, counted from the first one, and never extends it. */
+function withLessTime(current: KubeObject, grace: number): KubeObject {
+  const { deletionTimestamp = "", deletionGracePeriodSeconds: before = 0 } = current.metadata;
+  if (grace >= before) return current;
+  return withMetadata(current, {
+    deletionTimestamp: timestampOf(Date.parse(deletionTimestamp) - (before - grace) * 1_000),
+    deletionGracePeriodSeconds: grace,
+  });
 }
 
 /** Removes a namespace that was marked, when nothing lies in it any more. */

@@ -119,10 +119,11 @@ function readDryRun(values: readonly unknown[]): boolean {
 
 /** Options of a deletion: its body (`DeleteOptions` of meta/v1), then the query. */
 export function readDeleteOptions(query: URLSearchParams, body: JsonObject, user: string): DeleteOptions {
-  const { kind = "DeleteOptions", gracePeriodSeconds: grace } = body;
+  const { kind = "DeleteOptions" } = body;
   // What is meant for another call is not to delete anything.
   if (kind !== "DeleteOptions") throw badRequest(`the body is a ${String(kind)}; this call takes DeleteOptions`);
-  if (grace !== undefined && grace !== null && !Number.isSafeInteger(grace)) {
+  const grace = body["gracePeriodSeconds"] ?? wholeParameter(query, "gracePeriodSeconds");
+  if (grace !== undefined && (typeof grace !== "number" || !Number.isSafeInteger(grace))) {
     throw badRequest("gracePeriodSeconds must be a whole number of seconds");
   }
   const given = Array.isArray(body["dryRun"]) ? body["dryRun"] : [];
@@ -143,6 +144,7 @@ export function readDeleteOptions(query: URLSearchParams, body: JsonObject, user
       ...(uid === undefined ? {} : { uid }),
       ...(resourceVersion === undefined ? {} : { resourceVersion }),
     },
+    ...(grace === undefined ? {} : { gracePeriodSeconds: grace }),
   };
 }
 

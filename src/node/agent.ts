@@ -273,8 +273,12 @@ function isDeleted(pod: LauncherPod | undefined): boolean {
   return pod === undefined || pod.metadata.deletionTimestamp !== undefined;
 }
 
+/** Who wants a pod's end sooner says so in a deletion, or in the pod's spec. */
 function graceOf(pod: LauncherPod | undefined): number | undefined {
-  return pod?.spec?.terminationGracePeriodSeconds;
+  const { deletionTimestamp, deletionGracePeriodSeconds } = pod?.metadata ?? {};
+  const own = pod?.spec?.terminationGracePeriodSeconds;
+  if (deletionTimestamp === undefined || deletionGracePeriodSeconds === undefined) return own;
+  return Math.min(deletionGracePeriodSeconds, own ?? deletionGracePeriodSeconds);
 }
 
 function describe(error: unknown): unknown {

@@ -4,6 +4,7 @@ import { configMap, event, namespace, node, secret } from "./core.ts";
 import * as cells from "./core-cells.ts";
 import { lease } from "./lease.ts";
 import { pod } from "./pod.ts";
+import { podGrace } from "./pod-grace.ts";
 import type { ResourceDefinition } from "./resource.ts";
 import { endpointSlice, service } from "./service.ts";
 
@@ -22,6 +23,7 @@ export const coreDefinitions: readonly ResourceDefinition[] = [
     categories: ["all"],
     statusSubresource: true,
     schema: pod,
+    grace: podGrace,
     columns: [
       column("Ready", "", "Containers that are ready, of all.", { cell: cells.podReady }),
       column("Status", ".status.phase", "Where the pod is in its life.", { cell: cells.podStatus }),
