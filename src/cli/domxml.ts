@@ -92,16 +92,18 @@ function disksOf({ spec }: Vmi, folder?: string): readonly DomainDisk[] {
     const bus = diskBus(disk);
     const volume: JsonObject | undefined = spec.volumes?.find(({ name }) => name === disk.name);
     if (bus === undefined || volume === undefined) return [];
-    const grows = volume["containerDisk"] !== undefined || volume["emptyDisk"] !== undefined;
+    const grows = ["containerDisk", "emptyDisk", "ephemeral"].some((kind) => volume[kind] !== undefined);
+    const claim = volume["persistentVolumeClaim"];
     const format = grows ? "qcow2" : "raw";
-    const made = volume["hostDisk"] === undefined && !grows;
+    const made = volume["hostDisk"] === undefined && claim === undefined && !grows;
+    const fixed = isJsonObject(claim) && claim["readOnly"] === true;
     return [
       {
         name: disk.name,
         bus,
         format,
         cdrom: disk.cdrom !== undefined,
-        readOnly: disk.disk?.readonly === true || (made && bus !== "sata"),
+        readOnly: disk.disk?.readonly === true || fixed || (made && bus !== "sata"),
         ...(disk.bootOrder === undefined ? {} : { bootOrder: disk.bootOrder }),
         ...(disk.serial === undefined || disk.serial === "" ? {} : { serial: disk.serial }),
         tuning: tuningOf(disk),

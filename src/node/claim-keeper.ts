@@ -101,9 +101,7 @@ export function keepClaims({ client, events, records, folder, log, changed }: Cl
   /** An image whose claim went while nobody looked may be all that is left of somebody's data: it is only told of. */
   async function lookForStrays(): Promise<void> {
     for (const uid of await claimImages(folder)) {
-      if (claims.has(uid)) continue;
-      if (isHeld(uid)) queue.add(uid);
-      else log.warn({ image: claimImagePath(folder, uid) }, "a disk image has no claim; remove its folder by hand");
+      if (!claims.has(uid)) log.warn({ image: claimImagePath(folder, uid) }, "a disk image has no claim");
     }
   }
 

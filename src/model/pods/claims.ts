@@ -67,7 +67,6 @@ export function unprovidable(claim: Pick<Claim, "metadata" | "spec">): Fault | u
   if (found.length === 0) return undefined;
   const why = found.map(([, each]) => each).join("; ");
   return new Fault("PB5081", `The claim ${keyOf(claim)} is not provided on this machine: ${why}.`, {
-    place: "spec",
     cure: `A claim's spec is fixed: delete it and apply another; ${found.map(([, , cure]) => cure).join("; ")}.`,
   });
 }
