@@ -107,6 +107,10 @@ test("claims get disk images, which go with them, but not from under a guest", a
   await until("the end of the claim", async () => (await kubectl.run(["get", "pvc", "data"])).code === 1);
   assert.equal(existsSync(join(images, uid)), false);
 
+  await kubectl.ok(["apply", "-f", "-"], claim("vast", "1Ei"));
+  await assert.rejects(keeper.find("default", "vast", "v"), (thrown) => isFault(thrown, "PB5007"));
+  await until("that there is no room", async () => / PB5007 /.test(await kubectl.ok(["describe", "pvc", "vast"])));
+
   // Found before the keeper has looked, and lost again by hand: nobody gets an empty disk in its place.
   await kubectl.ok(["apply", "-f", "-"], claim("data", "1Mi"));
   const again = await keeper.find("default", "data", "v");
