@@ -86,6 +86,7 @@ test("one writes or several read; who is in the way is named", () => {
   assert.equal(isFree([use(shared)], {}), false);
   assert.equal(isFree([use({ ...reads, alone: true })], { ...reads, alone: true }), false);
   assert.equal(isFree([use(), use({ disk: "again" })], { uid: "u2" }), false);
+  assert.equal(isFree([use({ ...reads, alone: true }), use({ ...reads, alone: true })], { uid: "u2" }), true);
   assert.throws(
     () => requireFree([use({ disk: "root" })], held({})),
     /claim default\/data is in use: the VMI default\/db writes on it as its disk "data"; the disk "root"/,

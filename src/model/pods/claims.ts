@@ -99,29 +99,31 @@ export interface ClaimHolder {
  */
 export function requireFree(uses: readonly ClaimUse[], holders: readonly ClaimHolder[]): void {
   for (const [index, use] of uses.entries()) {
-    const own = uses.slice(0, index).find((other) => excludes(use, other));
-    if (own !== undefined) throw inUse(use, `this VMI's own disk "${own.disk}" is of it, too`);
+    const own = uses.slice(0, index).find((other) => collides(use, other));
+    if (own !== undefined) throw inUse(use, `this VMI's own disk "${own.disk}" is of it, too`, SEVERAL);
     for (const { vmi, claims = [] } of holders) {
-      const other = claims.find((each) => excludes(use, each));
+      const other = claims.find((each) => collides(use, each) || isForOne(use, each));
       if (other === undefined) continue;
-      const how = other.writes ? "writes on" : "reads";
-      throw inUse(use, `the VMI ${vmi.namespace}/${vmi.name} ${how} it as its disk "${other.disk}"`);
+      const by = `the VMI ${vmi.namespace}/${vmi.name} ${other.writes ? "writes on" : "reads"} it as its disk "${other.disk}"`;
+      throw inUse(use, by, `Delete that VMI, and this one starts by itself. ${isForOne(use, other) ? ALONE : SEVERAL}`);
     }
   }
 }
 
-function excludes(one: ClaimUse, other: ClaimUse): boolean {
-  if (one.uid !== other.uid) return false;
-  if (one.alone || other.alone) return true;
-  return (one.writes || other.writes) && !(one.shareable && other.shareable);
+const ALONE = "The access mode ReadWriteOncePod is for one guest alone.";
+const SEVERAL =
+  "Several disks may read one claim, by `ephemeral` or `readOnly: true`; where one writes, all must be `shareable: true`, which a file system must be made for.";
+
+function collides(one: ClaimUse, other: ClaimUse): boolean {
+  return one.uid === other.uid && (one.writes || other.writes) && !(one.shareable && other.shareable);
 }
 
-function inUse({ namespace, name, disk, alone }: ClaimUse, by: string): Fault {
-  const cure = alone
-    ? "Its access mode ReadWriteOncePod is for one guest alone: delete the other one, or use a claim of its own."
-    : "Delete the other one, use a claim of its own, or let both disks be `shareable: true`, which a file system must be made for; several guests may read one claim by `ephemeral` or `readOnly: true`.";
+function isForOne(one: ClaimUse, other: ClaimUse): boolean {
+  return one.uid === other.uid && (one.alone || other.alone);
+}
+
+function inUse({ namespace, name, disk }: ClaimUse, by: string, cure: string): Fault {
   return new Fault("PB5082", `The claim ${namespace}/${name} is in use: ${by}; the disk "${disk}" cannot have it.`, {
-    place: "spec.volumes",
     cure,
     data: { namespace, name },
   });
