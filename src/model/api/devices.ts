@@ -11,7 +11,10 @@ export const devices = object(
       "NICs; more than 256 are refused, and one without the network of its name in `spec.networks`. Default: one on the pod network.",
       networkInterface,
     ),
-    disks: list("Disks; each needs the volume of its name in `spec.volumes`. Default none.", disk),
+    disks: list(
+      "Disks; each needs the volume of its name in `spec.volumes`. Default: one for each volume that no disk or filesystem uses.",
+      disk,
+    ),
     autoattachPodInterface: flag(
       "False: no NIC is added where neither networks nor interfaces are given. Default true; neither is refused.",
     ),

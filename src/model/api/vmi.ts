@@ -42,7 +42,7 @@ export const vmiSpec = object(
       "What the interfaces are connected to; more than 256 are refused. Default: the pod network.",
       network,
     ),
-    volumes: list("What the disks are made of. Default none.", volume),
+    volumes: list("What the disks are made of; one that no disk or filesystem uses gets a disk. Default none.", volume),
     hostname: text(
       "Host name of the guest; refused where it is no DNS-1123 label. Default: the VMI's name up to its first dot.",
     ),

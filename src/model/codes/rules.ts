@@ -115,7 +115,6 @@ export const rulesCodes = {
   PB2420: "a disk has no volume",
   PB2421: "a volume name is used twice",
   PB2422: "a disk name is used twice",
-  PB2423: "a volume has no disk",
   PB2424: "a volume has no source or several",
   PB2425: "a disk is several things at once",
   PB2426: "a disk name is no DNS label",

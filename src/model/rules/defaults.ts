@@ -12,10 +12,15 @@ export type Defaulted =
   | { readonly done: false; readonly problem: Pick<Problem, "code" | "message" | "cure"> };
 
 /**
- * A spec with the NIC that KubeVirt adds where neither networks nor interfaces are given: the default binding on the pod
- * network, unless `autoattachPodInterface` is false.
+ * A spec with what KubeVirt adds: the default binding on the pod network where neither networks nor interfaces are given,
+ * unless `autoattachPodInterface` is false, and a disk for each volume that no disk or filesystem uses.
  */
 export function withDefaults(spec: VmiSpec, settings: Settings): Defaulted {
+  const withNic = withDefaultNic(spec, settings);
+  return withNic.done ? { done: true, spec: withDefaultDisks(withNic.spec) } : withNic;
+}
+
+function withDefaultNic(spec: VmiSpec, settings: Settings): Defaulted {
   const asked = spec.domain.devices.autoattachPodInterface !== false;
   if (!asked || networksOf(spec).length > 0 || interfacesOf(spec).length > 0) return { done: true, spec };
   const binding = settings.defaultBinding;
@@ -36,6 +41,14 @@ export function withDefaults(spec: VmiSpec, settings: Settings): Defaulted {
     done: true,
     spec: { ...spec, domain: { ...spec.domain, devices }, networks: [{ name: DEFAULT_NETWORK, pod: {} }] },
   };
+}
+
+function withDefaultDisks(spec: VmiSpec): VmiSpec {
+  const { disks = [], filesystems = [] } = spec.domain.devices;
+  const users = new Set<unknown>([...disks, ...filesystems].map(({ name }) => name));
+  const added = (spec.volumes ?? []).filter(({ name }) => !users.has(name)).map(({ name }) => ({ name }));
+  if (added.length === 0) return spec;
+  return { ...spec, domain: { ...spec.domain, devices: { ...spec.domain.devices, disks: [...disks, ...added] } } };
 }
 
 function refused(binding: string, cure: string): Defaulted {

@@ -132,7 +132,6 @@ export const EXPECTED: Readonly<Record<RuleCode, string>> = {
   PB2420: "the name of a volume",
   PB2421: UNIQUE,
   PB2422: UNIQUE,
-  PB2423: "the name of a disk or filesystem",
   PB2424: "one source, such as containerDisk",
   PB2425: "one of disk, lun and cdrom",
   PB2426: "at most 63 small letters, digits and dashes, no dash at an end",

@@ -186,6 +186,30 @@ test("kernel boot, boot loaders and launch security", () => {
 
 const SIMPLE = { networks: POD, interfaces: [{ name: "default", masquerade: {} }] };
 
+test("a volume that no disk or filesystem uses gets a disk, whose name is judged as any other's", () => {
+  const source = { containerDisk: { image: "x" } };
+  const volumes = [
+    { name: "a", ...source },
+    { name: "b", ...source },
+    { name: "c", configMap: { name: "c" } },
+  ];
+  const devices = { disks: [{ name: "b", disk: { bus: "sata" } }], filesystems: [{ name: "c", virtiofs: {} }] };
+  const object = vmi({ ...SIMPLE, devices, spec: { volumes } });
+  const { problems, defaulted } = judge("VirtualMachineInstance", object);
+  assert.deepEqual(problems, []);
+  const { spec }: VirtualMachineInstance = JSON.parse(JSON.stringify(defaulted));
+  assert.deepEqual(spec.domain.devices.disks, [...devices.disks, { name: "a" }]);
+  assert.deepEqual(verdict({ ...SIMPLE, spec: { volumes: [{ name: "A", ...source }] } }), [
+    "PB2426 spec.domain.devices.disks.domain.devices.disks[0].name",
+  ]);
+
+  const template = { spec: vmi({ ...SIMPLE, devices, spec: { volumes } }).spec };
+  const vm = { apiVersion: "kubevirt.io/v1", kind: "VirtualMachine", spec: { runStrategy: "Always", template } };
+  const kept = judge("VirtualMachine", vm);
+  assert.deepEqual(kept.problems, []);
+  assert.equal(JSON.stringify(kept.defaulted).includes('{"name":"a"}'), false);
+});
+
 test("disks, volumes and cloud-init data", () => {
   const judged = (disks: unknown[], volumes: unknown[]): string[] =>
     verdict({ ...SIMPLE, devices: { disks }, spec: { volumes } });
@@ -203,8 +227,7 @@ test("disks, volumes and cloud-init data", () => {
     "PB2422 spec.domain.devices.disks[1].name",
     "PB2420 spec.domain.devices.disks[1].name",
     "PB2426 spec.domain.devices.disks.domain.devices.disks[1].name",
-    "PB2423 spec.domain.volumes[0].name",
-    "PB2423 spec.domain.volumes[1].name",
+    "PB2422 spec.domain.devices.disks[3].name",
   ]);
   const data = (cloudInitNoCloud: object): string[] => judged([{ name: "a" }], [{ name: "a", cloudInitNoCloud }]);
   assert.deepEqual(data({ userData: "ä".repeat(1024) }), []);

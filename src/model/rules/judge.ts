@@ -26,7 +26,7 @@ import { judgeResources } from "./resources.ts";
 import { judgeRunStrategy } from "./run-strategy.ts";
 import { type Settings, settingsOf } from "./settings.ts";
 import { nicsOf, type Profile, type Subject } from "./subject.ts";
-import { judgeUnusedVolumes, judgeVolumes } from "./volumes.ts";
+import { judgeVolumes } from "./volumes.ts";
 
 /** The kinds that the rules are about. */
 export const JUDGED_KINDS = ["VirtualMachineInstance", "VirtualMachine"] as const;
@@ -70,7 +70,6 @@ function judgeVmi(object: VirtualMachineInstance, settings: Settings): Verdict {
   return {
     problems: [
       ...judgeSpec(subject),
-      ...judgeUnusedVolumes(subject),
       ...judgeMemory(subject),
       ...judgeMetadata(object.metadata ?? {}, ["metadata"], settings),
     ],

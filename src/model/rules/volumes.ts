@@ -9,32 +9,6 @@ export function judgeVolumes(subject: Subject): Problem[] {
   return [...volumes(subject), ...sources(subject), ...disks(subject), ...targets(subject)];
 }
 
-/** What a VMI needs and a template may still lack: a disk or filesystem for each volume. */
-export function judgeUnusedVolumes(subject: Subject): Problem[] {
-  const { disks: own = [], filesystems = [] } = subject.spec.domain.devices;
-  const users = new Set<unknown>([...own.map((disk) => disk.name), ...filesystems.map((entry) => entry["name"])]);
-  return (subject.spec.volumes ?? []).flatMap(({ name, memoryDump }, index) => {
-    if (memoryDump !== undefined || users.has(name)) return [];
-    const problem = problemAt(subject, ["volumes", index, "name"], {
-      code: "PB2423",
-      type: "FieldValueInvalid",
-      message: `No disk or filesystem uses the volume "${name}".`,
-      cure: "Add a disk of this name to domain.devices.disks, or remove the volume.",
-    });
-    // KubeVirt puts volumes below the domain here.
-    return [
-      {
-        ...problem,
-        field: problemAt(subject, ["domain", "volumes", index, "name"], {
-          code: "PB2423",
-          type: "FieldValueInvalid",
-          message: "",
-        }).field,
-      },
-    ];
-  });
-}
-
 function volumes(subject: Subject): Problem[] {
   const seen = new Set<string>();
   return (subject.spec.volumes ?? []).flatMap(({ name, ...sources }, index) => {
