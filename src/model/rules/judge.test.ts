@@ -594,6 +594,25 @@ test("a cure names what was meant, where it can be told", () => {
   assert.deepEqual(meant({ spec: { evictionStrategy: "liveMigrate" } }), ["LiveMigrate"]);
 });
 
+test("what is not requested is the limit, and memory else what the guest sees", () => {
+  const judged = (domain: object): string[] => verdict({ domain });
+  const REQUESTS = "spec.domain.resources.requests";
+  assert.deepEqual(judged({ resources: { limits: { memory: "64" } } }), [`PB2428 ${REQUESTS}.memory`]);
+  assert.deepEqual(judged({ resources: { requests: { memory: 0 }, limits: { memory: "64" } } }), [
+    `PB2428 ${REQUESTS}.memory`,
+  ]);
+  assert.deepEqual(judged({ resources: { limits: { memory: "-64Mi", cpu: "-1" } } }), [
+    `PB2427 ${REQUESTS}.memory`,
+    "PB2427 spec.domain.resources.limits.memory",
+    `PB2427 ${REQUESTS}.cpu`,
+    "PB2427 spec.domain.resources.limits.cpu",
+  ]);
+  assert.deepEqual(judged({ resources: {}, memory: { guest: "64" } }), [`PB2428 ${REQUESTS}.memory`]);
+  assert.deepEqual(judged({ resources: {}, memory: { guest: "64Mi" } }), []);
+  assert.deepEqual(judged({ resources: { requests: { memory: "64Mi" } }, memory: { guest: "64" } }), []);
+  assert.deepEqual(judged({ resources: {}, memory: { guest: "-1" } }), []);
+});
+
 test("an amount of hundreds of digits is compared, too", () => {
   const resources = { requests: { memory: "64Mi", cpu: "9".repeat(400) }, limits: { cpu: "1" } };
   assert.deepEqual(verdict({ domain: { resources } }), ["PB2429 spec.domain.resources.requests.cpu"]);

@@ -12,8 +12,8 @@ export function judgeResources(subject: Subject): Problem[] {
 
 function judgeResource(subject: Subject, resource: "memory" | "cpu"): Problem[] {
   const { requests, limits } = subject.spec.domain.resources ?? {};
-  const request = amountOf(requests?.[resource], resource);
   const limit = amountOf(limits?.[resource], resource);
+  const request = requested(subject, resource, amountOf(requests?.[resource], resource), limit);
   const problems: Problem[] = [];
   const refuse = (code: RuleCode, key: "requests" | "limits", what: string, cure: string): void => {
     const at = ["domain", "resources", key, resource];
@@ -29,6 +29,15 @@ function judgeResource(subject: Subject, resource: "memory" | "cpu"): Problem[] 
     refuse("PB2429", "requests", "greater than the limit", "Raise the limit, or lower the request.");
   }
   return problems;
+}
+
+/** What is requested where nobody says it: KubeVirt takes the limit, and for memory else what the guest is to see. */
+function requested({ spec }: Subject, resource: "memory" | "cpu", request: bigint, limit: bigint): bigint {
+  if (request !== 0n || limit !== 0n) return request === 0n ? limit : request;
+  const { memory, resources } = spec.domain;
+  if (resource === "cpu" || resources?.requests?.["memory"] !== undefined) return request;
+  const seen = amountOf(memory?.guest ?? memory?.hugepages?.pageSize, resource);
+  return seen > 0n ? seen : request;
 }
 
 /** Bytes of memory, thousandths of a processor; 0 where nothing is said. */
