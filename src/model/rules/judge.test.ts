@@ -6,6 +6,7 @@ import type { VirtualMachineInstance } from "../api/vmi.ts";
 import { admitVm, admitVmi, admitVmiUpdate } from "./admit.ts";
 import { answerCase } from "./conformance.ts";
 import { judge } from "./judge.ts";
+import { settingsOf } from "./settings.ts";
 
 interface Parts {
   readonly networks?: unknown;
@@ -277,6 +278,29 @@ test("admission answers with the object or with every cause", () => {
   const voided = admitVmi(vmi(), { network: { defaultNetworkInterface: "Masquerade" } });
   assert.match(voided.warnings[0] ?? "", /^PB2304: /);
   assert.ok(!admitVm(vmi()).allowed);
+});
+
+test("a value beside the networks' voids the configuration, too", () => {
+  const voiding = (configuration: object): (string | undefined)[] => {
+    const { at, meant } = settingsOf(configuration).invalid ?? {};
+    return at === undefined ? [] : [at.join("."), meant];
+  };
+  const developer = (developerConfiguration: object): (string | undefined)[] => voiding({ developerConfiguration });
+  const at = "developerConfiguration";
+  assert.deepEqual(developer({ memoryOvercommit: -1 }), [`${at}.memoryOvercommit`, undefined]);
+  assert.deepEqual(developer({ cpuAllocationRatio: -1 }), [`${at}.cpuAllocationRatio`, undefined]);
+  assert.deepEqual(developer({ pvcTolerateLessSpaceUpToPercent: 101 }), [
+    `${at}.pvcTolerateLessSpaceUpToPercent`,
+    undefined,
+  ]);
+  assert.deepEqual(
+    developer({ memoryOvercommit: 0, cpuAllocationRatio: 150, pvcTolerateLessSpaceUpToPercent: 100 }),
+    [],
+  );
+  assert.deepEqual(voiding({ imagePullPolicy: "always" }), ["imagePullPolicy", "Always"]);
+  assert.deepEqual(voiding({ imagePullPolicy: "Never" }), []);
+  const network = { permitBridgeInterfaceOnPodNetwork: false };
+  assert.deepEqual(verdict({}, { network, developerConfiguration: { memoryOvercommit: -1 } }), []);
 });
 
 test("a VMI's spec stays as it is", () => {

@@ -1,4 +1,4 @@
-import { type FieldPath, valueAt } from "../api/field-path.ts";
+import { type FieldPath, fieldPath, valueAt } from "../api/field-path.ts";
 import { type Configuration, configuration as configurationSchema, type PluginConfiguration } from "../api/kubevirt.ts";
 import { checkShape } from "../api/shape.ts";
 import { isSpoofGuardOn, SPOOF_GUARD_ANNOTATION } from "../bindings/spoof-guard.ts";
@@ -78,12 +78,39 @@ function faultOf(configuration: unknown): VoidingValue | undefined {
     return { reason: `${path} is ${found}, not ${expected}`, at, expected };
   }
   const name = (configuration as Configuration).network?.defaultNetworkInterface ?? "";
-  if (name === "" || isDefaultBinding(name)) return undefined;
+  if (name === "" || isDefaultBinding(name)) return faultBesideNetworks(configuration);
   const known = DEFAULT_BINDINGS.join(", ");
   const meant = nearMiss(name, DEFAULT_BINDINGS);
   return {
     reason: `network.defaultNetworkInterface "${name}" is none of ${known}`,
     at: ["network", "defaultNetworkInterface"],
+    expected: `one of ${known}`,
+    ...(meant === undefined ? {} : { meant }),
+  };
+}
+
+/** What KubeVirt looks at besides; 0 is as good as nothing there. */
+const NUMBERS = [
+  { at: ["developerConfiguration", "memoryOvercommit"], most: Number.POSITIVE_INFINITY, expected: "more than 0" },
+  { at: ["developerConfiguration", "cpuAllocationRatio"], most: Number.POSITIVE_INFINITY, expected: "more than 0" },
+  { at: ["developerConfiguration", "pvcTolerateLessSpaceUpToPercent"], most: 100, expected: "from 0 to 100" },
+];
+const PULL_POLICIES = ["Always", "IfNotPresent", "Never"];
+
+function faultBesideNetworks(configuration: unknown): VoidingValue | undefined {
+  for (const { at, most, expected } of NUMBERS) {
+    const value = valueAt(configuration, at);
+    if (typeof value !== "number" || (value >= 0 && value <= most)) continue;
+    return { reason: `${fieldPath(at)} ${value} is not ${expected}`, at, expected: `a whole number ${expected}` };
+  }
+  const at = ["imagePullPolicy"];
+  const policy = valueAt(configuration, at);
+  if (typeof policy !== "string" || policy === "" || PULL_POLICIES.includes(policy)) return undefined;
+  const known = PULL_POLICIES.join(", ");
+  const meant = nearMiss(policy, PULL_POLICIES);
+  return {
+    reason: `imagePullPolicy "${policy}" is none of ${known}`,
+    at,
     expected: `one of ${known}`,
     ...(meant === undefined ? {} : { meant }),
   };
