@@ -114,9 +114,15 @@ export function quantity(description: string): Schema<string | number> {
   };
 }
 
-/** A number or a name, as ports of probes are. */
+/** A number of 32 bits or a name, as ports of probes are. */
 export function intOrText(description: string): Schema<string | number> {
-  return { description, anyOf: [{ type: "integer" }, { type: "string" }], "x-kubernetes-int-or-string": true };
+  return {
+    description,
+    anyOf: [{ type: "integer" }, { type: "string" }],
+    "x-kubernetes-int-or-string": true,
+    minimum: -(2 ** 31),
+    maximum: 2 ** 31 - 1,
+  };
 }
 
 /** A moment in RFC 3339. Programs that write manifests leave `null` where there is none. */

@@ -115,6 +115,8 @@ function checkIntOrString(search: Search, schema: JsonSchema, value: unknown, at
     compilePattern(pattern)?.test(value) === false
   ) {
     report(search, at, "value", expected, value);
+  } else if (typeof value === "number" && !inRange(schema, value)) {
+    report(search, at, "value", `a whole number${range(schema)}, or text`, value);
   }
 }
 

@@ -280,6 +280,18 @@ test("admission answers with the object or with every cause", () => {
   assert.ok(!admitVm(vmi()).allowed);
 });
 
+test("a probe's port is a number of 32 bits or a name", () => {
+  const probed = (port: unknown): string[] =>
+    verdict({ ...SIMPLE, spec: { readinessProbe: { httpGet: { port } }, livenessProbe: { tcpSocket: { port } } } });
+  assert.deepEqual(probed(0), []);
+  assert.deepEqual(probed(2 ** 31 - 1), []);
+  assert.deepEqual(probed("http"), []);
+  assert.deepEqual(probed(2 ** 31), ["PB1005 ", "PB1005 "]);
+  assert.deepEqual(probed(-(2 ** 31) - 1), ["PB1005 ", "PB1005 "]);
+  assert.deepEqual(probed(1.5), ["PB1003 ", "PB1003 "]);
+  assert.deepEqual(probed(null), ["PB1003 ", "PB1003 "]);
+});
+
 test("a value beside the networks' voids the configuration, too", () => {
   const voiding = (configuration: object): (string | undefined)[] => {
     const { at, meant } = settingsOf(configuration).invalid ?? {};
