@@ -31,6 +31,16 @@ test("nothing changed: nothing to say, whatever the order of the keys and of emp
   assert.deepEqual(fieldsThatNeedRestart(other, both), []);
 });
 
+test("the disk that was added for a volume of the template is no change", () => {
+  const volumes = [{ name: "a", containerDisk: { image: "x" } }];
+  const template = spec([{ name: "default", masquerade: {} }], [pod], { volumes });
+  const { devices } = template.domain;
+  const running = { ...template, domain: { devices: { ...devices, disks: [{ name: "a" }] } } };
+  assert.deepEqual(fieldsThatNeedRestart(template, running), []);
+  const further = { ...template, volumes: [...volumes, { name: "b", emptyDisk: { capacity: "1Gi" } }] };
+  assert.deepEqual(fieldsThatNeedRestart(further, running), ["volumes", "domain.devices.disks"]);
+});
+
 test("a NIC may be added, set down, and its NAD be another one", () => {
   const one = spec([{ name: "default", masquerade: {} }], [pod]);
   assert.deepEqual(fieldsThatNeedRestart(both, one), []);

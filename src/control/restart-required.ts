@@ -3,7 +3,7 @@ import type { Interface } from "../model/api/interfaces.ts";
 import type { Network } from "../model/api/networks.ts";
 import type { VmiSpec } from "../model/api/vmi.ts";
 import { isJsonObject } from "../model/json.ts";
-import { DEFAULT_NETWORK } from "../model/rules/defaults.ts";
+import { DEFAULT_NETWORK, withDefaultDisks } from "../model/rules/defaults.ts";
 import { readSpec } from "../model/rules/reading.ts";
 
 /**
@@ -14,7 +14,7 @@ import { readSpec } from "../model/rules/reading.ts";
  * no pod network.
  */
 export function fieldsThatNeedRestart(template: VmiSpec, running: VmiSpec): readonly string[] {
-  const wanted = withImplicitNic(readSpec(template), running);
+  const wanted = withDefaultDisks(withImplicitNic(readSpec(template), running));
   return [
     ...networksThatNeedRestart(wanted.networks ?? [], running.networks ?? []),
     ...interfacesThatNeedRestart(nicsOf(wanted), nicsOf(running)),

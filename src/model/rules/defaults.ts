@@ -43,7 +43,8 @@ function withDefaultNic(spec: VmiSpec, settings: Settings): Defaulted {
   };
 }
 
-function withDefaultDisks(spec: VmiSpec): VmiSpec {
+/** A spec with a disk for each volume that no disk or filesystem uses. */
+export function withDefaultDisks(spec: VmiSpec): VmiSpec {
   const { disks = [], filesystems = [] } = spec.domain.devices;
   const users = new Set<unknown>([...disks, ...filesystems].map(({ name }) => name));
   const added = (spec.volumes ?? []).filter(({ name }) => !users.has(name)).map(({ name }) => ({ name }));
