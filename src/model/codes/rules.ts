@@ -126,6 +126,8 @@ export const rulesCodes = {
   PB2432: "a SCSI unit has no volume of blocks",
   PB2433: "the path of a disk image is not plain",
   PB2434: "a disk cannot have the bus",
+  PB2435: "memory encryption is of no kind, or of several",
+  PB2436: "tdx does not go with system management mode",
   PB2441: "a migration names no VMI",
   PB2442: "a migration's VMI is not there or has ended",
   PB2443: "a VMI is being migrated already",

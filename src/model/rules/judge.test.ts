@@ -280,6 +280,34 @@ test("admission answers with the object or with every cause", () => {
   assert.ok(!admitVm(vmi()).allowed);
 });
 
+test("memory encryption is of one kind, and each has firmware that it does not go with", () => {
+  const open = gates("WorkloadEncryptionSEV", "WorkloadEncryptionTDX");
+  const judged = (launchSecurity: object, efi: object, configuration: unknown = open, more: object = {}): string[] => {
+    const domain = { launchSecurity, firmware: { bootloader: { efi: { secureBoot: false, ...efi } } }, ...more };
+    return judge("VirtualMachineInstance", vmi({ ...SIMPLE, domain }), configuration).problems.map(
+      ({ code, type, field }) => `${code} ${type} ${field}`,
+    );
+  };
+  const refused = (code: string): string => `${code} FieldValueInvalid spec.launchSecurity`;
+  const notOne = ["PB2435 FieldValueForbidden spec.launchSecurity"];
+  assert.deepEqual(judged({}, {}, {}), notOne);
+  assert.deepEqual(judged({ sev: {}, tdx: {} }, {}, {}), notOne);
+  // KubeVirt 1.1 knew sev alone, and judged whatever stands in its place.
+  const slirp = { network: { defaultNetworkInterface: "slirp", permitSlirpInterface: true } };
+  assert.deepEqual(judged({}, {}, slirp), [refused("PB2409")]);
+  assert.deepEqual(judged({}, {}, { ...slirp, ...open }), []);
+  assert.deepEqual(judged({ sev: {} }, { persistent: true }), []);
+  assert.deepEqual(judged({ snp: {} }, { persistent: true, secureBoot: true }, open, { features: { smm: {} } }), [
+    refused("PB2410"),
+    refused("PB2410"),
+  ]);
+  assert.deepEqual(judged({ tdx: {} }, { persistent: true }), [refused("PB2410")]);
+  assert.deepEqual(judged({ tdx: {} }, { secureBoot: true }, open, { features: { smm: { enabled: true } } }), [
+    refused("PB2436"),
+  ]);
+  assert.deepEqual(judged({ tdx: {} }, {}), []);
+});
+
 test("a probe's port is a number of 32 bits or a name", () => {
   const probed = (port: unknown): string[] =>
     verdict({ ...SIMPLE, spec: { readinessProbe: { httpGet: { port } }, livenessProbe: { tcpSocket: { port } } } });

@@ -1,3 +1,4 @@
+import type { Domain } from "../api/domain.ts";
 import { valueAt } from "../api/field-path.ts";
 import { parseQuantity } from "../guest/quantity.ts";
 import { nearMiss } from "../near-miss.ts";
@@ -150,13 +151,11 @@ function bootLoader(subject: Subject): Problem[] {
   const { bios, efi } = firmware?.bootloader ?? {};
   const refuse = (code: RuleCode, keys: string[], message: string, cure: string): Problem =>
     problemAt(subject, ["domain", ...keys], { code, type: "FieldValueInvalid", message, cure });
-  const smm = features?.["smm"];
-  const enabled = typeof smm === "object" && smm !== null && (!("enabled" in smm) || smm.enabled === true);
   return [
     ...(bios !== undefined && efi !== undefined
       ? [refuse("PB2411", ["firmware", "bootloader"], "The boot loader is both BIOS and EFI.", "Keep one of them.")]
       : []),
-    ...(efi !== undefined && efi.secureBoot !== false && !enabled
+    ...(efi !== undefined && efi.secureBoot !== false && !hasSystemManagement(features)
       ? [
           refuse(
             "PB2412",
@@ -167,4 +166,10 @@ function bootLoader(subject: Subject): Problem[] {
         ]
       : []),
   ];
+}
+
+/** True where `domain.features` switches system management mode on. */
+export function hasSystemManagement(features: Domain["features"]): boolean {
+  const smm = features?.["smm"];
+  return typeof smm === "object" && smm !== null && (!("enabled" in smm) || smm.enabled === true);
 }

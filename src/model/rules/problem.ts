@@ -11,6 +11,7 @@ export type CauseType =
   | "FieldValueDuplicate"
   | "FieldValueNotSupported"
   | "FieldValueNotFound"
+  | "FieldValueForbidden"
   | "";
 
 /** A rule that an object breaks. */
