@@ -23,6 +23,9 @@ import {
   withPod,
 } from "./bridge-pod.ts";
 
+/** So many pods are tested at once: mostly they wait for what the kernel does a moment later. */
+export const AT_ONCE = 6;
+
 /** Whether the machine has what a test of the shape needs; else the test is skipped. */
 export function able(t: TestContext, shape: PodShape): boolean {
   return needs(t, ...bridgeNeeds) && (shape.needs ?? []).every((need) => needs(t, need));

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { dumpNetns } from "../../src/host/linux/dump.ts";
+import { dumpNetns, type NetnsDump } from "../../src/host/linux/dump.ts";
 import { createNetns, deleteNetns, within } from "../../src/host/linux/netns.ts";
 import { readLinks } from "../../src/host/linux/pod-facts.ts";
 import { writeSysctl } from "../../src/host/linux/sysctl.ts";
@@ -235,10 +235,8 @@ export async function withPod(shape: PodShape, fn: (pod: Pod) => void | Promise<
       name,
       shape.made.filter((command) => command.startsWith("link add")).map((one) => one.replace("OUTSIDE", far)),
     );
-    for (const link of ["far0", "far1"]) {
-      if (shape.made.some((command) => command.includes(link))) ip(far, [`link set ${link} up`]);
-    }
-    ip(far, shape.outside ?? []);
+    const links = ["far0", "far1"].filter((link) => shape.made.some((command) => command.includes(link)));
+    ip(far, [...links.map((link) => `link set ${link} up`), ...(shape.outside ?? [])]);
     within(path, () => {
       for (const [key, value] of Object.entries(shape.sysctls ?? {})) writeSysctl(key, value);
       // Duplicate address detection would change the routes a second later, in the midst of a comparison.
@@ -259,14 +257,20 @@ export async function withPod(shape: PodShape, fn: (pod: Pod) => void | Promise<
   }
 }
 
+/** One process for all commands of a kind: there are thousands of pods. */
 function ip(name: string, commands: readonly string[]): void {
-  if (commands.length === 0) return;
-  // `ip -batch` takes IPv6 for IPv4 where a route is not said to be it.
-  const lines = commands.map((command) =>
-    command.startsWith("route") && command.includes(":") ? `-6 ${command}` : command,
-  );
-  for (const line of lines)
-    execFileSync("ip", ["-n", name, ...line.split(" ")], { stdio: ["ignore", "pipe", "inherit"] });
+  const isRoute = (command: string): boolean => command.startsWith("route");
+  const isSix = (command: string): boolean => command.includes(":");
+  for (const [family, lines] of [
+    [[], commands.filter((command) => !isRoute(command))],
+    // `ip -batch` takes IPv6 for IPv4 where a route is not said to be it.
+    [["-4"], commands.filter((command) => isRoute(command) && !isSix(command))],
+    [["-6"], commands.filter((command) => isRoute(command) && isSix(command))],
+  ] as const) {
+    if (lines.length === 0) continue;
+    const input = lines.join("\n");
+    execFileSync("ip", ["-n", name, ...family, "-batch", "-"], { input, stdio: ["pipe", "pipe", "inherit"] });
+  }
 }
 
 /** The binding plugins that the pods' NICs may name. */
@@ -301,7 +305,10 @@ function wiringOf(path: string, shape: PodShape): Wiring {
 
 /** All that the kernel holds of a pod, as lines. */
 export function linesOf(path: string): string[] {
-  const dump = dumpNetns(path);
+  return linesOfDump(dumpNetns(path));
+}
+
+function linesOfDump(dump: NetnsDump): string[] {
   return [
     ...[...dump.links, ...dump.addresses, ...dump.neighbours].map((one) => JSON.stringify(one)),
     ...dump.routes,
@@ -319,17 +326,22 @@ export async function changesSince(
   path: string,
   ignored?: RegExp,
 ): Promise<readonly string[]> {
+  // A pod has a thousand lines, and is looked at thousands of times.
+  const old = new Set(before);
   const changes = (): string[] => {
-    const now = linesOf(path);
+    const now = new Set(linesOf(path));
     const changed = [
-      ...before.filter((line) => !now.includes(line)).map((line) => `- ${line}`),
-      ...now.filter((line) => !before.includes(line)).map((line) => `+ ${line}`),
+      ...[...old].filter((line) => !now.has(line)).map((line) => `- ${line}`),
+      ...[...now].filter((line) => !old.has(line)).map((line) => `+ ${line}`),
     ];
     return ignored === undefined ? changed : changed.filter((line) => !ignored.test(line));
   };
-  const deadline = Date.now() + 4000;
-  while (changes().length > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
-  return changes();
+  const deadline = Date.now() + 15_000;
+  for (;;) {
+    const found = changes();
+    if (found.length === 0 || Date.now() > deadline) return found;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 /** A link's addr_gen_mode (ip-sysctl.rst of the kernel) with which it gives itself no address. */
@@ -337,9 +349,8 @@ const NO_LINK_LOCAL = "1";
 
 /** The lines of a pod once every link that has IPv6 has got its link-local address, which takes the kernel up to a second. */
 export async function settledLines(path: string): Promise<readonly string[]> {
-  const waiting = (): string[] => {
-    const { links, addresses, routes, sysctls } = dumpNetns(path);
-    return links.flatMap(({ name, up, kind }) => {
+  const waiting = ({ links, addresses, routes, sysctls }: NetnsDump): string[] =>
+    links.flatMap(({ name, up, kind }) => {
       if (!up || kind === "" || sysctls[`net/ipv6/conf/${name}/disable_ipv6`] !== "0") return [];
       const own = addresses.filter(({ link, cidr }) => link === name && cidr.includes(":"));
       const isRouted = ({ cidr }: { readonly cidr: string }): boolean =>
@@ -347,11 +358,12 @@ export async function settledLines(path: string): Promise<readonly string[]> {
       const isAlone = sysctls[`net/ipv6/conf/${name}/addr_gen_mode`] === NO_LINK_LOCAL;
       return (isAlone || own.some(({ cidr }) => cidr.startsWith("fe80:"))) && own.every(isRouted) ? [] : [name];
     });
-  };
-  const deadline = Date.now() + 5000;
-  while (waiting().length > 0) {
-    if (Date.now() > deadline) throw new Error(`no link-local address: ${waiting().join(", ")}`);
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    const dump = dumpNetns(path);
+    const names = waiting(dump);
+    if (names.length === 0) return linesOfDump(dump);
+    if (Date.now() > deadline) throw new Error(`no link-local address: ${names.join(", ")}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  return linesOf(path);
 }

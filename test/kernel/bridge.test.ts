@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { after, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { applyKernel } from "../../src/host/linux/apply.ts";
 import { executeHere } from "../../src/host/linux/execute.ts";
 import { deleteNetns, listNetns, within } from "../../src/host/linux/netns.ts";
@@ -9,7 +9,7 @@ import { isFault } from "../../src/model/fault.ts";
 import { stepText } from "../../src/model/wiring/step-text.ts";
 import { stepsTo } from "../../src/model/wiring/steps.ts";
 import type { KernelState } from "../../src/model/wiring/wiring.ts";
-import { able, closeAll, read } from "./binding-compliance.ts";
+import { AT_ONCE, able, closeAll, read } from "./binding-compliance.ts";
 import { changesSince, PREFIX, settledLines, shapes, withPod } from "./bridge-pod.ts";
 import { testShape } from "./bridge-shape.ts";
 
@@ -20,7 +20,9 @@ after(() => {
 const [dualStack] = shapes;
 assert.ok(dualStack !== undefined);
 
-for (const shape of shapes) testShape(shape);
+describe("what a bridge owes to a pod", { concurrency: AT_ONCE }, () => {
+  for (const shape of shapes) testShape(shape);
+});
 
 test("a step that fails on the way of a whole wiring is named, and nothing of it stays", async (t) => {
   if (!able(t, dualStack)) return;
@@ -122,8 +124,8 @@ test("a second daemon finds the tap of a running guest, and puts it back where s
       const mended = applyKernel(path, wanted);
       assert.equal(mended.taps.size, 0, damage);
       assert.deepEqual(mended.steps.map(stepText), steps, damage);
-      const lost = (await changesSince(whole, path)).filter((line) => line.startsWith("- {"));
-      assert.deepEqual(lost, [], damage);
+      // What came instead of it is of no matter.
+      assert.deepEqual(await changesSince(whole, path, /^(?!- \{)/), [], damage);
     }
     await closeAll(taps);
   });

@@ -1,13 +1,13 @@
 // Every binding, on every pod shape that it is for, and with what annotations add to it.
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { deleteNetns, listNetns } from "../../src/host/linux/netns.ts";
 import type { Interface } from "../../src/model/api/interfaces.ts";
 import type { Network } from "../../src/model/api/networks.ts";
 import type { BindingField } from "../../src/model/bindings/binding.ts";
 import { bindings } from "../../src/model/bindings/registry.ts";
 import { SPOOF_GUARD_ANNOTATION } from "../../src/model/bindings/spoof-guard.ts";
-import { testCompliance } from "./binding-compliance.ts";
+import { AT_ONCE, testCompliance } from "./binding-compliance.ts";
 import { type PodShape, PREFIX, shapes, tapShapes } from "./bridge-pod.ts";
 
 after(() => {
@@ -88,4 +88,6 @@ test("every binding is held, each on several pods", () => {
   for (const { field, pods } of cases) assert.ok(pods.length >= 2, field);
 });
 
-for (const shape of cases.flatMap(({ pods }) => pods)) testCompliance(shape);
+describe("what every binding owes to a pod", { concurrency: AT_ONCE }, () => {
+  for (const shape of cases.flatMap(({ pods }) => pods)) testCompliance(shape);
+});
