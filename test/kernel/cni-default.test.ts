@@ -4,8 +4,6 @@ import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
-import { isDeepStrictEqual } from "node:util";
 import { podNetworkOf } from "../../src/host/cni/conf-dir.ts";
 import {
   defaultConfDir,
@@ -17,6 +15,7 @@ import { addNetwork, checkNetwork, delNetwork } from "../../src/host/cni/network
 import { networkStatusOf } from "../../src/host/cni/network-status.ts";
 import { within } from "../../src/host/linux/netns.ts";
 import { readLinks } from "../../src/host/linux/pod-facts.ts";
+import { comesTo } from "../comes-to.ts";
 import { needs } from "../needs.ts";
 import { leases, networkOf, testHost } from "./cni-hosts.ts";
 
@@ -77,16 +76,9 @@ for (const [families, ...kinds] of [
     await delNetwork(added, host.cni);
     assert.ok(host.dump().links.some(({ name }) => name === bridge));
     await delNetwork({ containerId: "two", ifName: "eth0" }, host.cni);
-    await comesTo(host, before);
+    await comesTo(before, host.dump);
     assert.deepEqual(leases(join(host.dataDir, "cni/host-local/patchbay")), []);
   });
-}
-
-/** The kernel takes a pod's links away a moment after its namespace: waits until the host is as it was, or says how not. */
-async function comesTo(host: ReturnType<typeof testHost>, before: ReturnType<typeof host.dump>): Promise<void> {
-  const deadline = Date.now() + 5000;
-  while (!isDeepStrictEqual(host.dump(), before) && Date.now() < deadline) await delay(10);
-  assert.deepEqual(host.dump(), before);
 }
 
 /** As the daemon does it: by the configuration in its folder. */
@@ -110,7 +102,7 @@ test("the embedded network's configuration is written once and kept", async (t) 
   host.removePod("pod");
   await delNetwork(key, host.cni);
   assert.equal(await removeDefaultNetwork(host.dataDir, host.cni.cacheDir, host.netns), true);
-  await comesTo(host, before);
+  await comesTo(before, host.dump);
 });
 
 test("the host goes on accepting router advertisements", async (t) => {
@@ -143,7 +135,7 @@ test("many pods at once, while others leave", async (t) => {
     }
   };
   await Promise.all(["a", "b", "c", "d"].map(cycle));
-  await comesTo(host, before);
+  await comesTo(before, host.dump);
 });
 
 /** A server on port 7000 in a namespace that tells everybody his address. */

@@ -51,7 +51,7 @@ async function clientSocket(link: ServeLink): Promise<Socket> {
 
 /** Sends a message to all servers and returns the first answer. */
 async function exchange(made: Socket, message: Dhcp6Message): Promise<Dhcp6Message> {
-  const answered = once(made, "message", { signal: AbortSignal.timeout(5000) });
+  const answered = once(made, "message", { signal: AbortSignal.timeout(20_000) });
   made.send(encodeDhcp6(message), 547, "ff02::1:2");
   const [bytes, from]: unknown[] = await answered;
   assert.ok(bytes instanceof Uint8Array && typeof from === "object" && from !== null && "address" in from);

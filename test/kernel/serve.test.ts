@@ -91,7 +91,8 @@ test("a DHCPv4 client gets address, routes, DNS, MTU and search list", async (t)
       running.leases().map(({ service, address, client }) => [service, address, client]),
       [["dhcp4", "10.0.2.2", GUEST_MAC]],
     );
-    assert.equal(events.of("dhcp4", "leased").length, 1);
+    // More where the answer was late and the client asked again.
+    assert.ok(events.of("dhcp4", "leased").length > 0);
     await run("ip", ["netns", "exec", link.guest, "busybox", "ping", "-c", "1", "-W", "3", "10.0.2.1"]);
   } finally {
     await running.close();
@@ -136,7 +137,7 @@ test("a guest's kernel takes route and MTU from router advertisements, at once w
       const found: { dst: string; gateway?: string; dev: string; protocol: string }[] = JSON.parse(
         ip("-n", link.guest, "-6", "-j", "route"),
       );
-      return found.some(({ dst }) => dst === "default") ? found : undefined;
+      return ["default", "fd10:0:2::/120"].every((one) => found.some(({ dst }) => dst === one)) ? found : undefined;
     });
     const byDestination = new Map(routes.map((route) => [route.dst, route]));
     assert.equal(byDestination.get("default")?.gateway, "fe80::1");

@@ -167,8 +167,11 @@ for (const [position, own] of [
         for (const [rule, frame] of lies(nic.mac, own)) {
           const before = dropped();
           guest.send(frame);
-          const after = dropped();
-          const counted = after.filter(([, packets], index) => packets !== before[index]?.[1]);
+          let counted: ReturnType<typeof dropped> = [];
+          await eventually(`a drop by ${rule}`, () => {
+            counted = dropped().filter(([, packets], index) => packets !== before[index]?.[1]);
+            return counted.length > 0;
+          });
           assert.equal(counted.length, 1, `${rule}: ${JSON.stringify(counted)}`);
           assert.match(counted[0]?.[0] ?? "", rule);
         }
@@ -195,7 +198,7 @@ for (const [position, own] of [
 }
 
 async function eventually(what: string, condition: () => boolean): Promise<void> {
-  const end = performance.now() + 5000;
+  const end = performance.now() + 20_000;
   while (!condition()) {
     if (performance.now() > end) throw new Error(`gave up waiting for ${what}`);
     await pause(10);

@@ -74,7 +74,7 @@ test("a definition is made of an SriovNetwork, kept in step, moved, and taken aw
 
   await client.patch(sriovNetworkResource, ref, "merge", { spec: { networkNamespace: "lab" } });
   await until("the want of the namespace", async () => (await ready(stage, "net"))?.reason === "PB6131");
-  assert.equal(await definitionIn(stage, "default", "net"), undefined);
+  await until("the end of the former one", async () => (await definitionIn(stage, "default", "net")) === undefined);
   const namespaces = { group: "", version: "v1", plural: "namespaces", namespaced: false };
   await client.create(namespaces, { apiVersion: "v1", kind: "Namespace", metadata: { name: "lab" } });
   await until("the move", async () => (await definitionIn(stage, "lab", "net")) !== undefined);
