@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { promisify } from "node:util";
 import { stringify } from "yaml";
 import { eventually, TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
@@ -28,7 +30,13 @@ for disk in /sys/class/block/*; do
 done
 for disk in vd sd; do
   for name in /dev/$disk?; do
-    case $(cat /sys/class/block/\${name##*/}/size) in 16384) printf 'kept by the host' | dd of=$name conv=notrunc 2>/dev/null;; esac
+    size=$(cat /sys/class/block/\${name##*/}/size)
+    echo "begins $size $(dd if=$name bs=64 count=1 2>/dev/null | tr -d '\\0')"
+    case $size in
+      16384) printf 'kept by the host' | dd of=$name conv=notrunc 2>/dev/null;;
+      24576) printf 'kept by the claim' | dd of=$name conv=notrunc 2>/dev/null;;
+      28672) printf 'thrown away' | dd of=$name conv=notrunc 2>/dev/null;;
+    esac
   done
 done
 sync
@@ -36,6 +44,15 @@ echo "machine serial $(cat /sys/class/dmi/id/product_serial)"
 echo "virtio kinds $(cat /sys/bus/virtio/devices/*/device | tr '\\n' ' ')"
 echo "rng $(cat /sys/class/misc/hw_random/rng_current)"
 echo looked-$((6 * 7))
+`;
+
+/** What a guest tells that comes later. */
+const LOOK_AGAIN = `#!/bin/sh
+for name in /dev/sd?; do
+  echo "begins $(cat /sys/class/block/\${name##*/}/size) $(dd if=$name bs=64 count=1 2>/dev/null | tr -d '\\0')"
+done
+cd /sys/bus/pci/devices
+echo pci $(for place in *; do echo $place$(ls -d $place/net/* $place/*/net/* 2>/dev/null | sed 's,.*/net/,/net/,'); done)
 `;
 
 test("volumes and devices: one guest with every kind that this machine makes", { timeout: 300_000 }, async (t) => {
@@ -59,8 +76,21 @@ test("volumes and devices: one guest with every kind that this machine makes", {
     assert.match(await condition("message"), /feature gate HostDisk is not open.*KubeVirt resource/);
   });
 
-  await step("with both the guest starts by itself, and finds each disk as it was asked for", async () => {
+  await step("a claim that is missing is told; one can be filled before a guest has it", async () => {
     await host.kubectlOk(["apply", "-f", "-"], KUBEVIRT);
+    await eventually("PB5073", async () => (await condition("reason")) === "PB5073");
+    assert.match(await condition("message"), /no PersistentVolumeClaim default\/golden.*Apply one/);
+    await host.kubectlOk(["apply", "-f", "-"], claim("golden", "14Mi"));
+    await eventually("Bound", async () => (await host.value("pvc", "golden", ".status.phase")) === "Bound");
+    const image = await host.value("pvc", "golden", ".metadata.annotations.patchbay\\.io/disk-image");
+    const disk = join(host.dataDir, "golden.raw");
+    await writeFile(disk, Buffer.concat([Buffer.from("golden"), Buffer.alloc(65_530)]));
+    await promisify(execFile)("qemu-img", ["convert", "-n", "-f", "raw", "-O", "raw", disk, image]);
+    await eventually("the other claim", async () => /Claim default\/data/.test(await condition("message")));
+  });
+
+  await step("with all of them the guest starts by itself, and finds each disk as it was asked for", async () => {
+    await host.kubectlOk(["apply", "-f", "-"], claim("data", "12Mi"));
     const guest = await host.guest(NAME);
     const console = await eventually("what the guest saw", async () => {
       const text = (await readFile(join(guest.folder, "console.log"), "utf8")).replaceAll("\r", "");
@@ -68,6 +98,11 @@ test("volumes and devices: one guest with every kind that this machine makes", {
     });
     const has = (line: RegExp): void => assert.match(console, line);
     has(/^disk vd. size=16384 ro=0 serial=HOST-1 label= /m);
+    has(/^disk vd. size=24576 ro=0 serial= label= /m);
+    has(/^disk vd. size=28672 ro=0 serial= label=/m);
+    has(/^disk sd. size=28672 ro=1 serial= label=/m);
+    has(/^begins 24576 $/m);
+    assert.equal(console.match(/^begins 28672 golden$/gm)?.length, 2);
     has(/^disk vd. size=20480 ro=0 serial= label= block=4096$/m);
     has(/^disk sd. size=4096 ro=0 serial= label= /m);
     has(/^disk sr. size=\d+ ro=\d serial= label=cfgdata /m);
@@ -87,6 +122,20 @@ test("volumes and devices: one guest with every kind that this machine makes", {
       /<driver name='qemu' type='raw' cache='writethrough' error_policy='report' discard='unmap'\/>/,
     );
     assert.match(stdout, /<blockio logical_block_size='512' physical_block_size='4096'\/>/);
+    assert.match(stdout, /type='qcow2' discard='unmap'\/>\s*<source file='[^']*\/scratched\.qcow2'\/>/);
+    assert.match(
+      stdout,
+      /type='raw' discard='unmap'\/>\s*<source file='[^']*\/fixed\.img'\/>\s*<target [^>]*>\s*<readonly\/>/,
+    );
+  });
+
+  await step("another guest that would write on its claim is told who has it", async () => {
+    await host.kubectlOk(["apply", "-f", "-"], RIVAL);
+    const told = (): Promise<string> =>
+      host.value("vmi", "rival", `.status.conditions[?(@.type=="Synchronized")].message`);
+    const message = await eventually("PB5082", async () => /claim default\/data is in use.*/.exec(await told())?.[0]);
+    assert.match(message, /the VMI default\/laden writes on it as its disk "data"/);
+    await host.kubectlOk(["delete", "vmi", "rival"]);
   });
 
   await step("its screen is served by VNC through the API", async () => {
@@ -121,13 +170,22 @@ test("volumes and devices: one guest with every kind that this machine makes", {
   const placedOnRoot = async (): Promise<void> => {
     const { folder } = await host.guest("probed");
     const said = await eventually("what it sees on PCI", async () =>
-      /^pci .*$/m.exec(await readFile(join(folder, "console.log"), "utf8"))?.[0].trim(),
+      // The console may have a part of the line.
+      /^pci .*\r?\n/m.exec(await readFile(join(folder, "console.log"), "utf8"))?.[0].trim(),
     );
     assert.match(said, /^pci( 0000:00:\S+)+$/);
     assert.match(said, / 0000:00:02\.0\/net\/eth0 /);
     const { stdout } = await host.patchbay(["domxml", "probed"]);
     assert.doesNotMatch(stdout, /pcie-root-port/);
     assert.match(stdout, /<rng [\s\S]*?<address type='pci' domain='0x0000' bus='0x00' slot='0x08' function='0x0'\/>/);
+  };
+
+  /** What the guest before wrote is on its claim, and nothing of it where its writes were kept apart. */
+  const claimsKept = async (): Promise<void> => {
+    const { folder } = await host.guest("probed");
+    const console = await readFile(join(folder, "console.log"), "utf8");
+    assert.match(console, /^begins 24576 kept by the claim\r?$/m);
+    assert.match(console, /^begins 28672 golden\r?$/m);
   };
 
   await step(
@@ -149,6 +207,7 @@ test("volumes and devices: one guest with every kind that this machine makes", {
       await eventually("a guest that is", async () => (await probed("status")) === "True");
       assert.equal(await host.value("vmi", "probed", ".status.phase"), "Running");
       await placedOnRoot();
+      await claimsKept();
       const serial = connect(join((await host.guest("probed")).folder, "serial.sock"));
       serial.on("error", () => {});
       serial.write("ip link set eth0 down\n");
@@ -172,6 +231,11 @@ test("volumes and devices: one guest with every kind that this machine makes", {
     assert.match(await condition("message"), /is no regular file/);
     await host.kubectlOk(["delete", "vmi", NAME]);
   });
+
+  await step("claims go with their images once no guest has them", async () => {
+    await host.kubectlOk(["delete", "pvc", "--all"]);
+    assert.deepEqual(await readdir(join(host.dataDir, "claims")), []);
+  });
 });
 
 /** One of each that a manifest may ask for. */
@@ -184,16 +248,39 @@ const DEVICES = {
   ],
 };
 
+const claim = (name: string, storage: string): string =>
+  stringify({
+    apiVersion: "v1",
+    kind: "PersistentVolumeClaim",
+    metadata: { name },
+    spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage } } },
+  });
+
+const CLAIM_VOLUMES = [
+  { name: "data", persistentVolumeClaim: { claimName: "data" } },
+  { name: "scratched", ephemeral: { persistentVolumeClaim: { claimName: "golden" } } },
+];
+
+const RIVAL = guestManifest({
+  name: "rival",
+  devices: { disks: [{ name: "data", disk: { bus: "virtio" } }] },
+  spec: { volumes: [CLAIM_VOLUMES[0]] },
+});
+
 const PROBED = guestManifest({
   name: "probed",
   annotations: { "kubevirt.io/placePCIDevicesOnRootComplex": "true" },
-  devices: DEVICES,
-  userData: `#!/bin/sh
-cd /sys/bus/pci/devices
-echo pci $(for place in *; do echo $place$(ls -d $place/net/* $place/*/net/* 2>/dev/null | sed 's,.*/net/,/net/,'); done)
-`,
+  // On the bus sata they take no place on PCI.
+  devices: {
+    ...DEVICES,
+    disks: [
+      { name: "seed", disk: { bus: "virtio" } },
+      ...CLAIM_VOLUMES.map(({ name }) => ({ name, disk: { bus: "sata" } })),
+    ],
+  },
   ports: [{ name: "web", port: 80 }],
   spec: {
+    volumes: [{ name: "seed", cloudInitNoCloud: { userData: LOOK_AGAIN } }, ...CLAIM_VOLUMES],
     readinessProbe: { tcpSocket: { port: "web" }, periodSeconds: 1, failureThreshold: 1 },
     // Answered by the test, so that it decides when the guest is dead.
     livenessProbe: { tcpSocket: { host: "127.0.0.1", port: 8099 }, periodSeconds: 1, failureThreshold: 2 },
@@ -232,6 +319,9 @@ function ladenManifest(hostDisk: string): string {
       disks: [
         { name: "seed", disk: { bus: "virtio" } },
         { name: "own", serial: "HOST-1", disk: { bus: "virtio" }, cache: "writethrough", errorPolicy: "report" },
+        { name: "scratched", disk: { bus: "virtio" } },
+        { name: "fixed", disk: { bus: "scsi" } },
+        { name: "data", disk: { bus: "virtio" } },
         { name: "scratch", disk: { bus: "virtio" }, blockSize: { custom: { logical: 512, physical: 4096 } } },
         { name: "more", disk: { bus: "scsi" } },
         { name: "settings", cdrom: { bus: "sata" } },
@@ -243,6 +333,8 @@ function ladenManifest(hostDisk: string): string {
       volumes: [
         { name: "seed", cloudInitNoCloud: { secretRef: { name: "cloud" }, networkDataSecretRef: { name: "net" } } },
         { name: "own", hostDisk: { path: hostDisk, type: "DiskOrCreate", capacity: "8Mi" } },
+        ...CLAIM_VOLUMES,
+        { name: "fixed", persistentVolumeClaim: { claimName: "golden", readOnly: true } },
         { name: "scratch", emptyDisk: { capacity: "10Mi" } },
         { name: "more", emptyDisk: { capacity: "2Mi" } },
         { name: "settings", configMap: { name: "settings" } },
