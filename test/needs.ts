@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -119,6 +119,16 @@ const probes = {
   daemon: (): Missing => {
     const first = lacking(table.filter((need) => need.neededBy.includes("up")).map(seen))[0];
     return root() ?? (first === undefined ? undefined : `${first.need.name} is missing`);
+  },
+  /** That the number of huge pages may be changed, for a while. */
+  hugepages: (): Missing => {
+    const setting = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+    try {
+      accessSync(setting, constants.W_OK);
+      return root();
+    } catch {
+      return `${setting} cannot be written`;
+    }
   },
   overlay,
   registry: npmRegistry,

@@ -3,6 +3,7 @@ import { changeStatus, now } from "../client/change-status.ts";
 import type { KubeClient } from "../client/client.ts";
 import { inform } from "../client/informer.ts";
 import { makeReconcileQueue } from "../client/reconcile-queue.ts";
+import { hugepageCapacity } from "../host/guest/hugepages.ts";
 import type { Node } from "../model/api/core.ts";
 import { nodeResource } from "../model/api/references.ts";
 import type { KubeObject } from "../model/api/resource.ts";
@@ -74,6 +75,7 @@ async function registerNode(client: KubeClient, { nodeName, pools, ...program }:
   };
   const node = await existing(client, nodeName, labels);
   const { capacity, allocatable } = resourceCounts(pools());
+  const hugepages = hugepageCapacity();
   await changeStatus<NodeStatus, StoredNode>(client, nodeResource, node, (status) => ({
     ...status,
     conditions: withCondition(
@@ -81,8 +83,8 @@ async function registerNode(client: KubeClient, { nodeName, pools, ...program }:
       { type: "Ready", status: "True", reason: "AgentReady", message: "The node agent runs." },
       now(),
     ),
-    capacity,
-    allocatable,
+    capacity: { ...hugepages, ...capacity },
+    allocatable: { ...hugepages, ...allocatable },
     addresses: [...machineAddresses(nodeName)],
     nodeInfo: machineInfo(program),
   }));

@@ -8,7 +8,7 @@ import { decideHardware, type HardwareRequest } from "../../model/guest/hardware
 import { type GuestSpec, qemuCommandLine } from "./command-line.ts";
 import type { GuestDevices } from "./device-arguments.ts";
 import { findEfi } from "./efi.ts";
-import { requireHugepages } from "./hugepages.ts";
+import { hugepageCapacity, requireHugepages } from "./hugepages.ts";
 
 function commandLine(devices: GuestDevices, graphics = false, more: Partial<HardwareRequest> = {}): string {
   const hardware = decideHardware({
@@ -104,4 +104,17 @@ test("huge pages are counted before they are asked for", (t) => {
   assert.throws(() => requireHugepages(page, page + 1n, pools), refused("PB5076", /no whole number.*4194304/));
   assert.throws(() => requireHugepages(1n << 30n, 1n << 30n, pools), refused("PB5076", /no huge pages.*Use 2Mi/));
   assert.throws(() => requireHugepages(page, page, join(pools, "none")), refused("PB5076", /none at all/));
+});
+
+test("a node tells what it has in huge pages, by their sizes, and is silent of sizes that it has none of", (t) => {
+  const pages = (count: number): string => `${count}\n`;
+  const pools = folder(t, {
+    "hugepages-2048kB/nr_hugepages": pages(160),
+    "hugepages-1048576kB/nr_hugepages": pages(3),
+    "hugepages-64kB/nr_hugepages": pages(1),
+    "hugepages-32kB/nr_hugepages": pages(0),
+  });
+  const capacity = { "hugepages-2Mi": "320Mi", "hugepages-1Gi": "3Gi", "hugepages-64Ki": "64Ki" };
+  assert.deepEqual(hugepageCapacity(pools), capacity);
+  assert.deepEqual(hugepageCapacity(join(pools, "none")), {});
 });

@@ -16,7 +16,7 @@ export function requireHugepages(pageBytes: bigint, bytes: bigint, folder: strin
   const pool = join(folder, `hugepages-${kib}kB`);
   const free = numberIn(join(pool, "free_hugepages"));
   if (free === undefined) {
-    const sizes = poolsIn(folder);
+    const sizes = sizesIn(folder).map(amountOf);
     throw new Fault("PB5076", `This machine has no huge pages of ${pageBytes} bytes.`, {
       place: `${PLACE}.pageSize`,
       cure:
@@ -40,6 +40,19 @@ export function requireHugepages(pageBytes: bigint, bytes: bigint, folder: strin
   });
 }
 
+/**
+ * What this machine has in huge pages, free or not, as a kubelet tells it of a node: `{"hugepages-2Mi": "320Mi"}`. Sizes
+ * of which the kernel keeps none are left out.
+ */
+export function hugepageCapacity(folder: string = POOLS): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    sizesIn(folder).flatMap((kib) => {
+      const pages = numberIn(join(folder, `hugepages-${kib}kB`, "nr_hugepages")) ?? 0n;
+      return pages === 0n ? [] : [[`hugepages-${amountOf(kib)}`, amountOf(kib * pages)]];
+    }),
+  );
+}
+
 function numberIn(file: string): bigint | undefined {
   try {
     return BigInt(readFileSync(file, "latin1").trim());
@@ -48,8 +61,8 @@ function numberIn(file: string): bigint | undefined {
   }
 }
 
-/** Sizes as manifests write them. */
-function poolsIn(folder: string): readonly string[] {
+/** Sizes of pages that the kernel knows, in KiB. */
+function sizesIn(folder: string): readonly bigint[] {
   let names: readonly string[];
   try {
     names = readdirSync(folder);
@@ -57,8 +70,14 @@ function poolsIn(folder: string): readonly string[] {
     return [];
   }
   return names.flatMap((name) => {
-    const kib = Number(/^hugepages-(\d+)kB$/.exec(name)?.[1]);
-    if (!Number.isSafeInteger(kib)) return [];
-    return [kib % (1 << 20) === 0 ? `${kib / (1 << 20)}Gi` : `${kib / 1024}Mi`];
+    const kib = /^hugepages-(\d+)kB$/.exec(name)?.[1];
+    return kib === undefined ? [] : [BigInt(kib)];
   });
+}
+
+/** As manifests write it: `2Mi`, `1Gi`. */
+function amountOf(kib: bigint): string {
+  if (kib % 1024n !== 0n) return `${kib}Ki`;
+  const mib = kib / 1024n;
+  return mib % 1024n === 0n ? `${mib / 1024n}Gi` : `${mib}Mi`;
 }
