@@ -6,6 +6,7 @@ import type { VirtualMachineInstance } from "../api/vmi.ts";
 import { admitVm, admitVmi, admitVmiUpdate } from "./admit.ts";
 import { answerCase } from "./conformance.ts";
 import { judge } from "./judge.ts";
+import { readIp } from "./reading.ts";
 import { settingsOf } from "./settings.ts";
 
 interface Parts {
@@ -255,11 +256,21 @@ test("addresses are read as KubeVirt reads them", () => {
     { name: "default", pod: { vmNetworkCIDR: "10.1.0.9/24", vmIPv6NetworkCIDR: "FD10::/64" } },
   ]);
   assert.deepEqual(answer.defaulted?.interfaces?.[0]?.dhcpOptions, { ntpServers: ["1.2.3.4", "x"] });
-  const dnsConfig = { nameservers: ["010.010.000.005", "FD10::0:5"], searches: ["example.org"] };
+  const dnsConfig = { nameservers: ["010.010.000.005", "FD10::0:00005"], searches: ["example.org"] };
   const admitted = admitVmi(vmi({ spec: { dnsPolicy: "None", dnsConfig } }));
   assert.ok(admitted.allowed);
   const { spec }: VirtualMachineInstance = JSON.parse(JSON.stringify(admitted.object));
   assert.deepEqual(spec.dnsConfig, { nameservers: ["10.10.0.5", "fd10::5"], searches: ["example.org"] });
+  for (const [text, read] of [
+    ["00001::00000:1", "1::1"],
+    ["::0ffff:1.2.3.4", "1.2.3.4"],
+    ["0:0:0:0:0:0:0:00000", "::"],
+    ["1::0fffff", "1::0fffff"],
+    ["1:::2", "1:::2"],
+    ["0:00", "0:00"],
+  ] as const) {
+    assert.equal(readIp(text), read);
+  }
 });
 
 test("admission answers with the object or with every cause", () => {

@@ -122,15 +122,20 @@ function readCidr(text: string): string {
   return valid && parseIp(canonical) !== undefined ? `${canonical}/${Number(length)}` : text;
 }
 
+/** KubeVirt's parser takes any number of zeros before an octet, and before the digits of a group. */
 function withoutLeadingZeros(text: string): string {
   const dotted = text.lastIndexOf(":") + 1;
   const octets = text.slice(dotted);
-  if (!/^\d+(?:\.\d+){3}$/.test(octets)) return text;
+  if (!/^\d+(?:\.\d+){3}$/.test(octets)) return withoutZerosOfGroups(text);
   return (
-    text.slice(0, dotted) +
+    withoutZerosOfGroups(text.slice(0, dotted)) +
     octets
       .split(".")
       .map((octet) => octet.replace(/^0+(?=\d)/, ""))
       .join(".")
   );
+}
+
+function withoutZerosOfGroups(text: string): string {
+  return text.replace(/(^|:)0+(?=[\da-fA-F]+(?::|$))/g, "$1");
 }
