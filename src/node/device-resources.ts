@@ -1,3 +1,4 @@
+import { unlessAborted } from "../host/unless-aborted.ts";
 import {
   allocateDevices,
   type DeviceClaim,
@@ -68,18 +69,5 @@ export function makeDeviceResources(records: PodRecords, sources: readonly Devic
 
   function sourceOf(resource: string): DeviceSource | undefined {
     return sources.find((source) => source.owns(resource));
-  }
-}
-
-/** Waits, but for a pod that nobody wants any more, or a daemon that ends: what is waited for may never come then. */
-async function unlessAborted(waited: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
-  signal?.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const abort = (): void => aborted.reject(signal?.reason);
-  signal?.addEventListener("abort", abort);
-  try {
-    await Promise.race([waited, aborted.promise]);
-  } finally {
-    signal?.removeEventListener("abort", abort);
   }
 }

@@ -10,6 +10,7 @@ import { readLinks } from "../host/linux/pod-facts.ts";
 import { closeFds, closeFdsNow } from "../host/linux/tap.ts";
 import { announce } from "../host/serve/announce.ts";
 import { type RunningServices, type ServeEvent, startServices } from "../host/serve/services.ts";
+import { unlessAborted } from "../host/unless-aborted.ts";
 import type { Pod } from "../model/api/pod.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
@@ -71,7 +72,8 @@ export interface LivePod extends HeldPod {
 }
 
 /**
- * Makes a pod and starts its guest. When anything fails, everything is undone and the Fault goes on to the caller.
+ * Makes a pod and starts its guest. When anything fails, or the signal calls it off, everything is undone and the Fault, or
+ * the signal's reason, goes on to the caller.
  *
  * The record is written before each thing that leaves a trace, so that a daemon that dies here leaves work, not litter.
  */
@@ -121,17 +123,20 @@ export async function bringUp(
     try {
       const guest = await parts.runner.start(spec, fds, {
         ...place,
+        signal,
         started: (record) => parts.records.put({ ...wired, stage: "guest", guest: record }),
       });
       try {
         await pinVcpus(guest, wired.cpus ?? []);
         const { pod: live, lost } = await activate(parts, { ...wired, stage: "guest", guest: guest.record }, guest);
-        await live.passts.begun;
-        const uncarried = lost ?? live.passts.fault();
-        if (uncarried !== undefined) {
+        try {
+          await unlessAborted(live.passts.begun, signal);
+          const uncarried = lost ?? live.passts.fault();
+          if (uncarried !== undefined) throw uncarried;
+        } catch (thrown) {
           live.passts.release();
           await live.services.close();
-          throw uncarried;
+          throw thrown;
         }
         const short = differs ?? fewerPortsOf(nics, facts);
         return short === undefined ? live : { ...live, differs: short };

@@ -287,3 +287,24 @@ test("a QEMU that ends before it is ready leaves its words and no process", asyn
     false,
   );
 });
+
+test("a start is called off while QEMU does not answer, and leaves no process", async (t) => {
+  if (!needs(t, "root", "netns", "tun", "qemu", "guestImage")) return;
+  const at = world(t);
+  const calling = new AbortController();
+  const reason = new Error("nobody wants it any more");
+  const seen: GuestRecord[] = [];
+  const started = (record: GuestRecord): void => {
+    seen.push(record);
+    process.kill(record.pid, "SIGSTOP");
+    setImmediate(() => calling.abort(reason));
+  };
+  await assert.rejects(
+    localRunner().start(await tinySpec(at, []), new Map(), { ...at, started, signal: calling.signal }),
+    (thrown) => thrown === reason,
+  );
+  assert.deepEqual(
+    seen.map((record) => isRunning(record)),
+    [false],
+  );
+});

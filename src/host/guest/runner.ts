@@ -6,6 +6,7 @@ import { isJsonObject } from "../../model/json.ts";
 import { withLockedMemory } from "../linux/locked-memory.ts";
 import { within } from "../linux/netns.ts";
 import type { User } from "../setup/users.ts";
+import { unlessAborted } from "../unless-aborted.ts";
 import { kvmUser } from "./accelerator.ts";
 import { type GuestSpec, guestFiles, qemuCommandLine, startsPaused } from "./command-line.ts";
 import { lastWords } from "./guest-log.ts";
@@ -25,6 +26,8 @@ export interface GuestPlace {
   readonly logFile: string;
   /** Called in the same turn as the start of QEMU, so that the record can be written before anything else happens. */
   readonly started?: (record: GuestRecord) => void;
+  /** Calls the start off. */
+  readonly signal?: AbortSignal;
 }
 
 /** Starts guests and finds them again; the only one that knows how QEMU is run. */
@@ -33,7 +36,8 @@ export interface GuestRunner {
    * Starts QEMU in the pod's namespace, unprivileged, with the tap fds of `fds` (by NIC name, one a queue; the caller
    * closes its copies), and waits until it answers. QEMU outlives this process.
    *
-   * @throws Fault PB5054, PB5055, PB5056 (QEMU's words), PB5057, PB5059, PB5060; then no process is left
+   * @throws Fault PB5054, PB5055, PB5056 (QEMU's words), PB5057, PB5059, PB5060, or the signal's reason; then no process is
+   * left
    */
   start(spec: GuestSpec, fds: ReadonlyMap<string, readonly number[]>, place: GuestPlace): Promise<RunningGuest>;
   /**
@@ -113,10 +117,8 @@ async function start(
   try {
     place.started?.(record);
     child.unref();
-    const qmp = await Promise.race([
-      firstConnection(files.qmp, exit, readyDeadlineMs(spec)),
-      exit.then(() => undefined),
-    ]);
+    const connected = firstConnection(files.qmp, exit, readyDeadlineMs(spec));
+    const qmp = await unlessAborted(Promise.race([connected, exit.then(() => undefined)]), place.signal);
     if (qmp === undefined) throw await notStarted(exit, place, logStart);
     const guest = runningGuest(record, qmp, exit, logStart);
     if (startsPaused(spec)) {
