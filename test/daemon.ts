@@ -264,6 +264,11 @@ export class TestHost {
     }
   }
 
+  /** Waits until a guest's echo answers: its page and its echo are two programs, which start at once. */
+  async reach(kind: "tcp" | "udp", address: string, port: string): Promise<void> {
+    await eventually(`the ${kind} echo of ${address}`, async () => (await this.probe(kind, address, port)).ok);
+  }
+
   /** `act`, and where it fails, all that the daemon and the guests have to say, on stderr. */
   explained<T>(act: (t: T) => Promise<void>): (t: T) => Promise<void> {
     return async (t) => {
@@ -299,7 +304,7 @@ export class TestHost {
   }
 }
 
-/** Waits until `condition` gives something other than undefined or false; fails with `what` after {@link PATIENCE_MS}. */
+/** Waits until `condition` gives something other than undefined, false or an empty text; fails with `what` after {@link PATIENCE_MS}. */
 export async function eventually<T>(
   what: string,
   condition: () => Promise<T | undefined | false>,
@@ -308,7 +313,7 @@ export async function eventually<T>(
   const deadline = Date.now() + patienceMs;
   for (;;) {
     const value = await condition();
-    if (value !== undefined && value !== false) return value;
+    if (value !== undefined && value !== false && value !== "") return value;
     if (Date.now() > deadline) throw new Error(`gave up waiting for ${what}`);
     await delay(200);
   }

@@ -15,7 +15,10 @@ import { createInterface } from "node:readline";
 type Answer = Readonly<Record<string, unknown>> & { readonly ok: boolean };
 
 /** A machine that is itself emulated says how much slower it is. */
-const DEADLINE_MS = 5000 * Number(process.env["PATCHBAY_TEST_SLOWNESS"] ?? "1");
+const SLOWNESS = Number(process.env["PATCHBAY_TEST_SLOWNESS"] ?? "1");
+const DEADLINE_MS = 5000 * SLOWNESS;
+/** Of a connection; who asks again finds a guest that has come up sooner than the kernel, which waits ever longer. */
+const CONNECT_MS = 2000 * SLOWNESS;
 
 const verbs: Readonly<Record<string, (args: readonly string[]) => Promise<Answer>>> = {
   http: ([host = "", port = "0", path = "/"]) => http(host, Number(port), path),
@@ -37,6 +40,9 @@ function http(address: string, tcpPort: number, path: string): Promise<Answer> {
       });
       response.on("end", () => resolve({ ok: true, status: response.statusCode, body }));
     });
+    const unconnected = setTimeout(() => call.destroy(new Error("timeout")), CONNECT_MS);
+    call.on("socket", (socket) => socket.once("connect", () => clearTimeout(unconnected)));
+    call.on("close", () => clearTimeout(unconnected));
     call.on("timeout", () => call.destroy(new Error("timeout")));
     call.on("error", (error: NodeJS.ErrnoException) => resolve({ ok: false, error: error.code ?? error.message }));
     call.end();
@@ -69,8 +75,13 @@ async function udpEcho(address: string, udpPort: number): Promise<Answer> {
     socket.on("error", (error: NodeJS.ErrnoException) => resolve({ ok: false, error: error.code ?? error.message }));
     setTimeout(() => resolve({ ok: false, error: "timeout" }), DEADLINE_MS);
   });
-  socket.send(payload, udpPort, address);
-  const resend = setInterval(() => socket.send(payload, udpPort, address), 500);
+  let resend: NodeJS.Timeout | undefined;
+  // Connected, it hears at once that nobody listens.
+  socket.once("connect", () => {
+    socket.send(payload);
+    resend = setInterval(() => socket.send(payload), 500);
+  });
+  socket.connect(udpPort, address);
   try {
     return await answered;
   } finally {

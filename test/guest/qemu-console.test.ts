@@ -5,6 +5,7 @@ import * as fs from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { eventually } from "../daemon.ts";
 import { needs } from "../needs.ts";
 import { type World, world } from "./qemu-world.ts";
 
@@ -68,10 +69,13 @@ test("a pipe talks to the console, Ctrl-] detaches, and what was typed before it
   first.stdin.write("last\x1dnever");
   await Promise.all([shows(first, "stderr", /Detached.*end: detached/s), once(first, "exit")]);
   assert.equal(first.exitCode, 0);
-  assert.equal(serial.received(), "hello\nlast");
+  await eventually("what was typed last", () => Promise.resolve(serial.received() === "hello\nlast"));
 
   const third = attach(at, process.execPath, [program, serial.path]);
   await shows(third, "stderr", /Attached/);
+  // It knows of its connection before that is accepted.
+  third.stdin.write("here\n");
+  await shows(third, "stdout", /HERE/);
   serial.hangUp();
   await shows(third, "stderr", /the guest is gone.*end: guest gone/s);
 });

@@ -36,24 +36,17 @@ async function cannotStart(t: TestContext, lab: Lab, row: CannotStart, name: str
     async () =>
       (await condition(host, name, "Synchronized", "reason")) === row.code &&
       (await condition(host, name, "Synchronized", "message")),
-    20_000,
   );
   for (const part of row.says) assert.match(message, part);
   assert.equal(await condition(host, name, "Ready", "status"), row.code === "PB6104" ? "" : "False");
-  await eventually(
-    "the event",
-    async () => (await events(host, name, "Warning")).some((event) => event === `${row.code} ${message}`),
-    20_000,
+  await eventually("the event", async () =>
+    (await events(host, name, "Warning")).some((event) => event === `${row.code} ${message}`),
   );
   const pods = await podUids(host, name);
-  await eventually(
-    "nothing half-made",
-    async () => {
-      assert.equal(await condition(host, name, "Ready", "status"), row.code === "PB6104" ? "" : "False");
-      return same(await traces(host), broken) && namespacesOf(pods).length === 0;
-    },
-    30_000,
-  );
+  await eventually("nothing half-made", async () => {
+    assert.equal(await condition(host, name, "Ready", "status"), row.code === "PB6104" ? "" : "False");
+    return same(await traces(host), broken) && namespacesOf(pods).length === 0;
+  });
 
   await undo.shift()?.();
   if (row.recovers === true) {
@@ -93,15 +86,17 @@ async function slowPlugin({ host, network }: Lab): Promise<void> {
     "Ready tells of the wait",
     async () => (await condition(host, "waiting", "Ready", "reason")) === "PB3028",
   );
-  const message = (await events(host, "waiting", "Normal")).find((event) => event.startsWith("PB3028 "));
-  assert.match(message ?? "", /"hangs" .* has not answered yet; it is given 2 s/);
+  const message = await eventually("its event", async () =>
+    (await events(host, "waiting", "Normal")).find((event) => event.startsWith("PB3028 ")),
+  );
+  assert.match(message, /"hangs" .* has not answered yet; it is given 2 s/);
   // Deleting it calls the plugin off.
   await host.kubectlOk(["delete", "vmi", "waiting", "--timeout=60s"]);
   await network.sound();
 }
 
 async function isReady(host: TestHost, name: string): Promise<void> {
-  await eventually(`${name} is ready`, async () => (await condition(host, name, "Ready", "status")) === "True", 60_000);
+  await eventually(`${name} is ready`, async () => (await condition(host, name, "Ready", "status")) === "True");
 }
 
 function condition(host: TestHost, name: string, type: string, field: string): Promise<string> {
