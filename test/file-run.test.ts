@@ -3,18 +3,23 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { type FileResult, runFile } from "./file-run.ts";
+import { type FileResult, type Limits, runFile } from "./file-run.ts";
 import { unexpectedSkips } from "./skips.ts";
 
 const root = join(import.meta.dirname, "..");
 
-/** Runs a test file of this text with short limits. */
-async function resultOf(t: TestContext, text: string): Promise<FileResult> {
+/** For files that do not end. */
+const SHORT: Limits = { test: 1_500, file: 3_000 };
+/** For files that do, on a busy machine too. */
+const LONG: Limits = { test: 60_000, file: 60_000 };
+
+/** Runs a test file of this text. */
+async function resultOf(t: TestContext, text: string, limits = LONG): Promise<FileResult> {
   const folder = mkdtempSync(join(tmpdir(), "patchbay-file-run-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const file = join(folder, "sample.test.ts");
   writeFileSync(file, `import { test, suite } from "node:test";\n${text}`);
-  return runFile(file, root, folder, { test: 1_500, file: 3_000 });
+  return runFile(file, root, folder, limits);
 }
 
 function onlyFailure(result: FileResult): { readonly name: string; readonly text: string } {
@@ -58,17 +63,18 @@ test("a test that awaits for ever fails by its name", async (t) => {
     `test("waits", () => new Promise((done) => setTimeout(done, 1e8).unref()));
      setInterval(() => {}, 1e8).unref();
      test("holds the process", () => new Promise((done) => setTimeout(done, 2000)));`,
+    SHORT,
   );
   assert.match(result.failures.map(({ name, text }) => `${name}: ${text}`).join("\n"), /waits: .*timed out/);
 });
 
 test("a file that computes without end is stopped and named", async (t) => {
-  const failure = onlyFailure(await resultOf(t, `test("computes", () => { for (;;); });`));
+  const failure = onlyFailure(await resultOf(t, `test("computes", () => { for (;;); });`, SHORT));
   assert.match(failure.text, /did not end within 3 s/);
 });
 
 test("a handle left open is told apart from a test that hangs", async (t) => {
-  const failure = onlyFailure(await resultOf(t, `test("opens", () => { setInterval(() => {}, 1000); });`));
+  const failure = onlyFailure(await resultOf(t, `test("opens", () => { setInterval(() => {}, 1000); });`, SHORT));
   assert.match(failure.text, /keeps the process alive/);
 });
 
