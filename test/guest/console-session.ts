@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { eventually, type TestHost } from "../daemon.ts";
+import { eventually, PATIENCE_MS, type TestHost } from "../daemon.ts";
 
 /** `patchbay console VMI` with pipes for a terminal. */
 export interface ConsoleSession {
@@ -15,11 +15,13 @@ export interface ConsoleSession {
 /** Attaches to the console of a VMI. */
 export async function openConsole(host: TestHost, name: string): Promise<ConsoleSession> {
   const child = host.startPatchbay(["console", name]);
+  const { stdout } = child;
+  if (stdout === null) throw new Error("the console has no output");
   const ended = once(child, "close");
   let shown = "";
   let notices = "";
   let from = 0;
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+  stdout.setEncoding("utf8").on("data", (text: string) => {
     shown += text;
   });
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
@@ -32,8 +34,17 @@ export async function openConsole(host: TestHost, name: string): Promise<Console
       from = shown.length;
       child.stdin?.write(text);
     },
-    until: (pattern) =>
-      eventually(`${pattern} on the console`, () => Promise.resolve(pattern.exec(shown.slice(from)) ?? undefined)),
+    // With each word that comes: a guest is asked hundreds of questions.
+    async until(pattern) {
+      const late = AbortSignal.timeout(PATIENCE_MS);
+      for (;;) {
+        const found = pattern.exec(shown.slice(from));
+        if (found !== null) return found;
+        await once(stdout, "data", { signal: late }).catch((cause: unknown) => {
+          throw new Error(`gave up waiting for ${pattern} on the console:\n${shown.slice(from)}`, { cause });
+        });
+      }
+    },
     async detach() {
       child.stdin?.write("\x1d");
       const [code] = await ended;

@@ -46,7 +46,7 @@ async function exchange(
 ): Promise<{ readonly code: number; readonly output: string }> {
   const [from, to] = [`from-${count}-42`, `to-${count}-42`];
   console.type(`echo from-${count}-$((6*7)); { ${commands}; } 2>&1; echo to-${count}-$((6*7)) $?\n`);
-  const [all = "", code = ""] = await console.until(new RegExp(`${from}\\r?\\n[^]*?${to} (\\d+)`));
+  const [all = "", code = ""] = await console.until(new RegExp(`${from}\\r?\\n[^]*?${to} (\\d+)\\r?\\n`));
   return {
     code: Number(code),
     output: all.slice(from.length, all.lastIndexOf(to)).replaceAll("\r", ""),
