@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { isDeepStrictEqual } from "node:util";
 import { findQemuUser } from "../../src/host/guest/process.ts";
+import { comesTo } from "../comes-to.ts";
 import { eventually, isProcess, type TestGuest, TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
@@ -68,7 +68,7 @@ async function killed(quiet: Quiet): Promise<void> {
   assert.match(await failure(host, "plain"), /^Failed PB6103 QEMU ended \(killed\)/);
   await givenBack(host, guest);
   assert.equal(await host.value("vmi", "plain", '.status.conditions[?(@.type=="Ready")].status'), "False");
-  assert.match(await events(host, "plain"), /PB6103/);
+  await told(host, "plain", "PB6103");
   await host.kubectlOk(["delete", "vmi", "plain"]);
 }
 
@@ -86,7 +86,7 @@ async function podDeleted(quiet: Quiet): Promise<void> {
   await host.kubectlOk(["delete", "pod", "-l", "vm.kubevirt.io/name=plain"]);
   assert.match(await failure(host, "plain"), /^Failed PB6108 /);
   await givenBack(host, guest);
-  assert.match(await events(host, "plain"), /PB6108/);
+  await told(host, "plain", "PB6108");
   await host.kubectlOk(["delete", "vmi", "plain"]);
 }
 
@@ -146,7 +146,7 @@ async function early(quiet: Quiet): Promise<void> {
 async function started({ host, pods }: Quiet, manifest: string): Promise<TestGuest> {
   await host.kubectlOk(["apply", "-f", "-"], manifest);
   const name = /name: (\S+)/.exec(manifest)?.[1] ?? "";
-  await host.kubectlOk(["wait", "--for=condition=Ready", `vmi/${name}`, "--timeout=60s"]);
+  await host.kubectlOk(["wait", "--for=condition=Ready", `vmi/${name}`, "--timeout=120s"]);
   const guest = await host.guest(name);
   pods.push(guest.podUid);
   return guest;
@@ -170,8 +170,12 @@ async function failure(host: TestHost, name: string): Promise<string> {
   return `Failed ${reason} ${message}`;
 }
 
-function events(host: TestHost, name: string): Promise<string> {
-  return host.kubectlOk(["get", "events", "--field-selector", `involvedObject.name=${name}`, "-o", "wide"]);
+/** Waits for the event of a VMI with that reason: it is written after the status. */
+async function told(host: TestHost, name: string, reason: string): Promise<void> {
+  const selector = `involvedObject.name=${name},reason=${reason}`;
+  await eventually(`the event ${reason}`, () =>
+    host.kubectlOk(["get", "events", "--field-selector", selector, "-o", "name"]),
+  );
 }
 
 /** While the VMI's object is still there. */
@@ -193,20 +197,8 @@ async function podUids(host: TestHost): Promise<readonly string[]> {
 
 /** Nothing more and nothing less than before there was any VMI; the kernel takes namespaces down in the background. */
 async function asBefore({ host, before, pods }: Quiet): Promise<void> {
-  assert.deepEqual(await podUids(host), []);
-  let after = before;
-  try {
-    await eventually(
-      "the machine to be as before",
-      async () => {
-        after = await tracesOf(host);
-        return isDeepStrictEqual(after, before);
-      },
-      5_000,
-    );
-  } catch {
-    assert.deepEqual(after, before);
-  }
+  await comesTo([], () => podUids(host));
+  await comesTo(before, () => tracesOf(host));
   assert.deepEqual(namespacesOf(pods), []);
 }
 
@@ -229,14 +221,12 @@ async function said(guest: TestGuest, words: string): Promise<void> {
 
 /** What the console says until the guest is gone. */
 async function consoleLines({ qemuPid, folder }: TestGuest): Promise<string> {
-  let text = "";
-  await eventually("the guest's last words", () => {
-    try {
-      text = readFileSync(join(folder, "console.log"), "utf8");
-    } catch {
-      // It went with the folder.
-    }
-    return Promise.resolve(text.includes("stopping") || !isProcess(qemuPid));
-  });
-  return text;
+  // Open before it goes with the folder.
+  const log = openSync(join(folder, "console.log"), "r");
+  try {
+    await eventually("the guest's end", () => Promise.resolve(!isProcess(qemuPid)));
+    return readFileSync(log, "utf8");
+  } finally {
+    closeSync(log);
+  }
 }
