@@ -4,7 +4,7 @@ import { chown, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { BLANK_IMAGE, blankManifest, makeBlankImage } from "../blank-guest.ts";
-import { type Outcome, TestHost } from "../daemon.ts";
+import { eventually, type Outcome, TestHost } from "../daemon.ts";
 import { tracesOf } from "../guest/traces.ts";
 import { needs } from "../needs.ts";
 import { smallDisk } from "../small-disk.ts";
@@ -234,6 +234,7 @@ test("a full disk under a daemon: writes are refused whole, and images can be re
     await host.kubectlOk(["apply", "-f", "-"], blankManifest({ name: "first" }));
     await host.kubectlOk(["wait", "--for=condition=Ready", "vmi/first", "--timeout=60s"]);
     await host.kubectlOk(["delete", "vmi", "first", "--timeout=60s"]);
+    await eventually("its links to go", async () => (await tracesOf(host)).links.join() === "lo");
     await disk.fill();
     const before = await tracesOf(host);
     refused(await host.kubectl(["apply", "-f", "-"], sound), 1, [/is full; nothing was changed\. Free some space/]);
