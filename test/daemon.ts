@@ -51,6 +51,7 @@ export class TestHost {
   readonly #processes: ChildProcess[] = [];
   readonly #namespaces: string[] = [];
   #upArguments: readonly string[] = [];
+  #mounts: number | undefined;
   #probe: ProbeSession | undefined;
 
   private constructor(netns: string, dataDir: string) {
@@ -131,6 +132,26 @@ export class TestHost {
   /** Lets the next daemons find the test guest, which all tests share. */
   async useGuestImage(): Promise<void> {
     this.#upArguments = [...this.#upArguments, "--image-dir", await guestImageFolder()];
+  }
+
+  /**
+   * Shows a folder at another place of the machine to the processes that are started from now on, and to nobody else: in
+   * a mount namespace of their own, which shares the named network namespaces with the machine's.
+   */
+  async showAt(place: string, folder: string): Promise<void> {
+    // Where the mount above were shared, the machine would see the folder too.
+    const show = `mount --make-private "$(stat -c %m -- "$1")" && mount --bind -- "$2" "$1" && echo shown && exec sleep infinity`;
+    const keeper = this.start(["unshare", "--mount", "--propagation=unchanged", "sh", "-c", show, "sh", place, folder]);
+    let complaint = "";
+    keeper.stderr?.on("data", (text: Buffer) => {
+      complaint += text.toString();
+    });
+    const shown = await new Promise<boolean>((resolve) => {
+      keeper.stdout?.once("data", () => resolve(true));
+      keeper.once("close", () => resolve(false));
+    });
+    if (!shown) throw new Error(`${folder} cannot be shown at ${place}: ${complaint}`);
+    this.#mounts = keeper.pid;
   }
 
   /** Gives the pods of the next daemons addresses of these families only, and links of this MTU. */
@@ -297,7 +318,8 @@ export class TestHost {
   }
 
   #spawn(argv: readonly string[], stdio: ("pipe" | "ignore")[], netns = this.netns): ChildProcess {
-    return spawn("nsenter", [`--net=${netns}`, "--", ...argv], {
+    const mounts = this.#mounts === undefined ? [] : [`--mount=/proc/${this.#mounts}/ns/mnt`];
+    return spawn("nsenter", [`--net=${netns}`, ...mounts, "--", ...argv], {
       stdio,
       env: { ...process.env, PATCHBAY_DATA_DIR: this.dataDir },
     });

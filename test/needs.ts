@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -110,9 +110,6 @@ const probes = {
   /** Open vSwitch's daemons. They come from Debian's mirror, once. */
   openvswitch: (): Missing =>
     isOpenVSwitchHere() ? undefined : (root() ?? named("apt-get", "dpkg-deb")() ?? debianMirror()),
-  /** The place where CNI configurations look that name no socket: a machine's own Open vSwitch must not be there. */
-  openvswitchFree: (): Missing =>
-    existsSync("/run/openvswitch") ? "/run/openvswitch belongs to the machine's own Open vSwitch" : root(),
   /** Building the test guest: its tools. Its packages come from Debian's mirror, once. */
   guestImage: (): Missing => root() ?? fromTable((need) => need.neededBy.includes("image build-guest")),
   /** Everything that `patchbay up` needs. */

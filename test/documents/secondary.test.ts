@@ -29,7 +29,7 @@ const LEASES = ["macvlan-test", "bridge-test", "warehouse", "ptp-mac", "point-to
 const TAGS = ["docker.io/kubevirt/fedora-cloud-container-disk-demo:devel", "registry.example.net/guests/debian:12"];
 
 test("secondary networks", { timeout: 2_400_000 }, async (t) => {
-  if (!needs(t, "daemon", "kubectl", "guestImage", "openvswitch", "openvswitchFree", "macvtap")) return;
+  if (!needs(t, "daemon", "kubectl", "guestImage", "openvswitch", "macvtap")) return;
   await shellImage();
   forgetLeases(t, ...LEASES);
   const host = await TestHost.make(t);
@@ -39,7 +39,7 @@ test("secondary networks", { timeout: 2_400_000 }, async (t) => {
   await ip(host, "link set eth0 up");
   await ip(host, "link set lan0 up", outsideOf(host));
   const ovs = await startOpenVSwitch(t, host.netns);
-  await useAsMachines(t, ovs.socket);
+  await useAsMachines(t, host, ovs);
   await host.up(["--image-dir", debianImageFolder]);
   await permitEverything(host);
   const step = (name: string, act: () => Promise<void>): Promise<void> =>
@@ -197,11 +197,11 @@ test("secondary networks", { timeout: 2_400_000 }, async (t) => {
 });
 
 test("Genie's networks", { timeout: 900_000 }, async (t) => {
-  if (!needs(t, "daemon", "kubectl", "guestImage", "openvswitch", "openvswitchFree")) return;
+  if (!needs(t, "daemon", "kubectl", "guestImage", "openvswitch")) return;
   await shellImage();
   const host = await TestHost.make(t);
   const ovs = await startOpenVSwitch(t, host.netns);
-  await useAsMachines(t, ovs.socket);
+  await useAsMachines(t, host, ovs);
   await switchWith(host, ovs, "br1", 100, "10.80.0");
   await host.up([...(await genieNode(host)), "--image-dir", debianImageFolder]);
   await t.test(

@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rm, rmdir, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { TestContext } from "node:test";
 import { judgeManifests } from "../../src/cli/judged-manifests.ts";
 import { isJsonObject, type JsonObject } from "../../src/model/json.ts";
 import type { TestHost } from "../daemon.ts";
+import type { OpenVSwitch } from "../openvswitch.ts";
 import { pageBlocks, twinText } from "./pages.ts";
 
 /** Permits every binding. */
@@ -54,16 +55,17 @@ export async function permitEverything(host: TestHost): Promise<void> {
   await host.kubectlOk(["apply", "-f", PERMITTED]);
 }
 
+/** Where definitions look that name no socket, as those of the pages. */
 const OPEN_VSWITCH = "/run/openvswitch";
 
 /**
- * Puts a test's Open vSwitch where definitions look that name no socket, as those of the pages; for machines without one
- * of their own.
+ * Shows a test's Open vSwitch to its host's processes where the machine's own would be; a machine's own goes on, and is
+ * not touched.
  */
-export async function useAsMachines(t: TestContext, socket: string): Promise<void> {
-  await mkdir(OPEN_VSWITCH);
-  t.after(() => rm(OPEN_VSWITCH, { recursive: true }));
-  await symlink(socket, join(OPEN_VSWITCH, "db.sock"));
+export async function useAsMachines(t: TestContext, host: TestHost, { socket }: OpenVSwitch): Promise<void> {
+  const made = await mkdir(OPEN_VSWITCH, { recursive: true });
+  if (made !== undefined) t.after(() => rmdir(OPEN_VSWITCH));
+  await host.showAt(OPEN_VSWITCH, dirname(socket));
 }
 
 /** Leases that definitions without a `dataDir` leave on the machine go with the test. */

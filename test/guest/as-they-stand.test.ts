@@ -157,11 +157,11 @@ async function both(host: TestHost, definition: Example, instance: Example): Pro
 }
 
 async function openVSwitchNetworks(t: TestContext): Promise<void> {
-  if (!needs(t, "daemon", "kubectl", "guestImage", "debianMirror", "openvswitch", "openvswitchFree")) return;
+  if (!needs(t, "daemon", "kubectl", "guestImage", "debianMirror", "openvswitch")) return;
   const host = await TestHost.make(t);
   await host.usePodNetwork([4]);
   const ovs = await startOpenVSwitch(t, host.netns);
-  await useAsMachines(t, ovs.socket);
+  await useAsMachines(t, host, ovs);
   for (const { bridge, tag, link, network } of VLANS) {
     ovs.tool("ovs-vsctl", "add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=netdev");
     ovs.tool("ovs-vsctl", "add-port", bridge, link, `tag=${tag}`, "--", "set", "interface", link, "type=internal");
@@ -175,7 +175,7 @@ async function openVSwitchNetworks(t: TestContext): Promise<void> {
   /** A guest without a disk boots from the server behind its second NIC, once the first one's could not be found. */
   const boots = async (name: string): Promise<void> => {
     const address = await host.value("vmi", name, ".status.interfaces[0].ipAddress");
-    const page = await host.page(address, /dhcp4: ip=10\.8[01]\.0\.1\d/).catch((thrown: unknown) => {
+    const page = await host.page(address, /dhcp4: ip=10\.8[01]\.0\.\d/).catch((thrown: unknown) => {
       throw new Error(`${String(thrown)}\n${server.log()}`);
     });
     const mac = await host.value("vmi", name, ".status.interfaces[1].mac");
