@@ -99,6 +99,7 @@ const probes = {
   openvswitchDatapath: (): Missing => inEmptyNetns("Open vSwitch's datapath", "genl ctrl get name ovs_datapath"),
   nft: named("libnftables.so.1", "nft", "nftables nat, IPv4", "nftables nat, IPv6"),
   qemu: named("qemu-system-x86_64", "qemu-img", "SeaBIOS", "boot ROM for -kernel", "patchbay-qemu"),
+  efi: named("EFI firmware"),
   cni: (): Missing => fromTable((need) => need.name.startsWith("cni ")) ?? named("iptables")(),
   passt: named("passt"),
   skopeo: named("skopeo"),

@@ -12,8 +12,13 @@ import type { ImageStore } from "./store.ts";
 /** The name of the test guest. */
 export const GUEST_IMAGE = "patchbay/guest:latest";
 
-/** Its files, in the image. */
-export const guestPaths = { kernel: "/boot/vmlinuz", initrd: "/boot/initrd", disk: "/disk/guest.qcow2" } as const;
+/** Its files, in the image; `bzImage` is the same kernel as EFI starts it. */
+export const guestPaths = {
+  kernel: "/boot/vmlinuz",
+  bzImage: "/boot/bzImage",
+  initrd: "/boot/initrd",
+  disk: "/disk/guest.qcow2",
+} as const;
 
 /**
  * Kernel arguments for a quick start on an emulated processor: no calibration of clocks that QEMU keeps exact anyway, no
@@ -93,6 +98,7 @@ async function assemble(
   onProgress(`storing ${GUEST_IMAGE}`);
   const image = await store.create(GUEST_IMAGE, [
     { path: guestPaths.kernel, source: kernel },
+    { path: guestPaths.bzImage, source: bzImage },
     { path: guestPaths.initrd, source: initrd },
     { path: guestPaths.disk, source: disk },
   ]);

@@ -30,14 +30,14 @@ const PLACES: Readonly<Record<string, { readonly path: string; readonly mode?: n
 };
 
 /**
- * Drivers of every NIC that QEMU offers, of the disks and file systems that cloud-init data comes on, of the power button,
- * and of an interface that only the guest knows.
+ * Drivers of every NIC that QEMU offers, of the disks and file systems that cloud-init data comes on, of EFI's variables,
+ * of the power button, and of an interface that only the guest knows.
  */
 const MODULES = [
   ...["virtio_pci", "virtio_net", "virtio_blk", "virtio_scsi", "virtio_rng", "virtio_balloon", "virtio_console"],
   ...["e1000", "e1000e", "igb", "igbvf", "ne2k_pci", "pcnet32", "8139cp", "8139too", "vmxnet3"],
   ...["ahci", "ata_piix", "sd_mod", "sr_mod", "isofs", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1", "nls_utf8"],
-  ...["qemu_fw_cfg", "button", "evdev", "i6300esb", "dummy"],
+  ...["qemu_fw_cfg", "efivarfs", "button", "evdev", "i6300esb", "dummy"],
 ];
 
 /** Programs and libraries out of Debian's packages, by their place in the guest. */

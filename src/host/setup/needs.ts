@@ -92,6 +92,15 @@ export const needs: readonly Need[] = [
     level: "required",
   },
   {
+    name: "EFI firmware",
+    why: "starts guests that boot by EFI; the others do without",
+    probe: { kind: "file", anyOf: ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_CODE.fd"] },
+    cure: debianPackage("ovmf"),
+    // Not for `up`, which needs it for no other guest.
+    neededBy: ["tests"],
+    level: "required",
+  },
+  {
     name: "qemu-img",
     why: "makes and converts disks",
     probe: { kind: "program", name: "qemu-img" },
