@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import { connectQmp } from "../../src/host/guest/qmp.ts";
+import { comesTo } from "../comes-to.ts";
 import { eventually, isProcess, type TestGuest, TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
@@ -73,7 +74,7 @@ test("guests outlive their daemon: one connection goes on, what was harmed is me
   await step("the guest is the same and its network is as it was", async () => {
     assert.deepEqual(await host.guest("steady"), steady);
     assert.ok(isProcess(steady.qemuPid));
-    assert.deepEqual(await networkOf(host, steady), whole);
+    await comesTo(whole, () => networkOf(host, steady));
     await eventually("the event", async () => (await mendings(host)) === 1);
     assert.equal(await host.value("vmi", "steady", ".status.phase"), "Running");
   });
@@ -83,11 +84,11 @@ test("guests outlive their daemon: one connection goes on, what was harmed is me
     assert.equal(await synchronized(host, "victim"), "PB6102");
     await phase(host, "sleeper", "Succeeded");
     for (const { netns, podUid, qemuPid, folder } of [victim, sleeper]) {
+      const record = join(host.dataDir, "pods", `${podUid}.json`);
       await eventually("the network being given back", () =>
-        Promise.resolve(!existsSync(netns) && !existsSync(folder)),
+        Promise.resolve(![netns, folder, record].some((path) => existsSync(path))),
       );
       assert.equal(isProcess(qemuPid), false);
-      assert.equal(existsSync(join(host.dataDir, "pods", `${podUid}.json`)), false);
     }
   });
 
@@ -127,8 +128,9 @@ test("guests outlive their daemon: one connection goes on, what was harmed is me
 
   await step("what somebody takes away from a running pod's network is there again, and an event says so", async () => {
     await harm(host, steady, LOUD_HARM);
-    await eventually("the event", async () => (await mendings(host)) === 2);
-    assert.deepEqual(await networkOf(host, steady), whole);
+    // The node may have looked in the midst of the harm, and mended a part of it first.
+    await eventually("the event", async () => (await mendings(host)) >= 2);
+    await comesTo(whole, () => networkOf(host, steady));
     await host.page(address);
     assert.equal((await host.probe("tcp", address, "7")).ok, true);
     // After a repair the network is looked at again, and is as it was.

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { comesTo } from "../comes-to.ts";
 import { eventually, type Outcome, TestHost } from "../daemon.ts";
 import { type KubectlVersion, kubectlBinary, kubectlVersions } from "../kubectls.ts";
 import { needs } from "../needs.ts";
@@ -124,9 +125,9 @@ async function walk(t: TestContext, host: TestHost, version: KubectlVersion): Pr
     assert.deepEqual([...new Set(phases)].slice(-2), ["Scheduled", "Running"], seen().join("\n"));
   });
   await t.test("describe shows the status and the events", async () => {
-    const told = await kubectl.ok("describe", "vmi", "masquerade");
-    assert.match(told, /Phase: +Running/);
-    assert.match(told, /Events:\n[\s\S]*Normal +Started /);
+    assert.match(await kubectl.ok("describe", "vmi", "masquerade"), /Phase: +Running/);
+    const told = /Events:\n[\s\S]*Normal +Started /;
+    await eventually("the event", async () => told.test(await kubectl.ok("describe", "vmi", "masquerade")));
   });
   await t.test("apply again changes nothing", async () => {
     assert.equal(await kubectl.ok("apply", "-f", EXAMPLE), "virtualmachineinstance.kubevirt.io/masquerade unchanged\n");
@@ -142,7 +143,7 @@ async function walk(t: TestContext, host: TestHost, version: KubectlVersion): Pr
     assert.equal((await kubectl.run("get", "vmi", "masquerade")).code, 1);
     await eventually("the pod's end", async () => (await kubectl.ok("get", "pods", "-o", "name")) === "");
     assert.ok(!namespaces().includes(name), "`ip netns` shows the pod's namespace no more");
-    assert.deepEqual(await traces(host), before);
+    await comesTo(before, () => traces(host));
   });
 }
 
