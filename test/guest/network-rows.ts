@@ -49,6 +49,9 @@ const lan = {
   leadsOut: false,
 } as const;
 
+/** The row of a guest that is on no other network than the one that guests share. */
+export const ALONE = "only";
+
 /** Every combination that the rules allow: masquerade is for the pod network alone (R20). */
 export const multusRows: readonly Row[] = [
   {
@@ -56,7 +59,7 @@ export const multusRows: readonly Row[] = [
     title: "pod × masquerade and multus of another namespace × bridge (rows 51, 53, 60, 67)",
     nics: [{ ...pod, binding: "masquerade" }, lan],
   },
-  { name: "only", title: "multus × bridge alone (rows 53, 54)", nics: [lan] },
+  { name: ALONE, title: "multus × bridge alone (rows 53, 54)", nics: [lan] },
   { name: "bridged", title: "pod × bridge (rows 59, 60, 63)", nics: [{ ...pod, binding: "bridge" }] },
   {
     name: "instead",

@@ -10,6 +10,7 @@ import { linkLocal, networkStatusOf, nicOf } from "./attachments.ts";
 import { answers } from "./explained.ts";
 import { type GuestShell, openShell } from "./guest-shell.ts";
 import {
+  ALONE,
   type Families,
   genieConfigurations,
   genieRows,
@@ -58,12 +59,15 @@ for (const [stack, families] of Object.entries(stacks)) {
       await host.useGuestImage();
       const outside = await host.makeOutside(families);
       await start(host, families);
-      await host.kubectlOk(["apply", "-f", "-"], rows.map(manifestOf).join("---\n"));
-      for (const row of rows) {
+      // A guest of the shared network alone shows with one family nothing that it does not show with both.
+      const isWhole = families.length === 2;
+      const taken = isWhole ? rows : rows.filter(({ name }) => name !== ALONE);
+      await host.kubectlOk(["apply", "-f", "-"], taken.map(manifestOf).join("---\n"));
+      for (const row of taken) {
         const check = host.explained<TestContext>(() => checkRow(host, row, families, outside));
         await t.test(row.title, check);
       }
-      if (rows === multusRows)
+      if (rows === multusRows && isWhole)
         await t.test(
           "the guests of one network reach each other (rows 53, 54)",
           host.explained<TestContext>(() => peers(host, families)),
@@ -135,7 +139,10 @@ async function masqueraded({ host, vmi, families, own }: Checked): Promise<void>
   assert.deepEqual(ipAddresses.map(familyOf), [...families]);
   for (const address of ipAddresses) {
     const inside = { 4: "10.0.2.2/24", 6: "fd10:0:2::2/128" };
-    const page = await host.page(address, new RegExp(`address: ${inside[familyOf(address)]}$`, "m"));
+    const page = await host.page(
+      address,
+      new RegExp(families.map((family) => `address: ${inside[family]}$`).join("[^]*"), "m"),
+    );
     assert.ok(page.includes(`hostname: ${vmi}\n`), page);
     const { block } = nicOf(page, own.mac);
     for (const family of [4, 6] as const)
@@ -165,7 +172,7 @@ async function bridged({ host, vmi, nic, families, shell, own, named }: Checked)
     // Of DHCP servers a bridge has one for IPv4 alone.
     assert.equal(page.includes(`hostname: ${vmi}\n`), named);
     assert.match(nicOf(page, own.mac).block, new RegExp(`address: ${address}/(24|64)$`, "m"));
-    assert.equal(await answers(host, address), true);
+    await eventually(`${address} to answer`, () => answers(host, address));
   }
   if (families.some((family) => family === 6))
     assert.match(await shell.ask(`ip -6 address show dev ${link}`), new RegExp(linkLocal(own.mac)));
