@@ -72,11 +72,11 @@ export function linkLocal(mac: string): string {
 export async function ready(host: TestHost, ...names: readonly string[]): Promise<void> {
   for (const name of names) {
     await eventually(`${name} to be ready`, async () => {
-      const condition = (type: string): string => `.status.conditions[?(@.type=="${type}")]`;
-      if ((await host.value("vmi", name, `${condition("Ready")}.status`)) === "True") return true;
-      const refused = await host.value("vmi", name, `${condition("Synchronized")}.status`);
-      if (refused !== "False") return false;
-      throw new Error(`${name}: ${await host.value("vmi", name, `${condition("Synchronized")}.message`)}`);
+      const said = await host.value("vmi", name, `range .status.conditions[*]}{.type}={.status} {.message}{"\\n"}{end`);
+      if (/^Ready=True /m.test(said)) return true;
+      const [, refusal] = /^Synchronized=False (.*)$/m.exec(said) ?? [];
+      if (refusal === undefined) return false;
+      throw new Error(`${name}: ${refusal}`);
     });
   }
 }

@@ -8,10 +8,11 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { type TestContext, test } from "node:test";
+import { describe, type TestContext, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { GUEST_IMAGE, GUEST_KERNEL_ARGS, guestPaths } from "../../src/host/images/build-guest.ts";
 import { cloudInitDisk, containerDisk, kernelBoot } from "../../src/host/images/volumes.ts";
+import { eventually } from "../daemon.ts";
 import { needs } from "../needs.ts";
 import { guestImages } from "./image-cache.ts";
 
@@ -188,109 +189,119 @@ async function echoedDatagram(port: number, data: Buffer): Promise<Buffer> {
   }
 }
 
-test("the guest started from kernel and initrd configures itself, serves, and can be plugged and switched off", async (t) => {
-  if (!needs(t, "guestImage", "qemu")) return;
-  const seed = join(scratch(t), "seed.img");
-  await cloudInitDisk(
-    {
-      kind: "NoCloud",
-      instanceId: "one.default",
-      hostname: "named-by-seed",
-      userData: Buffer.from("#!/bin/sh\necho user-data says $((6 * 7)) as $(hostname)\nexit 3\n"),
-      networkData: Buffer.from("version: 2\nethernets:\n  eth0:\n    dhcp4: true\n"),
-    },
-    seed,
-  );
-  const disk = ["-drive", `file=${seed},format=raw,if=virtio,readonly=on`];
-  const guest = await boot(t, [...(await kernelArguments()), ...disk]);
+// Each boots guests of one processor.
+describe("the test guest", { concurrency: 2 }, () => {
+  test("the guest started from kernel and initrd configures itself, serves, and can be plugged and switched off", async (t) => {
+    if (!needs(t, "guestImage", "qemu")) return;
+    const seed = join(scratch(t), "seed.img");
+    await cloudInitDisk(
+      {
+        kind: "NoCloud",
+        instanceId: "one.default",
+        hostname: "named-by-seed",
+        userData: Buffer.from("#!/bin/sh\necho user-data says $((6 * 7)) as $(hostname)\nexit 3\n"),
+        networkData: Buffer.from("version: 2\nethernets:\n  eth0:\n    dhcp4: true\n"),
+      },
+      seed,
+    );
+    const disk = ["-drive", `file=${seed},format=raw,if=virtio,readonly=on`];
+    const guest = await boot(t, [...(await kernelArguments()), ...disk]);
 
-  await guest.shows(/patchbay-guest: init/);
-  await guest.shows(/patchbay-guest: ready/);
-  await guest.shows(/user-data says 42 as named-by-seed/);
-  await guest.shows(/user-data ended with 3/);
-  const page = await guest.page(/address: 10\.0\.2\.15\/24/, /address: fec0:/, /hostname: named-by-seed/);
-  assert.match(page, /nic: eth0\n {2}mac: 52:54:00:12:34:56\n {2}mtu: 1500\n/);
-  assert.match(page, /driver: virtio_net\n/);
-  assert.match(page, /route: default via 10\.0\.2\.2 dev eth0/);
-  assert.match(page, /resolv\.conf: nameserver 10\.0\.2\.3/);
+    await guest.shows(/patchbay-guest: init/);
+    await guest.shows(/patchbay-guest: ready/);
+    await guest.shows(/user-data says 42 as named-by-seed/);
+    await guest.shows(/user-data ended with 3/);
+    const page = await guest.page(/address: 10\.0\.2\.15\/24/, /address: fec0:/, /hostname: named-by-seed/);
+    assert.match(page, /nic: eth0\n {2}mac: 52:54:00:12:34:56\n {2}mtu: 1500\n/);
+    assert.match(page, /driver: virtio_net\n/);
+    assert.match(page, /route: default via 10\.0\.2\.2 dev eth0/);
+    assert.match(page, /resolv\.conf: nameserver 10\.0\.2\.3/);
 
-  const block = randomBytes(1024 * 1024);
-  const expected = createHash("sha256");
-  for (let index = 0; index < 64; index++) expected.update(block);
-  assert.deepEqual(await echoed(guest.ports.echo, block, 64), {
-    bytes: 64 * block.length,
-    hash: expected.digest("hex"),
+    // The page and the echo are two programs' that start at once.
+    await eventually("the echo", () =>
+      echoed(guest.ports.echo, Buffer.of(7), 1).then(
+        ({ bytes }) => bytes === 1,
+        () => false,
+      ),
+    );
+    const block = randomBytes(1024 * 1024);
+    const expected = createHash("sha256");
+    for (let index = 0; index < 64; index++) expected.update(block);
+    assert.deepEqual(await echoed(guest.ports.echo, block, 64), {
+      bytes: 64 * block.length,
+      hash: expected.digest("hex"),
+    });
+    const datagram = randomBytes(1200);
+    assert.deepEqual(await echoedDatagram(guest.ports.echo, datagram), datagram);
+
+    const zeros = await fetch(`http://127.0.0.1:${guest.ports.page}/cgi-bin/bytes?3`);
+    assert.deepEqual(Buffer.from(await zeros.arrayBuffer()), Buffer.alloc(3 * 1024 * 1024));
+
+    guest.type("echo from the shell: $((40 + 2)) $(id -u)\n");
+    await guest.shows(/from the shell: 42 0/);
+    guest.type("exit\n");
+    // Process 1 starts it again, with a second greeting; what is typed before that is dropped.
+    await guest.shows(/BusyBox v[\s\S]*BusyBox v[\s\S]*# /);
+    guest.type("echo again: $((1 + 1))\n");
+    await guest.shows(/again: 2/);
+
+    await guest.qmp("netdev_add", { type: "user", id: "n9", net: "10.0.9.0/24" });
+    await guest.qmp("device_add", {
+      driver: "virtio-net-pci",
+      id: "d9",
+      netdev: "n9",
+      bus: "spare",
+      mac: "52:54:00:00:00:09",
+    });
+    await guest.page(/nic: eth1\n {2}mac: 52:54:00:00:00:09[\s\S]*address: 10\.0\.9\.15\/24/);
+    await guest.qmp("device_del", { id: "d9" });
+    await guest.page(/^(?![\s\S]*nic: eth1)/);
+
+    const exit = once(guest.process, "exit");
+    await guest.qmp("system_powerdown");
+    await guest.shows(/patchbay-guest: stopping/);
+    assert.equal((await exit)[0], 0);
   });
-  const datagram = randomBytes(1200);
-  assert.deepEqual(await echoedDatagram(guest.ports.echo, datagram), datagram);
 
-  const zeros = await fetch(`http://127.0.0.1:${guest.ports.page}/cgi-bin/bytes?3`);
-  assert.deepEqual(Buffer.from(await zeros.arrayBuffer()), Buffer.alloc(3 * 1024 * 1024));
-
-  guest.type("echo from the shell: $((40 + 2)) $(id -u)\n");
-  await guest.shows(/from the shell: 42 0/);
-  guest.type("exit\n");
-  // Process 1 starts it again, with a second greeting; what is typed before that is dropped.
-  await guest.shows(/BusyBox v[\s\S]*BusyBox v[\s\S]*# /);
-  guest.type("echo again: $((1 + 1))\n");
-  await guest.shows(/again: 2/);
-
-  await guest.qmp("netdev_add", { type: "user", id: "n9", net: "10.0.9.0/24" });
-  await guest.qmp("device_add", {
-    driver: "virtio-net-pci",
-    id: "d9",
-    netdev: "n9",
-    bus: "spare",
-    mac: "52:54:00:00:00:09",
+  test("the same guest boots from its disk", async (t) => {
+    if (!needs(t, "guestImage", "qemu")) return;
+    const overlay = join(scratch(t), "disk.qcow2");
+    await containerDisk(await guestImages(), GUEST_IMAGE, undefined, overlay);
+    const guest = await boot(t, ["-drive", `file=${overlay},format=qcow2,if=virtio`]);
+    await guest.shows(/patchbay-guest: ready/);
+    await guest.page(/hostname: patchbay-guest/, /address: 10\.0\.2\.15\/24/);
   });
-  await guest.page(/nic: eth1\n {2}mac: 52:54:00:00:00:09[\s\S]*address: 10\.0\.9\.15\/24/);
-  await guest.qmp("device_del", { id: "d9" });
-  await guest.page(/^(?![\s\S]*nic: eth1)/);
 
-  const exit = once(guest.process, "exit");
-  await guest.qmp("system_powerdown");
-  await guest.shows(/patchbay-guest: stopping/);
-  assert.equal((await exit)[0], 0);
-});
+  test("every NIC model of QEMU gets an address", async (t) => {
+    if (!needs(t, "guestImage", "qemu")) return;
+    const models = ["virtio-net-pci", "e1000", "e1000e", "ne2k_pci", "pcnet", "rtl8139", "vmxnet3"];
+    const guest = await boot(t, await kernelArguments(), models);
+    const page = await guest.page(...models.map((_, index) => new RegExp(`address: 10\\.0\\.${2 + index}\\.15/24`)));
+    const drivers = [...page.matchAll(/driver: (\S+)/g)].map((match) => match[1]).sort();
+    assert.deepEqual(drivers, ["8139cp", "e1000", "e1000e", "ne2k-pci", "pcnet32", "virtio_net", "vmxnet3"]);
+  });
 
-test("the same guest boots from its disk", async (t) => {
-  if (!needs(t, "guestImage", "qemu")) return;
-  const overlay = join(scratch(t), "disk.qcow2");
-  await containerDisk(await guestImages(), GUEST_IMAGE, undefined, overlay);
-  const guest = await boot(t, ["-drive", `file=${overlay},format=qcow2,if=virtio`]);
-  await guest.shows(/patchbay-guest: ready/);
-  await guest.page(/hostname: patchbay-guest/, /address: 10\.0\.2\.15\/24/);
-});
-
-test("every NIC model of QEMU gets an address", async (t) => {
-  if (!needs(t, "guestImage", "qemu")) return;
-  const models = ["virtio-net-pci", "e1000", "e1000e", "ne2k_pci", "pcnet", "rtl8139", "vmxnet3"];
-  const guest = await boot(t, await kernelArguments(), models);
-  const page = await guest.page(...models.map((_, index) => new RegExp(`address: 10\\.0\\.${2 + index}\\.15/24`)));
-  const drivers = [...page.matchAll(/driver: (\S+)/g)].map((match) => match[1]).sort();
-  assert.deepEqual(drivers, ["8139cp", "e1000", "e1000e", "ne2k-pci", "pcnet32", "virtio_net", "vmxnet3"]);
-});
-
-test("cloud-init data is found on a CD-ROM and on a SCSI disk", async (t) => {
-  if (!needs(t, "guestImage", "qemu")) return;
-  const seed = join(scratch(t), "seed.img");
-  await cloudInitDisk(
-    {
-      kind: "NoCloud",
-      instanceId: "i",
-      hostname: "seeded",
-      userData: Buffer.from("#!/bin/sh\necho found at $(hostname)\n"),
-    },
-    seed,
-  );
-  const drive = ["-drive", `file=${seed},format=raw,if=none,id=seed,readonly=on`];
-  for (const device of [
-    ["-device", "ide-cd,drive=seed"],
-    ["-device", "virtio-scsi-pci", "-device", "scsi-hd,drive=seed"],
-  ]) {
-    const guest = await boot(t, [...(await kernelArguments()), ...drive, ...device]);
-    await guest.shows(/found at seeded/);
-    guest.process.kill("SIGKILL");
-    await once(guest.process, "exit");
-  }
+  test("cloud-init data is found on a CD-ROM and on a SCSI disk", async (t) => {
+    if (!needs(t, "guestImage", "qemu")) return;
+    const seed = join(scratch(t), "seed.img");
+    await cloudInitDisk(
+      {
+        kind: "NoCloud",
+        instanceId: "i",
+        hostname: "seeded",
+        userData: Buffer.from("#!/bin/sh\necho found at $(hostname)\n"),
+      },
+      seed,
+    );
+    const drive = ["-drive", `file=${seed},format=raw,if=none,id=seed,readonly=on`];
+    for (const device of [
+      ["-device", "ide-cd,drive=seed"],
+      ["-device", "virtio-scsi-pci", "-device", "scsi-hd,drive=seed"],
+    ]) {
+      const guest = await boot(t, [...(await kernelArguments()), ...drive, ...device]);
+      await guest.shows(/found at seeded/);
+      guest.process.kill("SIGKILL");
+      await once(guest.process, "exit");
+    }
+  });
 });

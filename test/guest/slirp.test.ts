@@ -1,6 +1,7 @@
 // slirp: QEMU speaks for the guest on the pod's sockets. Its claims at their word, models, ports, names, and its plugin.
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { eventually } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
 import { answersFrozen, claimOf, explained, texts } from "./explained.ts";
@@ -71,7 +72,7 @@ test("slirp", { timeout: 400_000 }, async (t) => {
         { protocol: "tcp", port: 80 },
         { protocol: "udp", port: 7 },
       ]);
-      assert.equal((await host.probe("udp", address, "7")).ok, true);
+      await host.reach("udp", address, "7");
       assert.equal((await host.probe("tcp", address, "7")).ok, false);
       const [, six = ""] = texts(JSON.parse(await host.value("vmi", "ported", ".status.interfaces[0].ipAddresses")));
       assert.match(six, /:/);
@@ -95,11 +96,11 @@ test("slirp", { timeout: 400_000 }, async (t) => {
       for (const at of outside) await shell.ask(fetching(at, 8099));
       for (const at of texts(seenAs)) {
         await shell.ask(fetching(gatewayOf(at), 8098));
-        assert.ok(called.of("client").includes(at), `${at} is not among ${called.of("client").join(", ")}`);
+        await eventually(`the call of ${at}`, () => Promise.resolve(called.of("client").includes(at)));
       }
       for (const at of outside) assert.notEqual((await shell.run(`ping -c 1 -W 2 ${at}`)).code, 0, at);
       assert.match(await shell.ask("nslookup ported.lab.example"), /192\.0\.2\.77/);
-      assert.ok(asked.of("asked").includes("ported.lab.example"));
+      await eventually("the question", () => Promise.resolve(asked.of("asked").includes("ported.lab.example")));
       assert.equal(await shell.ask("grep ^search /etc/resolv.conf"), "search lab.example");
     },
   );
@@ -136,7 +137,7 @@ test("slirp", { timeout: 400_000 }, async (t) => {
 
   await step("slirp.ra: QEMU advertises, where the pod has IPv6", async () => {
     assert.equal(claim(nic, "ra")["served"], false);
-    assert.match(await shell.ask("ip -6 route"), /^default via fe80::2 dev eth0/m);
+    await eventually("its route", async () => /^default via fe80::2 dev eth0/m.test(await shell.ask("ip -6 route")));
     assert.match(await shell.ask("ip -6 address show dev eth0"), /inet6 fec0::/);
   });
 
@@ -173,7 +174,9 @@ test("slirp", { timeout: 400_000 }, async (t) => {
       assert.deepEqual([others, own?.["mac"], own?.["ipAddress"]], [[], MAC, "10.51.0.2"]);
       assert.equal((await host.probe("http", "10.51.0.2", "80")).ok, false);
       const inside = await openShell(host, "plugged");
-      assert.match(await inside.ask("ip address show dev eth0"), /inet 10\.7\.2\.15\/16 /);
+      await eventually("its lease", async () =>
+        / inet 10\.7\.2\.15\/16 /.test(await inside.ask("ip address show dev eth0")),
+      );
       assert.doesNotMatch(await inside.ask("ip -6 address show dev eth0"), /inet6 fec0::/);
       assert.equal(await inside.ask("cat /sys/class/net/eth0/address"), MAC);
       assert.match(await inside.ask("readlink /sys/class/net/eth0/device/driver"), /8139/);
@@ -189,7 +192,7 @@ test("slirp", { timeout: 400_000 }, async (t) => {
     assert.equal((await host.probe("http", "fd51::2", "80")).ok, false);
     const inside = await openShell(host, "six");
     assert.doesNotMatch(await inside.ask("ip -4 address show dev eth0"), /inet /);
-    await inside.ask(fetching("2001:db8::2", 8099));
+    await eventually("the outside", async () => (await inside.run(fetching("2001:db8::2", 8099))).code === 0);
     assert.match(await inside.ask("nslookup six.lab.example fec0::3"), /192\.0\.2\.77/);
     await inside.close();
   });
