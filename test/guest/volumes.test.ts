@@ -124,7 +124,9 @@ async function hashOf(file: string): Promise<string> {
 }
 
 async function pageOf(host: TestHost, name: string): Promise<string> {
-  return host.page(await host.value("vmi", name, ".status.interfaces[0].ipAddress"));
+  // Its console may tell more than its status by now.
+  const address = await eventually("its address", () => host.value("vmi", name, ".status.interfaces[0].ipAddress"));
+  return host.page(address);
 }
 
 /** The console's text, once it has those words. */
