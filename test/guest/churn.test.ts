@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { BLANK_IMAGE, blankManifest, makeBlankImage } from "../blank-guest.ts";
+import { comesTo } from "../comes-to.ts";
 import { eventually, TestHost } from "../daemon.ts";
 import { MASTER, randomDefinitions, randomNetworks, seeded } from "../kernel/random-networks.ts";
 import { needs } from "../needs.ts";
@@ -63,19 +64,8 @@ test("after 20 VMIs on random networks nothing is left", { timeout: 280_000 }, a
   const before = await looked();
   for (let at = 0; at < ROUNDS; at += 1)
     await round(Array.from({ length: AT_ONCE }, () => randomNetworks(random, names)));
-  await eventually(
-    "nothing to be left",
-    async () => {
-      const now = await looked();
-      try {
-        assert.deepEqual(now, before);
-        return true;
-      } catch {
-        return false;
-      }
-    },
-    10_000,
-  ).catch(async () => assert.deepEqual(await looked(), before, `seed ${SEED}`));
+  t.diagnostic(`seed ${SEED}`);
+  await comesTo(before, looked);
   assert.deepEqual(namespacesOf(uids), []);
   assert.equal(uids.length, names.length + ROUNDS * AT_ONCE);
 });
