@@ -5,6 +5,7 @@ import { GUEST_IMAGE } from "../../src/host/images/build-guest.ts";
 import { formatIp } from "../../src/model/addresses/ip.ts";
 import { linkLocalOf, parseMac } from "../../src/model/addresses/mac.ts";
 import { hashedInterface } from "../../src/model/networks/pod-interface.ts";
+import { comesTo } from "../comes-to.ts";
 import { eventually, TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
@@ -123,11 +124,14 @@ test("status.interfaces by domain, guest agent and Multus, whatever becomes of t
       silent.interfaces.map(({ name }) => name),
       ["default", "red", "green"],
     );
-    const heard = await settledStatus("the agent's addresses", ({ interfaces }) =>
+    await settledStatus("the agent's addresses", ({ interfaces }) =>
       interfaces.every(({ infoSource, ipAddresses = [] }) => infoSource?.includes("agent") && ipAddresses.length > 0),
     );
-    await settledStatus("both families", ({ interfaces }) => interfaces[1]?.ipAddresses?.length === 2);
-    assert.deepEqual((await status()).interfaces, nics);
+    const heard = await settledStatus(
+      "both families, and the system",
+      ({ interfaces, guestOSInfo }) => interfaces[1]?.ipAddresses?.length === 2 && guestOSInfo !== undefined,
+    );
+    await comesTo(nics, async () => (await status()).interfaces);
     assert.equal((await condition("AgentConnected"))?.status, "True");
     assert.equal(heard.guestOSInfo?.["machine"], "x86_64");
     assert.match(heard.guestOSInfo?.["kernelRelease"] ?? "", /^\d+\.\d+/);
@@ -175,10 +179,11 @@ test("status.interfaces by domain, guest agent and Multus, whatever becomes of t
       await inGuest(
         "modprobe dummy numdummies=0 && ip link add own0 type dummy && ip link set own0 address 06:00:00:00:00:09 up",
       );
-      await inGuest("ip address add 2001:db8::9/128 dev own0");
+      // Not alone in its prefix: such an address stands for a lease, and the page waits for all that one brings.
+      await inGuest("ip address add 2001:db8::9/64 dev own0");
       await inGuest("agent qemu-ga -v -t /run -p");
       await settledStatus("the guest's own NIC", ({ interfaces }) => interfaces[3]?.ipAddresses?.length === 2);
-      assert.deepEqual((await status()).interfaces, [...nics, own]);
+      await comesTo([...nics, own], async () => (await status()).interfaces);
       assert.equal((await condition("AgentConnected"))?.status, "True");
     },
   );
@@ -241,7 +246,7 @@ test("status.interfaces by domain, guest agent and Multus, whatever becomes of t
     await settledStatus("the truth", ({ conditions }) =>
       conditions.every(({ type }) => type !== "GuestAddressesDiffer"),
     );
-    assert.deepEqual((await status()).interfaces, [...nics, own]);
+    await comesTo([...nics, own], async () => (await status()).interfaces);
   });
 });
 
