@@ -3,8 +3,8 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { isDeepStrictEqual } from "node:util";
 import { bridgeName } from "../../src/host/cni/default-network.ts";
+import { comesTo } from "../comes-to.ts";
 import { eventually, isProcess, PATIENCE_MS, type TestGuest, TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
@@ -80,14 +80,14 @@ test("a daemon killed at any moment of a start leaves a VMI that the next one st
       const left = bridgeName(host.dataDir);
       assert.equal((await host.run(["ip", "link", "add", left, "type", "bridge"])).code, 0);
       await host.up();
-      assert.deepEqual(await tracesOf(host), before);
+      await comesTo(before, () => tracesOf(host));
     }),
   );
 });
 
 /** The VMI runs, and nothing of it is there twice. */
 async function oneGuest(host: TestHost): Promise<TestGuest> {
-  await host.kubectlOk(["wait", "--for=condition=Ready", "vmi/guest", "--timeout=60s"]);
+  await host.kubectlOk(["wait", "--for=condition=Ready", "vmi/guest", "--timeout=120s"]);
   const guest = await host.guest("guest");
   const qemus = (await tracesOf(host)).processes.filter((line) => line.includes("qemu-system"));
   assert.equal(qemus.length, 1, qemus.join("\n"));
@@ -105,15 +105,7 @@ async function deleted(host: TestHost, before: Traces): Promise<void> {
 }
 
 async function nothingLeft(host: TestHost, before: Traces, podUid: string): Promise<void> {
-  let after = before;
-  await eventually(
-    "the machine to be as before",
-    async () => {
-      after = await tracesOf(host);
-      return isDeepStrictEqual(after, before);
-    },
-    10_000,
-  ).catch(() => assert.deepEqual(after, before));
+  await comesTo(before, () => tracesOf(host));
   assert.deepEqual(namespacesOf([podUid]), []);
 }
 
