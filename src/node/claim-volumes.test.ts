@@ -25,12 +25,15 @@ test("a disk is read-only by its volume or its claim, and not on the bus sata", 
 
 test("a guest writes on a claim unless disk or volume is read-only; an ephemeral one reads", () => {
   const disk = { name: "root", readOnly: false, tuning: { shareable: true } };
-  const use = { uid: "u1", namespace: "default", name: "data", disk: "root", alone: false };
+  const use = { uid: "u1", namespace: "default", name: "data", disk: "root", alone: false, shared: false };
   const found = (source: ReadyClaim, readOnly = false) => claimUses([{ ...disk, readOnly, source }], "default");
   assert.deepEqual(found(claim({})), [{ ...use, writes: true, shareable: true }]);
   assert.deepEqual(found(claim({}), true), [{ ...use, writes: false, shareable: true }]);
   assert.deepEqual(found(claim({ kind: "ephemeral" }, ["ReadWriteOncePod"])), [
     { ...use, writes: false, shareable: false, alone: true },
+  ]);
+  assert.deepEqual(found(claim({}, ["ReadOnlyMany", "ReadWriteMany"])), [
+    { ...use, writes: true, shareable: true, shared: true },
   ]);
   assert.deepEqual(claimUses([{ ...disk, source: { kind: "emptyDisk" } }], "default"), []);
 });

@@ -42,7 +42,8 @@ export function claimUses(disks: readonly ClaimDisk[], namespace: string): reado
     const isOwn = source.kind === "claim";
     const shareable = isOwn && tuning.shareable === true;
     const alone = accessModes.includes("ReadWriteOncePod");
-    return [{ uid, namespace, name: source.name, disk, writes: isOwn && !readOnly, shareable, alone }];
+    const shared = accessModes.includes("ReadWriteMany");
+    return [{ uid, namespace, name: source.name, disk, writes: isOwn && !readOnly, shareable, alone, shared }];
   });
 }
 

@@ -8,7 +8,6 @@ import { isApiError } from "../model/api/status.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import type { VmiStatus } from "../model/api/vmi-status.ts";
-import { bindingOf } from "../model/bindings/registry.ts";
 import { type Fault, sentence } from "../model/fault.ts";
 import { PRIMARY_INTERFACE } from "../model/networks/pod-interface.ts";
 import { FACTS_ANNOTATION, NODE_FINALIZER, nicsOf, pluginsOf } from "../model/pods/launcher-pod.ts";
@@ -16,6 +15,7 @@ import { deviceAnnotations } from "../model/pods/network-info.ts";
 import { agentChange, agentGone } from "../model/status/agent.ts";
 import { type ConditionClaim, withCondition } from "../model/status/conditions.ts";
 import { interfaceStatuses } from "../model/status/interfaces.ts";
+import { liveMigratable } from "../model/status/live-migratable.ts";
 import {
   assign,
   claim,
@@ -282,19 +282,11 @@ function guestRuns(
   if (facts === undefined || wiring === undefined) return (status) => status;
   const nics = nicsOf(vmi, pluginsOf(pod));
   const interfaces = interfaceStatuses(nics, wiring.nics, facts, agent?.said);
-  const fixed = nics.flatMap((nic) => {
-    const verdict = bindingOf(nic.binding).migration(nic);
-    return verdict.migratable ? [] : [verdict.reason];
-  });
-  const migratable: ConditionClaim =
-    fixed.length === 0
-      ? { type: "LiveMigratable", status: "True" }
-      : { type: "LiveMigratable", status: "False", reason: "InterfaceNotLiveMigratable", message: fixed.join(" ") };
   return inOrder(
     enterPhase("Running"),
     podScheduled,
     claim(...wholeness(paused, unready, uncarried)),
-    claim(migratable),
+    claim(liveMigratable(vmi.spec.volumes ?? [], record.claims ?? [], nics)),
     paused ? claim(PAUSED) : unclaim(PAUSED.type),
     differs === undefined
       ? unclaim(DIFFERS)

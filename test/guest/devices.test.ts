@@ -127,6 +127,11 @@ test("volumes and devices: one guest with every kind that this machine makes", {
       stdout,
       /type='raw' discard='unmap'\/>\s*<source file='[^']*\/fixed\.img'\/>\s*<target [^>]*>\s*<readonly\/>/,
     );
+    // Its host disk and its claims are this machine's alone.
+    const migratable = '.status.conditions[?(@.type=="LiveMigratable")].reason';
+    await eventually("what keeps it here", async () => {
+      return (await host.value("vmi", NAME, migratable)) === "DisksNotLiveMigratable";
+    });
   });
 
   await step("another guest that would write on its claim is told who has it", async () => {

@@ -89,7 +89,7 @@ test("claims get disk images, which go with them, but not from under a guest", a
 
   assert.deepEqual(await keeper.find("default", "data", "v"), { uid, image, accessModes: ["ReadWriteOnce"] });
   const guest = { namespace: "default", name: "guest" };
-  const use = { uid, namespace: "default", name: "data", disk: "v", writes: true, shareable: false, alone: false };
+  const use = { uid, namespace: "default", name: "data", disk: "v", writes: true, shareable: false };
   records.put({
     version: 1,
     podUid: "u1",
@@ -97,7 +97,7 @@ test("claims get disk images, which go with them, but not from under a guest", a
     vmi: { ...guest, uid: "v1" },
     netns: "/run/netns/none",
     stage: "network",
-    claims: [use],
+    claims: [{ ...use, alone: false, shared: false }],
   });
   await kubectl.ok(["delete", "pvc", "data", "--wait=false"]);
   assert.match(await kubectl.ok(["get", "pvc", "data"]), /^data +Terminating/m);

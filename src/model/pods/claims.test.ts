@@ -63,6 +63,7 @@ const use = (fields: Partial<ClaimUse> = {}): ClaimUse => ({
   writes: true,
   shareable: false,
   alone: false,
+  shared: false,
   ...fields,
 });
 

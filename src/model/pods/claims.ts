@@ -83,6 +83,8 @@ export interface ClaimUse {
   readonly shareable: boolean;
   /** The claim is for one pod alone: ReadWriteOncePod. */
   readonly alone: boolean;
+  /** Guests on several nodes may write on the claim: ReadWriteMany. */
+  readonly shared: boolean;
 }
 
 /** A VMI with the claims that its guest uses. */
