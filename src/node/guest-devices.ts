@@ -43,7 +43,14 @@ export async function prepareDevices({ efi }: GuestDevices, runDir: string): Pro
 /** Devices that stand for hardware of this machine, or for programs beside QEMU: a guest without them would be another one. */
 const NOT_MADE = ["gpus", "hostDevices", "filesystems", "tpm", "downwardMetrics"] as const;
 
-function refuse({ devices }: Domain): void {
+function refuse({ devices, launchSecurity }: Domain): void {
+  if (launchSecurity !== undefined) {
+    const place = "spec.domain.launchSecurity";
+    throw new Fault("PB5077", `${place}: this version of Patchbay protects no guest's memory from its host.`, {
+      place,
+      cure: "Leave it out where the guest may be read by this machine.",
+    });
+  }
   for (const name of NOT_MADE) {
     const asked = devices[name];
     if (asked === undefined || (Array.isArray(asked) && asked.length === 0)) continue;
