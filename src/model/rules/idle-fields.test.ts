@@ -28,6 +28,38 @@ test("fields without an effect are told of at their place, those that are off ar
       "PB2509 spec.volumes[0].containerDisk.imagePullPolicy",
     ],
   );
+  const machine = {
+    ...domain,
+    cpu: { features: [{ name: "vmx" }], maxSockets: 4, isolateEmulatorThread: true },
+    clock: { timezone: "Europe/Paris", timer: {} },
+    features: { acpi: { enabled: false }, hyperv: {}, kvm: { hidden: true } },
+    firmware: {
+      kernelBoot: { container: { image: "i", kernelPath: "/k", imagePullPolicy: "Always", imagePullSecret: "s" } },
+    },
+    devices: {
+      autoattachSerialConsole: false,
+      autoattachMemBalloon: true,
+      disks: [{ name: "d", cdrom: { tray: "open" } }],
+    },
+  };
+  assert.deepEqual(advice({ domain: machine, volumes: [{ name: "d", containerDisk: { image: "i" } }] }).toSorted(), [
+    "PB2509 spec.domain.clock.timer",
+    "PB2509 spec.domain.clock.timezone",
+    "PB2509 spec.domain.cpu.features",
+    "PB2509 spec.domain.cpu.isolateEmulatorThread",
+    "PB2509 spec.domain.cpu.maxSockets",
+    "PB2509 spec.domain.devices.autoattachMemBalloon",
+    "PB2509 spec.domain.devices.autoattachSerialConsole",
+    "PB2509 spec.domain.devices.disks[0].cdrom.tray",
+    "PB2509 spec.domain.features.acpi.enabled",
+    "PB2509 spec.domain.features.hyperv",
+    "PB2509 spec.domain.features.kvm.hidden",
+    "PB2509 spec.domain.firmware.kernelBoot.container.imagePullPolicy",
+    "PB2509 spec.domain.firmware.kernelBoot.container.imagePullSecret",
+  ]);
+  const features = { acpi: {}, smm: { enabled: true } };
+  const plain = { ...domain, cpu: { maxSockets: 0 }, clock: { utc: {} }, features, devices: {} };
+  assert.deepEqual(advice({ domain: plain }), []);
   const off = { autoattachVSOCK: false, panicDevices: [] };
   assert.deepEqual(advice({ domain: { ...domain, rebootPolicy: "Reboot", devices: off } }), []);
 });
