@@ -1,7 +1,8 @@
 import type { KubeObject, OwnerReference, ResourceDefinition } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
 import { timestampOf } from "../model/api/timestamp.ts";
-import { deleteObject, FOREGROUND, ORPHAN, removeEmptyNamespace } from "./deletes.ts";
+import { deleteObject, FOREGROUND, ORPHAN, type PropagationPolicy, removeEmptyNamespace } from "./deletes.ts";
+import { isHeldUp, isInForeground, ownersLetGo } from "./dependents.ts";
 import type { Machinery, WriteOptions } from "./machinery.ts";
 import { isNamespaceResource, namespaceKey, withRemaining } from "./namespaces.ts";
 import { asKubeObject, withMetadata } from "./object-meta.ts";
@@ -128,16 +129,23 @@ export function startCollector(machinery: Machinery): Collector {
     await dropFinalizer(definition, object, ORPHAN);
   }
 
+  /** Its dependents go before it, and theirs before them; one that another owner keeps stays without the reference. */
   async function deleteDependentsFirst(definition: ResourceDefinition, object: KubeObject, uid: string): Promise<void> {
     for (const dependent of store.dependents(uid)) {
       const kind = catalog.stored(dependent.group, dependent.plural);
-      if (kind !== undefined) await erase(kind, dependent);
+      const { ownerReferences: owners = [], deletionTimestamp } = asKubeObject(parseStored(dependent.body)).metadata;
+      if (kind === undefined || deletionTimestamp !== undefined) continue;
+      const leaving = owners.filter((owner) => owner.uid === uid || isLeaving(owner));
+      if (leaving.length === owners.length) await erase(kind, dependent, "Foreground");
+      else await dropOwners(kind, dependent, new Set(leaving.map((owner) => owner.uid)));
     }
-    const blocking = store.dependents(uid).some(({ body }) => {
-      const owners = asKubeObject(parseStored(body)).metadata.ownerReferences ?? [];
-      return owners.some((owner) => owner.uid === uid && owner.blockOwnerDeletion === true);
-    });
-    if (!blocking) await dropFinalizer(definition, object, FOREGROUND);
+    if (!isHeldUp(store, uid)) await dropFinalizer(definition, object, FOREGROUND);
+  }
+
+  /** An owner that keeps nothing: it is gone, or waits for its dependents itself. */
+  function isLeaving(owner: OwnerReference): boolean {
+    const stored = store.getByUid(owner.uid);
+    return stored === undefined ? isGone(owner) : isInForeground(asKubeObject(parseStored(stored.body)));
   }
 
   async function emptyNamespace(definition: ResourceDefinition, name: string): Promise<void> {
@@ -156,12 +164,16 @@ export function startCollector(machinery: Machinery): Collector {
     await unlessGone(changeObject(machinery, definition, "", name, wanted, OPTIONS));
   }
 
-  async function erase(definition: ResourceDefinition, stored: StoredObject): Promise<void> {
+  async function erase(
+    definition: ResourceDefinition,
+    stored: StoredObject,
+    propagationPolicy?: PropagationPolicy,
+  ): Promise<void> {
     await unlessGone(
       deleteObject(machinery, definition, stored.namespace, stored.name, {
         user: USER,
         dryRun: false,
-        propagationPolicy: "Background",
+        ...(propagationPolicy === undefined ? {} : { propagationPolicy }),
         preconditions: { uid: stored.uid },
       }),
     );
@@ -193,6 +205,7 @@ export function startCollector(machinery: Machinery): Collector {
 
   function hear(changes: readonly Change[]): void {
     for (const change of changes) {
+      for (const owner of ownersLetGo(change)) look(owner);
       // Most objects belong to none and stay: nothing is to be done for them, and they need not be read.
       if (change.type !== "DELETED" && !CONCERNED.some((field) => change.body.includes(field))) continue;
       const object = asKubeObject(parseStored(change.body));

@@ -198,7 +198,6 @@ async function eraseObject(machinery: Machinery, kind: ResourceDefinition, { nam
   const options = {
     user: "system:apiserver",
     dryRun: false,
-    propagationPolicy: "Background",
     preconditions: {},
   } as const;
   try {

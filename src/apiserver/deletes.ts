@@ -13,7 +13,8 @@ import type { Transaction } from "./store.ts";
 export type PropagationPolicy = "Background" | "Foreground" | "Orphan";
 
 export interface DeleteOptions extends Pick<WriteOptions, "user" | "dryRun"> {
-  readonly propagationPolicy: PropagationPolicy;
+  /** Absent: as the object's own finalizers say, else in the background. */
+  readonly propagationPolicy?: PropagationPolicy;
   readonly preconditions: { readonly uid?: string; readonly resourceVersion?: string };
   /** For the kinds whose objects have time to end; absent: as the object itself says. */
   readonly gracePeriodSeconds?: number;
@@ -84,17 +85,35 @@ function markDeleted(
 ): KubeObject {
   const { uid, deletionTimestamp, generation } = current.metadata;
   const grace = definition.grace?.(current, asked) ?? 0;
-  if (deletionTimestamp !== undefined) return asked === undefined ? current : withLessTime(current, grace);
-  const finalizers = (current.metadata.finalizers ?? []).filter((each) => each !== FOREGROUND && each !== ORPHAN);
-  const extra = policy === "Foreground" ? [FOREGROUND] : policy === "Orphan" ? [ORPHAN] : [];
-  const wanted = uid !== undefined && transaction.owns(uid) ? [...finalizers, ...extra] : finalizers;
+  const finalizers = finalizersFor(current, policy, uid !== undefined && transaction.owns(uid));
+  const wanted = { finalizers: finalizers.length === 0 ? undefined : finalizers };
+  if (deletionTimestamp !== undefined) {
+    // A later deletion may say anew what becomes of the dependents.
+    return withMetadata(asked === undefined ? current : withLessTime(current, grace), wanted);
+  }
   const marked = withMetadata(current, {
     deletionTimestamp: timestampOf(machinery.now() + grace * 1_000),
     deletionGracePeriodSeconds: grace,
     ...(generation === undefined ? {} : { generation: generation + 1 }),
-    finalizers: wanted.length === 0 ? undefined : wanted,
+    ...wanted,
   });
   return isNamespaceResource(definition) ? withPhase(marked, "Terminating") : marked;
+}
+
+/** The finalizers of an object that is to be deleted: that of the policy too, as long as it owns something. */
+function finalizersFor(
+  { metadata }: KubeObject,
+  policy: PropagationPolicy | undefined,
+  owns: boolean,
+): readonly string[] {
+  const held = metadata.finalizers ?? [];
+  const others = held.filter((each) => each !== FOREGROUND && each !== ORPHAN);
+  const own = held.includes(ORPHAN) ? ORPHAN : held.includes(FOREGROUND) ? FOREGROUND : undefined;
+  const said = { Background: undefined, Foreground: FOREGROUND, Orphan: ORPHAN } as const;
+  const wanted = policy === undefined ? own : said[policy];
+  if (wanted === undefined || !owns) return others;
+  // In its place, so that nothing is written where nothing changes.
+  return wanted === own ? held.filter((each) => each === wanted || others.includes(each)) : [...others, wanted];
 }
 
 /** A later deletion may cut the time that an object has, counted from the first one, and never extends it. */

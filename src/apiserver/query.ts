@@ -139,7 +139,9 @@ export function readDeleteOptions(query: URLSearchParams, body: JsonObject, user
   return {
     user,
     dryRun: readDryRun([...given, ...query.getAll("dryRun")]),
-    propagationPolicy: readPolicy(policy ?? (orphan === true ? "Orphan" : "Background")),
+    ...(policy === undefined && typeof orphan !== "boolean"
+      ? {}
+      : { propagationPolicy: readPolicy(policy ?? (orphan === true ? "Orphan" : "Background")) }),
     preconditions: {
       ...(uid === undefined ? {} : { uid }),
       ...(resourceVersion === undefined ? {} : { resourceVersion }),

@@ -591,6 +591,78 @@ describe("deletion", () => {
     assert.equal((await sample.client.get(widgets, ref("orphan"))).metadata.ownerReferences, undefined);
   });
 
+  test("in the foreground leaves what another owner keeps, and takes grandchildren before children", async () => {
+    const [one, two] = await Promise.all([
+      sample.client.create(widgets, widget("front-1")),
+      sample.client.create(widgets, widget("front-2")),
+    ]);
+    const both = [...owner(one, true).ownerReferences, ...owner(two, true).ownerReferences];
+    await sample.client.create(widgets, widget("kept", "large", { ownerReferences: both }));
+    const child = await sample.client.create(widgets, widget("front-child", "large", owner(one, true)));
+    const held = { ...owner(child, true), finalizers: ["example.io/a"] };
+    await sample.client.create(widgets, widget("front-grandchild", "large", held));
+    await sample.client.delete(widgets, ref("front-1"), { propagationPolicy: "Foreground" });
+    await until("the grandchild to be deleted", async () => {
+      const { metadata } = await sample.client.get(widgets, ref("front-grandchild"));
+      return metadata.deletionTimestamp !== undefined;
+    });
+    assert.deepEqual([await isGone("front-child")(), await isGone("front-1")()], [false, false]);
+    await sample.client.patch(widgets, ref("front-grandchild"), "merge", { metadata: { finalizers: null } });
+    await until("the end of the owner", isGone("front-1"));
+    assert.ok(await isGone("front-child")());
+    const { metadata } = await sample.client.get(widgets, ref("kept"));
+    assert.deepEqual(
+      [metadata.deletionTimestamp, metadata.ownerReferences],
+      [undefined, owner(two, true).ownerReferences],
+    );
+  });
+
+  test("in the foreground ends with a dependent that is let go, and in a circle of owners", async () => {
+    const made = await sample.client.create(widgets, widget("waits"));
+    const held = { ...owner(made, true), finalizers: ["example.io/a"] };
+    await sample.client.create(widgets, widget("let-go", "large", held));
+    await sample.client.delete(widgets, ref("waits"), { propagationPolicy: "Foreground" });
+    await until("the dependent to be deleted", async () => {
+      const { metadata } = await sample.client.get(widgets, ref("let-go"));
+      return metadata.deletionTimestamp !== undefined;
+    });
+    await sample.client.patch(widgets, ref("let-go"), "merge", { metadata: { ownerReferences: null } });
+    await until("the end of the owner", isGone("waits"));
+
+    const first = await sample.client.create(widgets, widget("circle-1"));
+    const second = await sample.client.create(widgets, widget("circle-2", "large", owner(first, true)));
+    const third = await sample.client.create(widgets, widget("circle-3", "large", owner(second, true)));
+    await sample.client.patch(widgets, ref("circle-1"), "merge", { metadata: owner(third, true) });
+    await sample.client.delete(widgets, ref("circle-1"), { propagationPolicy: "Foreground" });
+    for (const name of ["circle-1", "circle-2", "circle-3"]) await until(`the end of ${name}`, isGone(name));
+  });
+
+  test("says by its policy what becomes of dependents: a later one anew, and none as the object's finalizers do", async () => {
+    const child = async (made: KubeObject, name: string) => {
+      await sample.client.create(
+        widgets,
+        widget(name, "large", { ...owner(made, true), finalizers: ["example.io/a"] }),
+      );
+    };
+    const impatient = await sample.client.create(widgets, widget("impatient"));
+    await child(impatient, "holds-up");
+    await sample.client.delete(widgets, ref("impatient"), { propagationPolicy: "Foreground" });
+    await sample.client.delete(widgets, ref("impatient"));
+    assert.equal(await isGone("impatient")(), false);
+    await sample.client.delete(widgets, ref("impatient"), { propagationPolicy: "Background" });
+    await until("the end of the owner", isGone("impatient"));
+
+    const free = { metadata: { finalizers: null } };
+    const lenient = await sample.client.create(widgets, widget("lenient", "large", { finalizers: ["orphan"] }));
+    await child(lenient, "stays");
+    await sample.client.delete(widgets, ref("lenient"));
+    await until("the end of the owner", isGone("lenient"));
+    const { metadata } = await sample.client.get(widgets, ref("stays"));
+    assert.deepEqual([metadata.deletionTimestamp, metadata.ownerReferences], [undefined, undefined]);
+    for (const name of ["holds-up", "stays"]) await sample.client.patch(widgets, ref(name), "merge", free);
+    await sample.client.delete(widgets, ref("stays"));
+  });
+
   test("takes what names an owner that is not there", async () => {
     const made = await sample.client.create(widgets, widget("short"));
     await sample.client.delete(widgets, ref("short"));
