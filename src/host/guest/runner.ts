@@ -61,8 +61,8 @@ export interface GuestRunner {
 }
 
 const READY_DEADLINE_MS = 15_000;
-/** Memory that VFIO pins is cleared page by page before QEMU's monitor answers: half a GiB a second at the least. */
-const PINNED_MS_PER_MIB = 2;
+/** Memory that is had at once is cleared page by page before QEMU's monitor answers: half a GiB a second at the least. */
+const CLEARED_MS_PER_MIB = 2;
 const RETRY_MS = 5;
 const KILL_DEADLINE_MS = 5_000;
 
@@ -134,8 +134,9 @@ async function start(
 }
 
 /** How long a guest's QEMU may take until its monitor answers. */
-export function readyDeadlineMs(spec: Pick<GuestSpec, "nics" | "hardware">): number {
-  return READY_DEADLINE_MS + (locksMemory(spec) ? spec.hardware.memoryMiB * PINNED_MS_PER_MIB : 0);
+export function readyDeadlineMs(spec: Pick<GuestSpec, "nics" | "hardware" | "devices">): number {
+  const isCleared = locksMemory(spec) || spec.devices?.hugepageBytes !== undefined;
+  return READY_DEADLINE_MS + (isCleared ? spec.hardware.memoryMiB * CLEARED_MS_PER_MIB : 0);
 }
 
 /** VFIO pins all of a guest's memory, where its devices may reach it. */
