@@ -5,6 +5,7 @@ import { removeFolder } from "../host/guest/folder-removal.ts";
 import { endPassts, keepPassts, type PasstKeeper } from "../host/guest/passt-keeper.ts";
 import type { GuestRunner } from "../host/guest/runner.ts";
 import type { ExitReport, RunningGuest } from "../host/guest/running-guest.ts";
+import { isNoSpace, noRoom } from "../host/images/run-program.ts";
 import { type Applied, applyKernel } from "../host/linux/apply.ts";
 import { readLinks } from "../host/linux/pod-facts.ts";
 import { closeFds, closeFdsNow } from "../host/linux/tap.ts";
@@ -149,7 +150,7 @@ export async function bringUp(
     }
   } catch (thrown) {
     await takeDown(parts, parts.records.get(podUid) ?? begun);
-    throw thrown;
+    throw isNoSpace(thrown) ? noRoom(parts.guestsDir, thrown) : thrown;
   }
 }
 

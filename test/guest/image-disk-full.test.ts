@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { placeVariables } from "../../src/host/guest/efi.ts";
 import { openImageStore } from "../../src/host/images/store.ts";
 import { isFault } from "../../src/model/fault.ts";
 import { needs } from "../needs.ts";
@@ -30,4 +31,10 @@ test("a full disk is said, and leaves the store as it was", async (t) => {
   writeFileSync(join(small, "filler"), Buffer.alloc(2560 * 1024));
   await assert.rejects(store.extract("a", "/f"), (thrown) => isFault(thrown, "PB5007"));
   assert.deepEqual(readdirSync(join(small, "images/tmp")), []);
+
+  const guest = join(small, "guest");
+  mkdirSync(guest);
+  const variables = placeVariables({ code: fits, variables: large }, join(guest, "variables.fd"));
+  await assert.rejects(variables, (thrown) => isFault(thrown, "PB5007"));
+  assert.deepEqual(readdirSync(guest), []);
 });

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
-import { chown, copyFile, rm } from "node:fs/promises";
+import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../../model/fault.ts";
-import { findQemuUser } from "./process.ts";
+import { making } from "../images/volumes.ts";
 
 /** A build of the EFI firmware: its code, and variables to begin with. */
 export interface EfiFirmware {
@@ -39,11 +39,7 @@ export function findEfi(secureBoot: boolean, folder: string = FOLDER): EfiFirmwa
   });
 }
 
-/** Gives a guest variables of its own, in a file of QEMU's user. */
+/** Gives a guest variables of its own, in a file of QEMU's user. Fails with PB5007. */
 export async function placeVariables({ variables }: EfiFirmware, path: string): Promise<void> {
-  await rm(path, { force: true });
-  await copyFile(variables, path);
-  if (process.getuid?.() !== 0) return;
-  const { uid, gid } = findQemuUser();
-  await chown(path, uid, gid);
+  await making(path, () => copyFile(variables, path));
 }
