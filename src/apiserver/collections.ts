@@ -1,19 +1,21 @@
 import { randomInt } from "node:crypto";
+import type { ResourceDefinition } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
-import { isJsonObject } from "../model/json.ts";
+import type { JsonObject } from "../model/json.ts";
 import { answerJson, answerText } from "./answers.ts";
 import { apiVersionOf, listKindOf } from "./catalog.ts";
 import { deleteObject } from "./deletes.ts";
 import type { Exchange, Forms } from "./forms.ts";
 import type { Machinery } from "./machinery.ts";
+import { asKubeObject } from "./object-meta.ts";
 import { flagParameter, parameter, readDeleteOptions, readListOptions, wholeParameter } from "./query.ts";
-import { readList, readRevision } from "./reads.ts";
+import { type Listed, readList, readRevision } from "./reads.ts";
 import { expired, methodNotAllowed } from "./refusals.ts";
 import { readIncludeObject } from "./representation.ts";
 import { readOptionsBody } from "./request-body.ts";
 import type { ResourceRoute } from "./route.ts";
 import { readSelection } from "./selectors.ts";
-import { parseStored } from "./serving.ts";
+import { keyFor, parseStored } from "./serving.ts";
 import { partialMetadata } from "./table.ts";
 import type { WatchHub } from "./watch.ts";
 
@@ -31,10 +33,9 @@ export interface Collections {
 export function makeCollections(machinery: Machinery, hub: WatchHub, forms: Forms): Collections {
   const { store } = machinery;
 
-  async function list(exchange: Exchange, { definition, namespace }: ResourceRoute): Promise<void> {
-    const { query, response, form } = exchange;
+  function readPage(query: URLSearchParams, definition: ResourceDefinition, namespace?: string): Promise<Listed> {
     const { continue: token, resourceVersion, resourceVersionMatch } = readListOptions(query, false);
-    const listed = await readList(store, definition, {
+    return readList(store, definition, {
       ...(namespace === undefined ? {} : { namespace }),
       selection: readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector"), definition),
       limit: wholeParameter(query, "limit") ?? 0,
@@ -42,11 +43,12 @@ export function makeCollections(machinery: Machinery, hub: WatchHub, forms: Form
       ...(resourceVersion === undefined ? {} : { resourceVersion }),
       ...(resourceVersionMatch === undefined ? {} : { resourceVersionMatch }),
     });
-    const metadata = {
-      resourceVersion: listed.resourceVersion,
-      ...(listed.continue === undefined ? {} : { continue: listed.continue }),
-      ...(listed.remaining === undefined ? {} : { remainingItemCount: listed.remaining }),
-    };
+  }
+
+  async function list(exchange: Exchange, { definition, namespace }: ResourceRoute): Promise<void> {
+    const { response, query, form } = exchange;
+    const listed = await readPage(query, definition, namespace);
+    const metadata = metadataOf(listed);
     if (form.as === "Table") {
       const objects = listed.bodies.map(parseStored);
       const include = readIncludeObject(query.get("includeObject"));
@@ -59,8 +61,7 @@ export function makeCollections(machinery: Machinery, hub: WatchHub, forms: Form
       answerJson(response, 200, { kind: "PartialObjectMetadataList", apiVersion, metadata, items });
       return;
     }
-    const head = JSON.stringify({ kind: listKindOf(definition), apiVersion: apiVersionOf(definition), metadata });
-    answerText(response, 200, `${head.slice(0, -1)},"items":[${listed.bodies.join(",")}]}`);
+    answerText(response, 200, listText(definition, listed));
   }
 
   function watch(exchange: Exchange, { definition, namespace }: ResourceRoute): void {
@@ -81,8 +82,13 @@ export function makeCollections(machinery: Machinery, hub: WatchHub, forms: Form
         ...(namespace === undefined ? {} : { namespace }),
         selection: readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector"), definition),
         from,
-        markInitialEnd: sendInitialEvents === true && form.as === "object",
-        bookmarks: flagParameter(query, "allowWatchBookmarks") && form.as === "object",
+        // A bookmark is no row of a table.
+        markInitialEnd: sendInitialEvents === true && form.as !== "Table",
+        bookmarks: flagParameter(query, "allowWatchBookmarks") && form.as !== "Table",
+        bookmarkType:
+          form.as === "PartialObjectMetadata"
+            ? { kind: form.as, apiVersion: `meta.k8s.io/${form.version}` }
+            : { kind: definition.kind, apiVersion: apiVersionOf(definition) },
         timeoutSeconds: wholeParameter(query, "timeoutSeconds") || WATCH_SECONDS + randomInt(WATCH_SECONDS),
         represent,
       },
@@ -94,12 +100,13 @@ export function makeCollections(machinery: Machinery, hub: WatchHub, forms: Form
     const { request, response, query, user } = exchange;
     if (definition.namespaced && namespace === undefined) throw methodNotAllowed();
     const options = readDeleteOptions(query, await readOptionsBody(request), user);
-    const selection = readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector"), definition);
-    const where = namespace === undefined ? {} : { namespace };
-    const listed = await readList(store, definition, { ...where, selection, limit: 0 });
-    const names = listed.bodies.map((body) => String(parsedName(body)));
-    for (let start = 0; start < names.length; start += DELETE_TOGETHER) {
-      const removals = names.slice(start, start + DELETE_TOGETHER).map(async (name) => {
+    // What a limit leaves over is not asked for yet.
+    const listed = await readPage(query, definition, namespace);
+    const meant = listed.bodies.map((body) => asKubeObject(parseStored(body)).metadata);
+    for (let start = 0; start < meant.length; start += DELETE_TOGETHER) {
+      const removals = meant.slice(start, start + DELETE_TOGETHER).map(async ({ name, uid }) => {
+        // Another of that name was made since: it is not what was listed.
+        if (store.get(keyFor(definition, namespace ?? "", name))?.uid !== uid) return;
         try {
           await deleteObject(machinery, definition, namespace ?? "", name, options);
         } catch (thrown) {
@@ -109,19 +116,22 @@ export function makeCollections(machinery: Machinery, hub: WatchHub, forms: Form
       });
       await Promise.all(removals);
     }
-    const { resourceVersion } = listed;
-    const head = JSON.stringify({
-      kind: listKindOf(definition),
-      apiVersion: apiVersionOf(definition),
-      metadata: { resourceVersion },
-    });
-    answerText(response, 200, `${head.slice(0, -1)},"items":[${listed.bodies.join(",")}]}`);
+    answerText(response, 200, listText(definition, listed));
   }
 
   return { list, watch, remove };
 }
 
-function parsedName(body: string): unknown {
-  const { metadata } = parseStored(body);
-  return isJsonObject(metadata) ? metadata["name"] : undefined;
+function metadataOf(listed: Listed): JsonObject {
+  return {
+    resourceVersion: listed.resourceVersion,
+    ...(listed.continue === undefined ? {} : { continue: listed.continue }),
+    ...(listed.remaining === undefined ? {} : { remainingItemCount: listed.remaining }),
+  };
+}
+
+function listText(definition: ResourceDefinition, listed: Listed): string {
+  const metadata = metadataOf(listed);
+  const head = JSON.stringify({ kind: listKindOf(definition), apiVersion: apiVersionOf(definition), metadata });
+  return `${head.slice(0, -1)},"items":[${listed.bodies.join(",")}]}`;
 }

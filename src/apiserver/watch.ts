@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http";
 import type { ResourceDefinition } from "../model/api/resource.ts";
 import { failure } from "../model/api/status.ts";
 import type { JsonObject } from "../model/json.ts";
-import { apiVersionOf, type Catalog } from "./catalog.ts";
+import type { Catalog } from "./catalog.ts";
 import { type Scanned, scanAt } from "./reads.ts";
 import { expired } from "./refusals.ts";
 import type { Selection } from "./selectors.ts";
@@ -18,6 +18,8 @@ export interface WatchOptions {
   /** With `sendInitialEvents`, a bookmark says where what was there ends. */
   readonly markInitialEnd: boolean;
   readonly bookmarks: boolean;
+  /** What bookmarks are of: the kind, or metadata alone. */
+  readonly bookmarkType: { readonly kind: string; readonly apiVersion: string };
   readonly timeoutSeconds: number;
   /** What stands for an object in an event: its own text, or a Table. */
   readonly represent: (body: string) => string;
@@ -210,7 +212,7 @@ function makeWatcher(context: WatchContext, gone: () => void): Watcher {
     scan = undefined;
     initial = undefined;
     if (options.markInitialEnd) {
-      write(bookmarkLine(definition, String(cursor), { "k8s.io/initial-events-end": "true" }));
+      write(bookmarkLine(options.bookmarkType, String(cursor), { "k8s.io/initial-events-end": "true" }));
     }
   }
 
@@ -255,7 +257,7 @@ function makeWatcher(context: WatchContext, gone: () => void): Watcher {
   }
 
   function bookmark(): void {
-    write(bookmarkLine(definition, String(cursor)));
+    write(bookmarkLine(options.bookmarkType, String(cursor)));
   }
 
   function end(): void {
@@ -316,12 +318,13 @@ function eventLine(type: string, object: string): string {
 }
 
 /** An event that only moves the client's resourceVersion on. */
-function bookmarkLine(definition: ResourceDefinition, resourceVersion: string, annotations?: JsonObject): string {
+function bookmarkLine(
+  { kind, apiVersion }: WatchOptions["bookmarkType"],
+  resourceVersion: string,
+  annotations?: JsonObject,
+): string {
   const metadata = { resourceVersion, creationTimestamp: null, ...(annotations === undefined ? {} : { annotations }) };
-  return eventLine(
-    "BOOKMARK",
-    JSON.stringify({ kind: definition.kind, apiVersion: apiVersionOf(definition), metadata }),
-  );
+  return eventLine("BOOKMARK", JSON.stringify({ kind, apiVersion, metadata }));
 }
 
 /** What the change is to a watch that sees a selection only; undefined where it is none. */

@@ -199,6 +199,21 @@ describe("the deletion of a collection", () => {
     assert.deepEqual(await names(), []);
   });
 
+  test("takes no more than one page where a limit says so, and goes on with its token", async () => {
+    for (const name of ["p1", "p2", "p3"]) await sample.client.create(configMaps, configMap(name));
+    const { body } = await call("DELETE", `${path}?limit=2`);
+    assert.deepEqual(await names(), ["p3"]);
+    const { continue: token } = body["metadata"] as { continue: string };
+    await sample.client.create(configMaps, configMap("p4"));
+    await sample.client.delete(configMaps, at("p3"));
+    await sample.client.create(configMaps, configMap("p3"));
+    assert.equal((await call("DELETE", `${path}?resourceVersionMatch=Exact`)).code, 422);
+    const rest = await call("DELETE", `${path}?limit=2&continue=${token}`);
+    assert.equal((rest.body["items"] as unknown[]).length, 1);
+    assert.deepEqual(await names(), ["p3", "p4"], "neither was there when the first page was read");
+    await call("DELETE", path);
+  });
+
   test("marks what has finalizers, and its dependents go as the policy says", async () => {
     const owner = await sample.client.create(configMaps, configMap("owner"));
     const reference = { apiVersion: "v1", kind: "ConfigMap", name: "owner", uid: owner.metadata.uid ?? "" };

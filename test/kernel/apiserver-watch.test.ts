@@ -282,25 +282,29 @@ describe("a watch", () => {
     const token = readFileSync(join(folder, "pki/token"), "utf8").trim();
     const path =
       "/api/v1/namespaces/default/configmaps?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&timeoutSeconds=1";
-    const text = await new Promise<string>((resolve, reject) => {
-      const headers = { authorization: `Bearer ${token}` };
-      request(`${sample.server.url}${path}`, { ca: sample.server.caPem, headers }, (response) => {
-        const chunks: Buffer[] = [];
-        response.on("data", (chunk: Buffer) => chunks.push(chunk));
-        response.on("end", () => resolve(Buffer.concat(chunks).toString()));
-      })
-        .on("error", reject)
-        .end();
-    });
-    const events = text
-      .trim()
-      .split("\n")
-      .map((line): WatchEvent<KubeObject> => JSON.parse(line));
-    assert.deepEqual(
-      events.map(({ type }) => type),
-      ["ADDED", "BOOKMARK", "BOOKMARK"],
-    );
-    assert.equal(events[1]?.object.metadata.annotations?.["k8s.io/initial-events-end"], "true");
+    const heard = async (accept: string): Promise<WatchEvent<KubeObject>[]> => {
+      const headers = { authorization: `Bearer ${token}`, accept };
+      const watch = request(`${sample.server.url}${path}`, { ca: sample.server.caPem, headers }).end();
+      const [response]: IncomingMessage[] = await once(watch, "response");
+      const chunks = await response?.toArray();
+      const lines = Buffer.concat(chunks ?? [])
+        .toString()
+        .trim()
+        .split("\n");
+      return lines.map((line): WatchEvent<KubeObject> => JSON.parse(line));
+    };
+    const metadataAlone = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+    const [whole, partial] = await Promise.all([heard("application/json"), heard(metadataAlone)]);
+    for (const [events, kind] of [
+      [whole, "ConfigMap"],
+      [partial, "PartialObjectMetadata"],
+    ] as const) {
+      assert.deepEqual(
+        events.map(({ type, object }) => `${type} ${object.kind}`),
+        [`ADDED ${kind}`, `BOOKMARK ${kind}`, `BOOKMARK ${kind}`],
+      );
+      assert.equal(events[1]?.object.metadata.annotations?.["k8s.io/initial-events-end"], "true");
+    }
   });
 });
 
