@@ -12,7 +12,10 @@ import type { ByteSource } from "./tar.ts";
 export interface Blobs {
   /** Stores bytes; where a digest or size is expected, other bytes fail with PB5002 and leave nothing. */
   put(source: ByteSource, expected?: { readonly digest: ImageDigest; readonly size: number }): Promise<StoredBlob>;
-  /** Bytes of a blob, as they are stored; the caller destroys the stream. Fails with PB5002 where it is not there in full. */
+  /**
+   * Bytes of a blob, as they are stored; the caller destroys the stream. Fails with PB5002 where they are not those of its
+   * digest, which is looked at once for as long as the file stays as it is.
+   */
   stream(descriptor: Pick<Descriptor, "digest" | "size">): Promise<Readable>;
   /** A small blob as text, its digest verified. */
   text(descriptor: Pick<Descriptor, "digest" | "size">): Promise<string>;
@@ -26,6 +29,7 @@ export interface StoredBlob {
   readonly size: number;
 }
 
+const PIECE = 1024 * 1024;
 /** Manifests and configurations are a few kilobytes. */
 const MOST_TEXT = 8 * 1024 * 1024;
 
@@ -33,6 +37,8 @@ const MOST_TEXT = 8 * 1024 * 1024;
 export function openBlobs(layout: string, scratch: string): Blobs {
   const folder = join(layout, "blobs", "sha256");
   const path = (digest: ImageDigest): string => join(folder, digest.slice("sha256:".length));
+  /** Files whose bytes were those of their digest, by inode and last change. */
+  const verified = new Map<ImageDigest, string>();
 
   return {
     async put(source, expected) {
@@ -55,12 +61,19 @@ export function openBlobs(layout: string, scratch: string): Blobs {
       }
     },
 
-    async stream(descriptor) {
-      const found = await stat(path(descriptor.digest)).catch(() => undefined);
-      if (found?.size !== descriptor.size) {
-        throw broken(`its blob ${descriptor.digest} is ${found === undefined ? "missing" : "cut short"} in the store`);
+    async stream({ digest, size }) {
+      const found = await stat(path(digest)).catch(() => undefined);
+      if (found?.size !== size) {
+        throw broken(`its blob ${digest} is ${found === undefined ? "missing" : "cut short"} in the store`);
       }
-      return createReadStream(path(descriptor.digest), { highWaterMark: 1024 * 1024 });
+      const state = `${found.ino} ${found.ctimeMs}`;
+      if (verified.get(digest) !== state) {
+        const hash = createHash("sha256");
+        for await (const chunk of createReadStream(path(digest), { highWaterMark: PIECE })) hash.update(chunk);
+        if (finish(hash) !== digest) throw broken(`its blob ${digest} was changed in the store`);
+        verified.set(digest, state);
+      }
+      return createReadStream(path(digest), { highWaterMark: PIECE });
     },
 
     async text(descriptor) {

@@ -218,9 +218,17 @@ test("a blob of the store that was changed afterwards is noticed", async (t) => 
   const store = await openImageStore(path);
   const data = layer(t, { "disk/a": "x".repeat(2000) });
   await store.importArchive("a", layout(t, [data]).path);
-  truncateSync(join(path, "blobs/sha256", digestOf(data).slice(7)), 700);
-  await assert.rejects(store.extract("a", "/disk/a"), fault("PB5002"));
+  const blob = join(path, "blobs/sha256", digestOf(data).slice(7));
+  assert.deepEqual(await store.files("a", "disk"), ["a"]);
+  // Of the same length, and nothing of tar's own: only the digest tells.
+  writeFileSync(blob, data.toString("latin1").replace("xxxx", "xxyx"), "latin1");
+  const later = await openImageStore(path);
+  await assert.rejects(later.extract("a", "/disk/a"), fault("PB5002"));
+  truncateSync(blob, 700);
+  await assert.rejects(later.extract("a", "/disk/a"), fault("PB5002"));
   assert.deepEqual(readdirSync(join(path, "tmp")), []);
+  writeFileSync(blob, data);
+  assert.equal(readFileSync(await later.extract("a", "/disk/a"), "latin1"), "x".repeat(2000));
 });
 
 test("a tag moves a name; removing the last one removes blobs and files", async (t) => {
