@@ -6,7 +6,15 @@ import { placeHostDisk } from "../host/images/host-disk.ts";
 import { noImage } from "../host/images/image-faults.ts";
 import type { IsoFile } from "../host/images/iso9660.ts";
 import type { ImageStore } from "../host/images/store.ts";
-import { cloudInitDisk, containerDisk, emptyDisk, filesDisk, kernelBoot, placeFile } from "../host/images/volumes.ts";
+import {
+  cloudInitDisk,
+  containerDisk,
+  emptyDisk,
+  filesDisk,
+  kernelBoot,
+  onceMore,
+  placeFile,
+} from "../host/images/volumes.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance, VmiSpec } from "../model/api/vmi.ts";
 import { Fault } from "../model/fault.ts";
@@ -79,7 +87,9 @@ export async function findVolumes(parts: VolumeParts, vmi: Vmi): Promise<readonl
     return { ...foundDisk(disk, place), source: sourceOf(volume, place) };
   });
   const kernel = vmi.spec.domain.firmware?.kernelBoot?.container;
-  if (kernel !== undefined) await kernelBoot(parts.images, kernel.image, kernel.kernelPath, kernel.initrdPath);
+  if (kernel !== undefined) {
+    await onceMore(() => kernelBoot(parts.images, kernel.image, kernel.kernelPath, kernel.initrdPath));
+  }
   const found: FoundVolume[] = [];
   for (const [index, { source, ...disk }] of sources.entries()) {
     const made = await ready(parts, vmi.metadata.namespace, disk.name, source);
@@ -130,10 +140,13 @@ export async function prepareVolumes(
   const disks: GuestDisk[] = [];
   for (const volume of volumes) disks.push(await makeDisk(parts, vmi, volume, runDir, hardware));
   if (kernel === undefined) return { disks };
-  const files = await kernelBoot(parts.images, kernel.image, kernel.kernelPath, kernel.initrdPath);
-  await placeFile(files.kernel, join(runDir, KERNEL));
-  if (files.initrd !== undefined) await placeFile(files.initrd, join(runDir, INITRD));
-  return { disks, kernelBoot: { kernel: KERNEL, ...(files.initrd === undefined ? {} : { initrd: INITRD }) } };
+  const { initrd } = await onceMore(async () => {
+    const files = await kernelBoot(parts.images, kernel.image, kernel.kernelPath, kernel.initrdPath);
+    await placeFile(files.kernel, join(runDir, KERNEL));
+    if (files.initrd !== undefined) await placeFile(files.initrd, join(runDir, INITRD));
+    return files;
+  });
+  return { disks, kernelBoot: { kernel: KERNEL, ...(initrd === undefined ? {} : { initrd: INITRD }) } };
 }
 
 async function makeDisk(

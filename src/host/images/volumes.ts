@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { chown, copyFile, link, open, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { Fault } from "../../model/fault.ts";
+import { Fault, isFault } from "../../model/fault.ts";
 import { findQemuUser } from "../guest/process.ts";
 import { noImage } from "./image-faults.ts";
 import { type IsoFile, isoImage } from "./iso9660.ts";
@@ -43,14 +43,31 @@ export async function containerDisk(
   path: string | undefined,
   overlayPath: string,
 ): Promise<void> {
-  const inImage = path ?? (await onlyDisk(store, image));
-  const base = await store.extract(image, inImage);
-  const format = await diskFormat(base, image, inImage);
   const beside = `${basename(overlayPath)}.base`;
-  await placeFile(base, join(dirname(overlayPath), beside));
+  const format = await onceMore(async () => {
+    const inImage = path ?? (await onlyDisk(store, image));
+    const base = await store.extract(image, inImage);
+    const found = await diskFormat(base, image, inImage);
+    await placeFile(base, join(dirname(overlayPath), beside));
+    return found;
+  });
   await making(overlayPath, () =>
     runProgram("qemu-img", ["create", "-q", "-f", "qcow2", "-F", format, "-b", beside, overlayPath]),
   );
+}
+
+/**
+ * Work on files of an image, done again where one was not there: the image was removed meanwhile, which is then said
+ * (PB5001), or its name is another's by now.
+ */
+export async function onceMore<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    const isMissing = thrown instanceof Error && "code" in thrown && thrown.code === "ENOENT";
+    if (!isMissing && !isFault(thrown, "PB5002")) throw thrown;
+    return work();
+  }
 }
 
 /** Puts a read-only file of the store into a guest's folder: a second name of it, or a copy on another file system. */
