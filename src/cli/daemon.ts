@@ -41,6 +41,7 @@ import { keepSettings, nodeNameFor } from "./daemon-settings.ts";
 import { makeHostWarnings } from "./host-warnings.ts";
 import { packageVersion } from "./package-files.ts";
 import type { DataPaths } from "./paths.ts";
+import { probeKernel } from "./probe-kernel.ts";
 import { kubevirtSubresources, kubevirtVersion } from "./subresources.ts";
 
 export interface DaemonOptions {
@@ -87,7 +88,8 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
     const records = openPodRecords(paths.pods);
     const nodeName = nodeNameFor(paths, options.nodeName, records.all().length);
     const [images, qemu] = [await openImageStore(options.imageDir ?? paths.images), await qemuFacts()];
-    const accelerator = await probeAccelerator(paths.root, await probeKernel(images));
+    const kernel = await probeKernel(images, (error) => log.warn({ error }, "there is no kernel to try KVM with"));
+    const accelerator = await probeAccelerator(paths.root, kernel);
     log.info(accelerator, accelerator.accel === "kvm" ? "guests run on KVM" : "guests are emulated (TCG)");
     if (options.cniConfDir === undefined) {
       ensureDefaultNetwork({ dataDir: paths.root, hostRoutes: hostRoutes() });
@@ -252,10 +254,4 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
 /** Where this machine's own routes lead: the embedded network keeps out of there. */
 function hostRoutes(): readonly string[] {
   return readLinks(OWN_NETNS).routes.map(({ destination }) => destination);
-}
-
-/** The test guest's kernel, where the store has it: what KVM is tried with. */
-async function probeKernel(images: Awaited<ReturnType<typeof openImageStore>>): Promise<string | undefined> {
-  const name = "patchbay/guest:latest";
-  return (await images.resolve(name)) === undefined ? undefined : images.extract(name, "/boot/vmlinuz");
 }
