@@ -54,7 +54,11 @@ export async function readDocument(
   if (encoding !== "identity") throw unsupportedMediaType(`the content encoding ${encoding} is not taken`);
   const bytes = await readBytes(request);
   if (bytes.length === 0) return { value: undefined, duplicates: [] };
-  if (mediaType === PROTOBUF) return { value: readProtobufObject(bytes), duplicates: [] };
+  if (mediaType === PROTOBUF) {
+    const value = readProtobufObject(bytes);
+    requireHandy(value);
+    return { value, duplicates: [] };
+  }
   if (mediaType !== "" && !/^application\/(?:json|yaml|[a-z0-9.-]+\+(?:json|yaml))$/.test(mediaType)) {
     throw unsupportedMediaType(
       `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, ${PROTOBUF}`,
@@ -65,11 +69,17 @@ export async function readDocument(
   const json = mediaType.endsWith("yaml") ? jsonIn(text) : { value: parseJson(text) };
   const document = json === undefined ? parseYaml(text) : { ...json, duplicates: undefined };
   const { value } = document;
+  const fields = requireHandy(value);
+  const { duplicates = duplicateFields(text, fields).map((path) => `duplicate field "${path}"`) } = document;
+  return { value, duplicates };
+}
+
+/** How many fields the document has. @throws ApiError 400 or 413 where it holds what nobody here is to go through. */
+function requireHandy(value: unknown): number {
   const { hazard, fields, values } = surveyJson(value, DEEPEST_NESTING);
   if (hazard !== undefined) throw badRequest(`the body is refused: ${hazard}`);
   if (values > MOST_VALUES) throw tooManyValues(MOST_VALUES, values);
-  const { duplicates = duplicateFields(text, fields).map((path) => `duplicate field "${path}"`) } = document;
-  return { value, duplicates };
+  return fields;
 }
 
 function readBytes(request: IncomingMessage): Promise<Buffer> {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { checkServerIdentity, connect } from "node:tls";
 import { pino } from "pino";
+import { writeMessage } from "../../src/apiserver/protobuf.ts";
 import { startApiServer } from "../../src/apiserver/server.ts";
 import { makeKubeClient } from "../../src/client/client.ts";
 import { loadKubeconfig } from "../../src/client/kubeconfig.ts";
@@ -197,6 +198,31 @@ describe("the door", () => {
       headers: { "content-type": "application/yaml" },
     });
     assert.equal(yaml.code, 201);
+  });
+
+  test("takes in protobuf no more, and no other names, than in JSON", async () => {
+    const entry = (key: string) => {
+      const said = writeMessage([[1, key]]);
+      return [2, said] as const;
+    };
+    const post = (keys: readonly string[]) => {
+      const metadata = writeMessage([[1, "wired"]]);
+      const type = [
+        [1, "v1"],
+        [2, "ConfigMap"],
+      ] as const;
+      const content = writeMessage([
+        [1, writeMessage(type)],
+        [2, writeMessage([[1, metadata], ...keys.map(entry)])],
+      ]);
+      return raw("POST", "/api/v1/namespaces/default/configmaps?dryRun=All", {
+        body: Buffer.concat([Buffer.from("k8s\0", "latin1"), content]),
+        headers: { "content-type": "application/vnd.kubernetes.protobuf" },
+      });
+    };
+    assert.equal((await post(["a"])).code, 201);
+    assert.equal((await post(["__proto__"])).code, 400);
+    assert.equal((await post(Array.from({ length: 50_000 }, (_, index) => `k${index}`))).code, 413);
   });
 
   test("answers paths and methods that lead nowhere", async () => {
