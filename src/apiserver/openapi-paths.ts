@@ -40,16 +40,17 @@ const NAMESPACE: ApiParameter = {
   description: "Namespace of the object.",
 };
 
-const SELECTORS = [
+/** Which objects of a collection. */
+const SELECTION = [
   query("labelSelector", "Which objects, by their labels."),
   query("fieldSelector", "Which objects, by their fields."),
-];
-const LISTING = [
-  ...SELECTORS,
   query("limit", "At most so many objects a page.", "integer"),
   query("continue", "Token of the page before."),
   query("resourceVersion", "Version that the answer must have reached."),
   query("resourceVersionMatch", "`NotOlderThan` or `Exact`."),
+];
+const LISTING = [
+  ...SELECTION,
   query("watch", "True: a stream of changes.", "boolean"),
   query("allowWatchBookmarks", "True: the stream tells how far it is.", "boolean"),
   query("sendInitialEvents", "True: the stream begins with what is there.", "boolean"),
@@ -168,7 +169,7 @@ function operationsOf(definition: ResourceDefinition): ApiOperation[] {
       id: id("delete", `Collection${scope}${kind}`),
       description: `Deletes the ${kind} objects of a selection.`,
       definition,
-      parameters: [...place, ...SELECTORS, ...DELETION],
+      parameters: [...place, ...SELECTION, ...DELETION],
       body: { schema: DELETE_OPTIONS_NAME, types: WHOLE_TYPES },
       answer: { schema: STATUS_NAME, code: 200 },
     },
