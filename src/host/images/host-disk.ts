@@ -1,5 +1,5 @@
 import { constants, type Stats } from "node:fs";
-import { access, chown, link, lstat, mkdir, open, rm, stat, statfs, symlink } from "node:fs/promises";
+import { access, link, lstat, mkdir, open, rm, stat, statfs, symlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Fault } from "../../model/fault.ts";
 import { findQemuUser } from "../guest/process.ts";
@@ -22,14 +22,22 @@ export interface HostDisk {
  */
 export async function placeHostDisk(disk: HostDisk, name: string): Promise<void> {
   try {
-    const found = (await lookAt(disk.path)) ?? (await create(disk));
-    if (!found.isFile()) throw refused(disk, "is no regular file", "Name the file itself, which holds a raw disk.");
-    if (process.getuid?.() === 0) {
-      const { uid, gid } = findQemuUser();
-      await chown(disk.path, uid, gid);
+    const found = await lookAt(disk.path);
+    if (found === undefined || isUnfinished(disk, found)) await create(disk);
+    else if (!found.isFile()) throw noFile(disk);
+    const file = await open(disk.path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      const held = await file.stat();
+      if (!held.isFile()) throw noFile(disk);
+      if (process.getuid?.() === 0) {
+        const { uid, gid } = findQemuUser();
+        await file.chown(uid, gid);
+      }
+      await rm(name, { force: true });
+      await place(disk, name, held);
+    } finally {
+      await file.close();
     }
-    await rm(name, { force: true });
-    await place(disk, name);
   } catch (thrown) {
     if (isNoSpace(thrown)) throw noRoom(dirname(disk.path), thrown);
     if (thrown instanceof Fault || !(thrown instanceof Error && "code" in thrown)) throw thrown;
@@ -51,7 +59,12 @@ async function lookAt(path: string): Promise<Stats | undefined> {
   }
 }
 
-async function create(disk: HostDisk): Promise<Stats> {
+/** One that an earlier call began to make: it was killed, or the disk was full. */
+function isUnfinished({ type, capacity }: HostDisk, found: Stats): boolean {
+  return type === "DiskOrCreate" && capacity !== undefined && found.isFile() && found.size === 0;
+}
+
+async function create(disk: HostDisk): Promise<void> {
   const { path, type, capacity } = disk;
   if (type === "Disk") {
     throw refused(disk, "is not there", "Make it, or write type: DiskOrCreate and a capacity.");
@@ -65,20 +78,24 @@ async function create(disk: HostDisk): Promise<Stats> {
     const free = bavail * bsize;
     throw refused(disk, `is to have ${capacity} bytes, and ${free} are free`, "Ask for less, or free some space.");
   }
-  const file = await open(path, "wx", 0o600);
+  const file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   try {
-    await file.truncate(Number(capacity));
-    return await file.stat();
+    // Another guest's start may have made it meanwhile.
+    if ((await file.stat()).size === 0) await file.truncate(Number(capacity));
   } finally {
     await file.close();
   }
 }
 
 /** A second name of the file, so that its own folders need not be open to QEMU's user; a way to it from elsewhere. */
-async function place(disk: HostDisk, name: string): Promise<void> {
+async function place(disk: HostDisk, name: string, { dev, ino }: Stats): Promise<void> {
   try {
     await link(disk.path, name);
-    return;
+    const placed = await lstat(name);
+    if (placed.dev === dev && placed.ino === ino) return;
+    // Somebody put another file there since it was looked at.
+    await rm(name, { force: true });
+    throw noFile(disk);
   } catch (thrown) {
     if (!(thrown instanceof Error && "code" in thrown && (thrown.code === "EXDEV" || thrown.code === "EMLINK")))
       throw thrown;
@@ -98,6 +115,10 @@ async function requireWay(disk: HostDisk, user: User): Promise<void> {
     }
     if (folder === dirname(folder)) return;
   }
+}
+
+function noFile(disk: HostDisk): Fault {
+  return refused(disk, "is no regular file", "Name the file itself, which holds a raw disk.");
 }
 
 function refused({ path }: HostDisk, why: string, cure: string, cause?: unknown): Fault {
