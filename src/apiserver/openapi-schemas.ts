@@ -187,7 +187,8 @@ function shared(schema: JsonSchema, strategic: boolean): JsonSchema {
 
 function mergeExtensions(name: string, field: JsonObject): JsonObject {
   const { type, items } = field;
-  const keys = type === "array" ? patchMergeKeys(name) : undefined;
+  const isMerged = type === "array" && field["x-kubernetes-list-type"] !== "atomic";
+  const keys = isMerged ? patchMergeKeys(name) : undefined;
   if (keys === undefined) return {};
   const known = isJsonObject(items) ? fieldsOf(items) : {};
   const isOpen = Object.keys(known).length === 0;

@@ -63,6 +63,15 @@ describe("a strategic merge patch", () => {
     assert.deepEqual(applyStrategicMerge({ finalizers: ["a"] }, removal), { finalizers: ["b"] });
   });
 
+  test("replaces the ports of an EndpointSlice, and merges those of a Service", () => {
+    const [one, two] = [{ port: 80 }, { port: 81 }];
+    const slice = { kind: "EndpointSlice", ports: [one] };
+    assert.deepEqual(applyStrategicMerge(slice, { ports: [two] }), { kind: "EndpointSlice", ports: [two] });
+    const service = { kind: "Service", spec: { ports: [one] } };
+    const merged = applyStrategicMerge(service, { spec: { ports: [two] } });
+    assert.deepEqual(merged, { kind: "Service", spec: { ports: [one, two] } });
+  });
+
   test("refuses unknown directives and elements without their key", () => {
     const refused = (thrown: unknown) => isApiError(thrown, "BadRequest");
     assert.throws(() => applyStrategicMerge({}, { $patch: "twist" }), refused);

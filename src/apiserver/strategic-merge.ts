@@ -27,6 +27,9 @@ const MERGE_KEYS: Readonly<Record<string, readonly string[]>> = {
   volumes: ["name"],
 };
 
+/** Lists of a kind that are replaced whole, though others of that name are merged. */
+const REPLACED: Readonly<Record<string, readonly string[]>> = { EndpointSlice: ["ports"] };
+
 /** Lists of plain values that are merged as sets. */
 const SETS: ReadonlySet<string> = new Set(["finalizers", "podCIDRs"]);
 
@@ -55,6 +58,8 @@ function mergeObjects(target: JsonObject, patch: JsonObject): JsonObject {
   const directive = patch["$patch"];
   if (directive === "delete") return {};
   const base = directive === "replace" ? {} : target;
+  const { kind } = target;
+  const replaced = typeof kind === "string" && Object.hasOwn(REPLACED, kind) ? (REPLACED[kind] ?? []) : [];
   if (directive !== undefined && directive !== "replace" && directive !== "merge") {
     throw badRequest(`unknown $patch directive ${JSON.stringify(directive)}`);
   }
@@ -69,7 +74,7 @@ function mergeObjects(target: JsonObject, patch: JsonObject): JsonObject {
       if (value["$patch"] === "delete") merged.delete(key);
       else merged.set(key, applyStrategicMerge(merged.get(key), value));
     } else if (Array.isArray(value)) {
-      merged.set(key, mergeLists(key, merged.get(key), value));
+      merged.set(key, replaced.includes(key) ? value : mergeLists(key, merged.get(key), value));
     } else {
       merged.set(key, value);
     }

@@ -134,6 +134,7 @@ export const endpointSlice = object(
         ),
       ),
       maxItems: 100,
+      "x-kubernetes-list-type": "atomic",
     },
   },
 );
