@@ -1,5 +1,5 @@
 import { pipeline, type Readable } from "node:stream";
-import { createGunzip } from "node:zlib";
+import { createGunzip, createZstdDecompress } from "node:zlib";
 import { Fault } from "../../model/fault.ts";
 import type { Blobs } from "./blobs.ts";
 import { broken, type Descriptor, json, layerPacking, type Manifest, member } from "./oci.ts";
@@ -97,7 +97,7 @@ async function readLayer(
   const packing = layerPacking(layer);
   const packed = await blobs.stream(layer);
   try {
-    await readTar(packing === "gzip" ? unpacked(packed) : packed, wanted);
+    await readTar(packing === "none" ? packed : unpacked(packed, packing), wanted);
   } catch (thrown) {
     if (thrown instanceof TarError) throw broken(`its layer ${layer.digest}: ${thrown.message}`, undefined, thrown);
     if (isZlibError(thrown)) throw broken(`its layer ${layer.digest} cannot be unpacked`, undefined, thrown);
@@ -107,15 +107,16 @@ async function readLayer(
   }
 }
 
-function unpacked(packed: Readable): ByteSource {
-  const gunzip = createGunzip({ chunkSize: 256 * 1024 });
+function unpacked(packed: Readable, packing: "gzip" | "zstd"): ByteSource {
+  const options = { chunkSize: 256 * 1024 };
+  const opened = packing === "gzip" ? createGunzip(options) : createZstdDecompress(options);
   // A failure reaches the reader through the stream itself.
-  pipeline(packed, gunzip, () => {});
-  return gunzip;
+  pipeline(packed, opened, () => {});
+  return opened;
 }
 
 function isZlibError(thrown: unknown): boolean {
-  return thrown instanceof Error && "code" in thrown && String(thrown.code).startsWith("Z_");
+  return thrown instanceof Error && "code" in thrown && /^Z(STD)?_/.test(String(thrown.code));
 }
 
 const WHITEOUT = ".wh.";

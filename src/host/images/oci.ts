@@ -36,10 +36,14 @@ export function isIndexType(mediaType: string): boolean {
 }
 
 /** How a layer is packed, by its media type. Fails with PB5002 where it is packed otherwise. */
-export function layerPacking(layer: Descriptor): "none" | "gzip" {
+export function layerPacking(layer: Descriptor): "none" | "gzip" | "zstd" {
   if (/\.tar\.gzip$|\.tar\+gzip$/.test(layer.mediaType)) return "gzip";
+  if (/\.tar\.zstd$|\.tar\+zstd$/.test(layer.mediaType)) return "zstd";
   if (/\.tar$/.test(layer.mediaType)) return "none";
-  throw broken(`its layer ${layer.digest} has the media type "${layer.mediaType}"`, "Layers may be tar or tar+gzip.");
+  throw broken(
+    `its layer ${layer.digest} has the media type "${layer.mediaType}"`,
+    "Layers may be tar, tar+gzip or tar+zstd.",
+  );
 }
 
 /** Reads an index: `index.json` of a layout, or a multi-platform image. Fails with PB5002. */

@@ -16,7 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { gzipSync } from "node:zlib";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import type { Code } from "../../model/codes/codes.ts";
 import { isFault } from "../../model/fault.ts";
 import { openImageStore } from "./store.ts";
@@ -49,8 +49,9 @@ function layout(t: TestContext, layers: readonly Buffer[], name?: string): { pat
     writeFileSync(join(path, "blobs/sha256", digestOf(data).slice(7)), data);
     return { mediaType, digest: digestOf(data), size: data.length };
   };
-  const type = (data: Buffer): string =>
-    `application/vnd.oci.image.layer.v1.tar${data.readUInt16BE(0) === 0x1f8b ? "+gzip" : ""}`;
+  const packing = (data: Buffer): string =>
+    data.readUInt16BE(0) === 0x1f8b ? "+gzip" : data.readUInt32BE(0) === 0x28b52ffd ? "+zstd" : "";
+  const type = (data: Buffer): string => `application/vnd.oci.image.layer.v1.tar${packing(data)}`;
   const manifest = Buffer.from(
     JSON.stringify({
       schemaVersion: 2,
@@ -123,7 +124,7 @@ test("layers lie over each other: whiteouts, opaque folders, links, packed and p
   const bottom = layer(t, { "disk/old.img": "old", "disk/kept.img": "kept", "gone/a": "a", "etc/x": "x" });
   const middle = layer(t, { "disk/.wh.old.img": "", "gone/.wh..wh..opq": "", "gone/b": "b", "disk/new.img": "new" });
   const top = layer(t, { link: "-> disk/new.img", abs: "-> /link", dir: "-> disk", link2: "h", hard: "=> link2" });
-  const { path, digest } = layout(t, [gzipSync(bottom), middle, gzipSync(top)]);
+  const { path, digest } = layout(t, [gzipSync(bottom), middle, zstdCompressSync(top)]);
   const store = await openImageStore(join(folder(t), "images"));
   const image = await store.importArchive("x/y:1", path);
   assert.equal(image.digest, digest);
@@ -137,6 +138,16 @@ test("layers lie over each other: whiteouts, opaque folders, links, packed and p
   assert.equal(await text("/link2"), "h");
   await assert.rejects(text("/disk/old.img"), fault("PB5004"));
   await assert.rejects(text("/gone/a"), fault("PB5004"));
+});
+
+test("a layer that is packed wrongly cannot be read", async (t) => {
+  const store = await openImageStore(join(folder(t), "images"));
+  const files = layer(t, { "disk/a": "x".repeat(2000) });
+  for (const whole of [gzipSync(files), zstdCompressSync(files)]) {
+    const { path } = layout(t, [Buffer.concat([whole.subarray(0, 20), Buffer.from("wrong"), whole.subarray(25)])]);
+    await store.importArchive("a", path);
+    await assert.rejects(store.extract("a", "/disk/a"), fault("PB5002"));
+  }
 });
 
 test("a name in a layer longer than a tar header holds is read", async (t) => {
