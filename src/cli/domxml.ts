@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { KubeClient } from "../client/client.ts";
 import { type DomainDisk, type DomainRequest, domainXml } from "../model/guest/domain-xml.ts";
-import { firmwareUuid } from "../model/guest/firmware-uuid.ts";
+import { guestUuid } from "../model/guest/firmware-uuid.ts";
 import type { GuestHardware } from "../model/guest/hardware.ts";
 import { diskBus } from "../model/guest/hardware-request.ts";
 import { isJsonObject, type JsonObject, objectAt, textAt } from "../model/json.ts";
@@ -67,7 +67,7 @@ function runningGuest(paths: ReturnType<typeof dataPaths>, vmi: Vmi): OfGuest | 
   if (!isJsonObject(hardware) || !isJsonObject(wiring) || !isJsonObject(guest)) return undefined;
   const folder = textAt(guest, "runDir");
   return {
-    uuid: textAt(guest, "uuid") ?? firmwareUuid(vmi.metadata.name),
+    uuid: textAt(guest, "uuid") ?? guestUuid(vmi),
     // The daemon's own writing, as it reads it again itself.
     hardware: hardware as unknown as GuestHardware,
     nics: wiring["nics"] as readonly GuestNic[],
@@ -79,7 +79,7 @@ function runningGuest(paths: ReturnType<typeof dataPaths>, vmi: Vmi): OfGuest | 
 async function stored(client: KubeClient, vmi: Vmi): Promise<OfGuest> {
   const { hardware, nics } = plannedGuest(planRequestOf(vmi, await storedConfiguration(client)));
   return {
-    uuid: vmi.spec.domain.firmware?.uuid ?? firmwareUuid(vmi.metadata.name),
+    uuid: guestUuid(vmi),
     hardware,
     nics,
     disks: disksOf(vmi),

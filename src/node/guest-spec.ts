@@ -4,7 +4,7 @@ import type { QemuFacts } from "../host/guest/qemu-facts.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { Fault } from "../model/fault.ts";
-import { firmwareUuid } from "../model/guest/firmware-uuid.ts";
+import { guestUuid } from "../model/guest/firmware-uuid.ts";
 import { decideHardware, type GuestHardware } from "../model/guest/hardware.ts";
 import { hardwareRequest } from "../model/guest/hardware-request.ts";
 import { isToBePaused } from "../model/pods/pause.ts";
@@ -46,7 +46,7 @@ export function guestSpec(
   const { namespace, name } = vmi.metadata;
   return {
     name: `${namespace}_${name}`,
-    uuid: vmi.spec.domain.firmware?.uuid ?? firmwareUuid(name),
+    uuid: guestUuid(vmi),
     hardware,
     accel: parts.accel,
     disks: storage.disks,
