@@ -1,10 +1,11 @@
 import { randomInt } from "node:crypto";
 import type { StatusCause } from "../model/api/admission.ts";
 import { isLabelKey, isLabelValue } from "../model/api/names.ts";
-import type { KubeObject, ObjectMeta, OwnerReference, ResourceDefinition } from "../model/api/resource.ts";
+import type { JsonSchema, KubeObject, ObjectMeta, OwnerReference, ResourceDefinition } from "../model/api/resource.ts";
 import { isJsonObject, type JsonObject, objectAt, textAt } from "../model/json.ts";
 import { apiVersionOf } from "./catalog.ts";
 import { withFields } from "./json.ts";
+import { schemaOfField } from "./merge-shape.ts";
 import { badRequest, invalid } from "./refusals.ts";
 
 const SUBDOMAIN = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/;
@@ -33,8 +34,9 @@ export function readObject(
     );
   }
   if (body["metadata"] !== undefined && !isJsonObject(body["metadata"])) throw badRequest("metadata must be an object");
-  const filled = withoutNulls(body);
-  const given = objectAt(filled, "metadata");
+  // Kubernetes' own types and KubeVirt's have no null; a kind of a user may.
+  const filled = withoutNulls(body, definition.definedBy === undefined ? undefined : definition.schema);
+  const given = withoutNulls(objectAt(filled, "metadata"), undefined);
   const statedNamespace = textAt(given, "namespace");
   if (statedNamespace !== undefined && statedNamespace !== namespace && definition.namespaced) {
     throw badRequest(
@@ -198,12 +200,17 @@ function textEntries(
   });
 }
 
-/** Without the fields whose value is null, which in the API are absent ones; itself where it has none. */
-function withoutNulls(object: JsonObject): JsonObject {
+/**
+ * Without the fields whose value is null, which in the API are absent ones, but for those of which the schema takes it
+ * or says nothing; itself where it has none.
+ */
+function withoutNulls(object: JsonObject, schema: JsonSchema | undefined): JsonObject {
   let changed: Record<string, unknown> | undefined;
   for (const key of Object.keys(object)) {
     const value = object[key];
-    const rest = cleaned(value);
+    const field = schemaOfField(schema, key);
+    if (schema !== undefined && (field === undefined ? isOpen(schema) : value === null && takesNull(field))) continue;
+    const rest = cleaned(value, field);
     if (rest === value && value !== null) continue;
     changed ??= { ...object };
     if (value === null) delete changed[key];
@@ -212,10 +219,19 @@ function withoutNulls(object: JsonObject): JsonObject {
   return changed ?? object;
 }
 
-function cleaned(value: unknown): unknown {
-  if (!Array.isArray(value)) return isJsonObject(value) ? withoutNulls(value) : value;
-  const items = value.map(cleaned);
+function cleaned(value: unknown, schema: JsonSchema | undefined): unknown {
+  if (!Array.isArray(value)) return isJsonObject(value) ? withoutNulls(value, schema) : value;
+  const ofItems = isJsonObject(schema?.["items"]) ? schema["items"] : undefined;
+  const items = value.map((item) => cleaned(item, ofItems));
   return items.every((item, index) => item === value[index]) ? value : items;
+}
+
+function isOpen(schema: JsonSchema): boolean {
+  return schema["x-kubernetes-preserve-unknown-fields"] === true || schema["additionalProperties"] === true;
+}
+
+function takesNull(schema: JsonSchema): boolean {
+  return schema["nullable"] === true || (schema["type"] === undefined && isOpen(schema));
 }
 
 /** An object as a client gave it, and apart from it what it says of the owners of fields; null says nothing. */

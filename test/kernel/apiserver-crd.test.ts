@@ -159,6 +159,31 @@ describe("a kind of a user's own", () => {
     await drop("orders.shop.test");
   });
 
+  test("keeps null where its schema takes it or says nothing of it, and nowhere else", async () => {
+    const field = (more: object) => ({ ...text, default: "none", ...more });
+    const fields = { given: field({ nullable: true }), unset: field({ nullable: true }), closed: field({}) };
+    const open = { type: "object", "x-kubernetes-preserve-unknown-fields": true };
+    const item = { type: "object", properties: { note: { ...text, nullable: true }, other: text } };
+    const list = { type: "array", items: item };
+    const any = { "x-kubernetes-preserve-unknown-fields": true };
+    const spec = { type: "object", properties: { ...fields, open, list, any } };
+    await sample.client.create(crds, crd({ properties: { spec } }));
+    const nulls = {
+      given: null,
+      closed: null,
+      open: { a: null, b: { c: null } },
+      list: [{ note: null, other: null }],
+      any: null,
+    };
+    const made = order("nulls", nulls);
+    const metadata = { ...made.metadata, creationTimestamp: null, labels: null };
+    await sample.client.create<KubeObject>(orders, { ...made, metadata } as unknown as KubeObject);
+    const read = await sample.client.get(orders, { namespace: "default", name: "nulls" });
+    assert.deepEqual(read["spec"], { ...nulls, list: [{ note: null }], closed: "none", unset: "none" });
+    assert.deepEqual([typeof read.metadata.creationTimestamp, read.metadata.labels], ["string", undefined]);
+    await drop("orders.shop.test");
+  });
+
   test("has patterns that no value can make the server stand still with", { timeout: 60_000 }, async () => {
     const properties = { spec: { type: "object", properties: { customer: { ...text, pattern: "^(a+)+$" } } } };
     await sample.client.create(crds, crd({ properties }));
