@@ -6,6 +6,7 @@ import { endPassts, keepPassts, type PasstKeeper } from "../host/guest/passt-kee
 import type { GuestRunner } from "../host/guest/runner.ts";
 import type { ExitReport, RunningGuest } from "../host/guest/running-guest.ts";
 import { isNoSpace, noRoom } from "../host/images/run-program.ts";
+import { untilCalledOff } from "../host/images/volumes.ts";
 import { type Applied, applyKernel } from "../host/linux/apply.ts";
 import { readLinks } from "../host/linux/pod-facts.ts";
 import { closeFds, closeFdsNow } from "../host/linux/tap.ts";
@@ -79,13 +80,14 @@ export interface LivePod extends HeldPod {
  * The record is written before each thing that leaves a trace, so that a daemon that dies here leaves work, not litter.
  */
 export async function bringUp(
-  parts: NodeParts,
+  given: NodeParts,
   vmi: Stored<VirtualMachineInstance>,
   pod: Stored<Pod>,
   signal: AbortSignal,
   waits: (fault: Fault) => void,
 ): Promise<LivePod> {
   const podUid = pod.metadata.uid;
+  const parts: NodeParts = { ...given, images: untilCalledOff(given.images, signal) };
   // What needs no pod is looked at first: a missing image costs nobody an address.
   const volumes = await findVolumes(parts, vmi);
   const devices = devicesOf(vmi.spec.domain);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { isFault } from "../../model/fault.ts";
 import { openImageStore } from "./store.ts";
-import { containerDisk, kernelBoot, onceMore, placeFile } from "./volumes.ts";
+import { containerDisk, kernelBoot, onceMore, placeFile, untilCalledOff } from "./volumes.ts";
 
 test("an image that is removed while a guest starts from it is missing, and not an error of this program", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "patchbay-volumes-"));
@@ -42,4 +42,17 @@ test("work on an image's files is done again once, and not where something else 
   assert.equal(tries, 2);
   await assert.rejects(onceMore(failing(new Error("else"))), /else/);
   assert.equal(tries, 3);
+});
+
+test("a start that is called off waits for no file of an image, and one that was called off begins none", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "patchbay-volumes-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const store = await openImageStore(join(folder, "images"));
+  const slow = { ...store, extract: () => new Promise<never>(() => {}), files: () => Promise.resolve(["d"]) };
+  const calling = new AbortController();
+  const waited = containerDisk(untilCalledOff(slow, calling.signal), "a", undefined, join(folder, "d.qcow2"));
+  const reason = new Error("the VMI was deleted");
+  calling.abort(reason);
+  await assert.rejects(waited, reason);
+  await assert.rejects(untilCalledOff(store, calling.signal).extract("a", "/k"), reason);
 });

@@ -3,6 +3,7 @@ import { chown, copyFile, link, open, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Fault, isFault } from "../../model/fault.ts";
 import { findQemuUser } from "../guest/process.ts";
+import { unlessAborted } from "../unless-aborted.ts";
 import { noImage } from "./image-faults.ts";
 import { type IsoFile, isoImage } from "./iso9660.ts";
 import { isNoSpace, noRoom, runProgram } from "./run-program.ts";
@@ -54,6 +55,18 @@ export async function containerDisk(
   await making(overlayPath, () =>
     runProgram("qemu-img", ["create", "-q", "-f", "qcow2", "-F", format, "-b", beside, overlayPath]),
   );
+}
+
+/**
+ * The store for a start that may be called off: nobody waits any more for a file that is being taken out of a large image.
+ * What was begun goes on by itself, and is there for the next who asks.
+ */
+export function untilCalledOff(store: ImageStore, signal: AbortSignal): ImageStore {
+  return {
+    ...store,
+    extract: (name, path) => unlessAborted(store.extract(name, path), signal),
+    files: (name, folder) => unlessAborted(store.files(name, folder), signal),
+  };
 }
 
 /**
