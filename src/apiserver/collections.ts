@@ -5,6 +5,7 @@ import type { JsonObject } from "../model/json.ts";
 import { answerJson, answerText } from "./answers.ts";
 import { apiVersionOf, listKindOf } from "./catalog.ts";
 import { deleteObject } from "./deletes.ts";
+import { noteDryRun } from "./dry-runs.ts";
 import type { Exchange, Forms } from "./forms.ts";
 import type { Machinery } from "./machinery.ts";
 import { asKubeObject } from "./object-meta.ts";
@@ -100,6 +101,7 @@ export function makeCollections(machinery: Machinery, hub: WatchHub, forms: Form
     const { request, response, query, user } = exchange;
     if (definition.namespaced && namespace === undefined) throw methodNotAllowed();
     const options = readDeleteOptions(query, await readOptionsBody(request), user);
+    if (options.dryRun) noteDryRun(response);
     // What a limit leaves over is not asked for yet.
     const listed = await readPage(query, definition, namespace);
     const meant = listed.bodies.map((body) => asKubeObject(parseStored(body)).metadata);

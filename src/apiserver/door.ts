@@ -5,6 +5,7 @@ import type { ApiMetrics } from "./api-metrics.ts";
 import type { AuditLog } from "./audit-log.ts";
 import type { Authenticator } from "./authentication.ts";
 import type { Catalog } from "./catalog.ts";
+import { isDryRun } from "./dry-runs.ts";
 import { type Allowances, tooManyRequests } from "./limits.ts";
 import type { ObjectIdentity } from "./machinery.ts";
 import { unauthorized } from "./refusals.ts";
@@ -61,7 +62,7 @@ export function makeDoor({ authenticator, allowances, catalog, metrics, audit }:
     metrics.answered(asked, isServed(catalog, asked), { code, seconds: (performance.now() - begun) / 1_000 });
   }
 
-  function record(known: Known, code: number, written: ObjectIdentity | undefined): void {
+  function record(known: Known, code: number, written: ObjectIdentity | undefined, onTrial = false): void {
     const { holder, asked, requestId } = known;
     const time = new Date().toISOString();
     audit.write(() => ({
@@ -75,7 +76,7 @@ export function makeDoor({ authenticator, allowances, catalog, metrics, audit }:
       ...(written === undefined ? {} : { name: written.name }),
       ...(written?.uid === undefined ? {} : { uid: written.uid }),
       code,
-      dryRun: asked.dryRun,
+      dryRun: asked.dryRun || onTrial,
     }));
   }
 
@@ -94,7 +95,7 @@ export function makeDoor({ authenticator, allowances, catalog, metrics, audit }:
         const code = response.headersSent ? response.statusCode : 499;
         count(known, code, begun);
         if (!READING.includes(asked.verb) && !isSelfReview(asked))
-          void written.then((object) => record(known, code, object));
+          void written.then((object) => record(known, code, object, isDryRun(response)));
       });
       const refusal = refusedTo(holder, asked);
       if (refusal !== undefined) return refusal;

@@ -5,6 +5,7 @@ import { addWarnings, answerError, answerJson, answerText, internalError } from 
 import { makeCollections } from "./collections.ts";
 import { deleteObject } from "./deletes.ts";
 import { serveDocument } from "./documents.ts";
+import { noteDryRun } from "./dry-runs.ts";
 import { judgeDuplicates } from "./field-validation.ts";
 import { type Exchange, makeForms } from "./forms.ts";
 import type { FieldValidation, Machinery, ObjectIdentity } from "./machinery.ts";
@@ -132,6 +133,7 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
       case "DELETE": {
         if (subresource !== undefined) throw methodNotAllowed();
         const options = readDeleteOptions(query, await readOptionsBody(request), user);
+        if (options.dryRun) noteDryRun(exchange.response);
         const deleted = await deleteObject(machinery, definition, namespace, name, options);
         if (!deleted.gone) {
           forms.answer(exchange, definition, 200, deleted.body, deleted.warnings);

@@ -5,6 +5,7 @@ import { type ApiError, isApiError } from "../model/api/status.ts";
 import { isJsonObject, type JsonObject } from "../model/json.ts";
 import { answerError, answerJson, answerText, internalError } from "./answers.ts";
 import type { UpgradeVisit } from "./door.ts";
+import { noteDryRun } from "./dry-runs.ts";
 import { badRequest, methodNotAllowed, noSuchResource } from "./refusals.ts";
 import { mediaTypeOf, readBody } from "./request-body.ts";
 import { readHandshake, serveWebSocket, type WebSocketSession } from "./websocket.ts";
@@ -97,6 +98,8 @@ export function makeSubresourceServer(
     // What curl says of any body.
     const body = (await readBody(request, mediaType === FORM ? "application/json" : mediaType)) ?? {};
     if (!isJsonObject(body)) throw badRequest("the body must be an object with the options");
+    const { dryRun } = body;
+    if (Array.isArray(dryRun) && dryRun.includes("All")) noteDryRun(response);
     await subresource.act({ namespace, name, user, body });
     answerText(response, subresource.answers, "");
   }

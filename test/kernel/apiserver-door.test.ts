@@ -295,13 +295,18 @@ describe("the audit log", () => {
     );
     await assert.rejects(viewer.delete(secrets, made.metadata));
     await sample.client.get(secrets, made.metadata);
+    await sample.client.delete(secrets, made.metadata, { dryRun: true });
     await sample.client.delete(secrets, made.metadata);
+    const tried = JSON.stringify({ dryRun: ["All"] });
+    await ask(sample, "/apis/sub.example.io/v1/namespaces/default/widgets/seen/start", { method: "PUT", body: tried });
     await ask(sample, "/apis/sub.example.io/v1/namespaces/default/widgets/seen/start", { method: "PUT", body: "{}" });
     const { name } = made.metadata;
     const about = (line: Record<string, unknown>) =>
       line["name"] === name || line["name"] === "tried" || String(line["resource"]).endsWith("/start");
     await until("the last line", () =>
-      lines().some(({ resource, code }) => resource === "widgets.sub.example.io/start" && code === 202),
+      lines().some(
+        ({ resource, code, dryRun }) => resource === "widgets.sub.example.io/start" && code === 202 && dryRun === false,
+      ),
     );
     const told = lines()
       .filter(about)
@@ -309,14 +314,17 @@ describe("the audit log", () => {
         [user, verb, resource, code, ...(dryRun === true ? ["dry run"] : [uid ?? "-"])].join(" "),
       );
     const { uid } = made.metadata;
-    assert.deepEqual(told.toSorted(), [
+    const wanted = [
       "system:admin create configmaps 201 dry run",
       `system:admin create secrets 201 ${uid}`,
       `system:admin delete secrets 200 ${uid}`,
+      "system:admin delete secrets 200 dry run",
       "system:admin update widgets.sub.example.io/start 202 -",
+      "system:admin update widgets.sub.example.io/start 202 dry run",
       "system:view delete secrets 403 -",
       "system:view update widgets.sub.example.io/start 403 -",
-    ]);
+    ];
+    assert.deepEqual(told.toSorted(), wanted.toSorted());
     assert.ok(lines().some(({ verb, resource, code }) => verb === "create" && resource === "secrets" && code === 409));
     for (const { time, requestId, verb } of lines()) {
       assert.match(String(time), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
