@@ -9,7 +9,9 @@ const SECTOR = 2048;
 /** Sectors; the first 16 are the system's own. */
 const LAYOUT = { primary: 16, joliet: 17, end: 18, pathTables: 19 } as const;
 /** What directory records and path tables have room for. */
-const LONGEST_NAME = 64;
+export const LONGEST_NAME = 64;
+/** Bytes of the label (ECMA-119 8.4.7). */
+export const LONGEST_LABEL = 32;
 
 /**
  * An ISO 9660 file system (ECMA-119) with Joliet names, under `label`.
@@ -207,7 +209,7 @@ function descriptor(type: 1 | 2, label: string, sectors: number, places: VolumeP
   };
   sector.set([type, ...ascii("CD001"), 1]);
   blank(8, 32);
-  blank(40, 32, label);
+  blank(40, LONGEST_LABEL, label);
   both32(view, 80, sectors);
   // The escape sequence of UCS-2 level 3 says that this descriptor is Joliet's.
   if (type === 2) sector.set(ascii("%/E"), 88);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { isFault } from "../../model/fault.ts";
 import { openImageStore } from "./store.ts";
-import { containerDisk, kernelBoot, onceMore, placeFile, untilCalledOff } from "./volumes.ts";
+import { containerDisk, filesDisk, kernelBoot, onceMore, placeFile, untilCalledOff } from "./volumes.ts";
 
 test("an image that is removed while a guest starts from it is missing, and not an error of this program", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "patchbay-volumes-"));
@@ -55,4 +55,15 @@ test("a start that is called off waits for no file of an image, and one that was
   calling.abort(reason);
   await assert.rejects(waited, reason);
   await assert.rejects(untilCalledOff(store, calling.signal).extract("a", "/k"), reason);
+});
+
+test("a key or a label that a disk has no room for is said, and nothing is made", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "patchbay-volumes-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const disk = join(folder, "d.img");
+  const refused = (words: RegExp) => (thrown: unknown) => isFault(thrown, "PB5072") && words.test(thrown.message);
+  const file = (name: string) => [{ name, data: new Uint8Array(1) }];
+  await assert.rejects(filesDisk("cfgdata", file("k".repeat(65)), disk), refused(/^The key "k+" .* 65 characters/));
+  await assert.rejects(filesDisk("l".repeat(33), file("k"), disk), refused(/too long for the label/));
+  assert.deepEqual(readdirSync(folder), []);
 });

@@ -5,7 +5,7 @@ import { Fault, isFault } from "../../model/fault.ts";
 import { findQemuUser } from "../guest/process.ts";
 import { unlessAborted } from "../unless-aborted.ts";
 import { noImage } from "./image-faults.ts";
-import { type IsoFile, isoImage } from "./iso9660.ts";
+import { type IsoFile, isoImage, LONGEST_LABEL, LONGEST_NAME } from "./iso9660.ts";
 import { isNoSpace, noRoom, runProgram } from "./run-program.ts";
 import type { ImageStore } from "./store.ts";
 
@@ -128,8 +128,19 @@ export async function cloudInitDisk(data: CloudInitData, path: string): Promise<
   return filesDisk("cidata", files, path);
 }
 
-/** Writes files as a disk: ISO 9660 under `label`, of QEMU's user. Fails with PB5007, PB5009. */
+/** Writes files as a disk: ISO 9660 under `label`, of QEMU's user. Fails with PB5007, PB5009, PB5072. */
 export async function filesDisk(label: string, files: readonly IsoFile[], path: string): Promise<void> {
+  const long = files.flatMap(({ name }) => name.split("/")).find((name) => name.length > LONGEST_NAME);
+  if (long !== undefined) {
+    throw new Fault("PB5072", `The key "${long}" is no file name on a disk: it has ${long.length} characters.`, {
+      cure: `Give the ConfigMap or Secret a key of at most ${LONGEST_NAME}; the VMI then starts by itself.`,
+    });
+  }
+  if (Buffer.byteLength(label) > LONGEST_LABEL) {
+    throw new Fault("PB5072", `"${label}" is too long for the label of a disk.`, {
+      cure: `Write a volumeLabel of at most ${LONGEST_LABEL} bytes.`,
+    });
+  }
   const size = files.reduce((sum, file) => sum + file.data.length, 0);
   if (size > MOST_CLOUD_INIT) {
     throw new Fault("PB5009", `The files of a disk have ${size} bytes; at most ${MOST_CLOUD_INIT} fit.`, {
