@@ -8,6 +8,7 @@ import { deleteObject } from "./deletes.ts";
 import { noteDryRun } from "./dry-runs.ts";
 import type { Exchange, Forms } from "./forms.ts";
 import type { Machinery } from "./machinery.ts";
+import { isNamespaceResource } from "./namespaces.ts";
 import { asKubeObject } from "./object-meta.ts";
 import { flagParameter, parameter, readDeleteOptions, readListOptions, wholeParameter } from "./query.ts";
 import { type Listed, readList, readRevision } from "./reads.ts";
@@ -99,7 +100,8 @@ export function makeCollections(machinery: Machinery, hub: WatchHub, forms: Form
 
   async function remove(exchange: Exchange, { definition, namespace }: ResourceRoute): Promise<void> {
     const { request, response, query, user } = exchange;
-    if (definition.namespaced && namespace === undefined) throw methodNotAllowed();
+    const isAll = definition.namespaced && namespace === undefined;
+    if (isAll || isNamespaceResource(definition)) throw methodNotAllowed();
     const options = readDeleteOptions(query, await readOptionsBody(request), user);
     if (options.dryRun) noteDryRun(response);
     // What a limit leaves over is not asked for yet.

@@ -1,7 +1,10 @@
 import type { ResourceDefinition } from "../model/api/resource.ts";
 import { type ApiGroup, apiVersionOf, type Catalog, type ServedSubresource } from "./catalog.ts";
+import { isNamespaceResource } from "./namespaces.ts";
 
 const VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+/** Namespaces go one by one, in Kubernetes too. */
+const NAMESPACE_VERBS = VERBS.filter((verb) => verb !== "deletecollection");
 const SUBRESOURCE_VERBS = ["get", "patch", "update"];
 
 /** `/api`: the versions of the core group. */
@@ -50,7 +53,7 @@ function listedResource(definition: ResourceDefinition): readonly object[] {
       singularName: definition.singular,
       namespaced: definition.namespaced,
       kind: definition.kind,
-      verbs: VERBS,
+      verbs: isNamespaceResource(definition) ? NAMESPACE_VERBS : VERBS,
       ...aliases(definition),
     },
     ...(definition.statusSubresource
@@ -95,7 +98,7 @@ function discoveredResource(definition: ResourceDefinition): object {
     responseKind,
     scope: definition.namespaced ? "Namespaced" : "Cluster",
     singularResource: definition.singular,
-    verbs: VERBS,
+    verbs: isNamespaceResource(definition) ? NAMESPACE_VERBS : VERBS,
     ...aliases(definition),
     ...(definition.statusSubresource
       ? { subresources: [{ subresource: "status", responseKind, verbs: SUBRESOURCE_VERBS }] }

@@ -10,7 +10,7 @@ import { judgeDuplicates } from "./field-validation.ts";
 import { type Exchange, makeForms } from "./forms.ts";
 import type { FieldValidation, Machinery, ObjectIdentity } from "./machinery.ts";
 import { isApply, namesRevision, readPatch } from "./patches.ts";
-import { flagParameter, readDeleteOptions, readForce, readWriteOptions } from "./query.ts";
+import { flagParameter, parameter, readDeleteOptions, readForce, readWriteOptions } from "./query.ts";
 import { readOne } from "./reads.ts";
 import { warningsOf } from "./refusal-warnings.ts";
 import { badRequest, methodNotAllowed } from "./refusals.ts";
@@ -92,9 +92,11 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
     const userAgent = request.headers["user-agent"];
     switch (request.method) {
       case "GET":
-      case "HEAD":
-        forms.answer(exchange, definition, 200, readOne(store, definition, namespace, name));
+      case "HEAD": {
+        const body = readOne(store, definition, namespace, name, parameter(query, "resourceVersion"));
+        forms.answer(exchange, definition, 200, body);
         return undefined;
+      }
       case "PUT": {
         const options = readWriteOptions(query, user, userAgent, "UpdateOptions");
         const body = await readWritten(exchange, definition, options.fieldValidation);

@@ -1,4 +1,5 @@
 import type { ResourceDefinition } from "../model/api/resource.ts";
+import { isNamespaceResource } from "./namespaces.ts";
 import { DELETE_OPTIONS_NAME, listName, PATCH_NAME, STATUS_NAME, schemaName } from "./openapi-schemas.ts";
 import { patchTypes } from "./patches.ts";
 
@@ -162,17 +163,21 @@ function operationsOf(definition: ResourceDefinition): ApiOperation[] {
       body: whole,
       answer: { schema: own, code: 201 },
     },
-    {
-      path: collection,
-      method: "delete",
-      action: "deletecollection",
-      id: id("delete", `Collection${scope}${kind}`),
-      description: `Deletes the ${kind} objects of a selection.`,
-      definition,
-      parameters: [...place, ...SELECTION, ...DELETION],
-      body: { schema: DELETE_OPTIONS_NAME, types: WHOLE_TYPES },
-      answer: { schema: STATUS_NAME, code: 200 },
-    },
+    ...(isNamespaceResource(definition)
+      ? []
+      : [
+          {
+            path: collection,
+            method: "delete",
+            action: "deletecollection",
+            id: id("delete", `Collection${scope}${kind}`),
+            description: `Deletes the ${kind} objects of a selection.`,
+            definition,
+            parameters: [...place, ...SELECTION, ...DELETION],
+            body: { schema: DELETE_OPTIONS_NAME, types: WHOLE_TYPES },
+            answer: { schema: STATUS_NAME, code: 200 },
+          } as const,
+        ]),
     ...object(`${collection}/{name}`, ""),
     {
       path: `${collection}/{name}`,

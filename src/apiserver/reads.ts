@@ -5,8 +5,16 @@ import type { Selection } from "./selectors.ts";
 import { keyFor, parseStored, servedBody } from "./serving.ts";
 import type { FormerObject, ListQuery, Place, Store, StoredObject } from "./store.ts";
 
-/** The JSON text of one object. */
-export function readOne(store: Store, definition: ResourceDefinition, namespace: string, name: string) {
+/** The JSON text of one object, of a state not older than `resourceVersion`. @throws ApiError 504 where that is to come. */
+export function readOne(
+  store: Store,
+  definition: ResourceDefinition,
+  namespace: string,
+  name: string,
+  resourceVersion?: string,
+): string {
+  const asked = resourceVersion === undefined ? 0 : readRevision(resourceVersion);
+  if (asked > store.revision()) throw tooLargeResourceVersion(asked, store.revision());
   const stored = store.get(keyFor(definition, namespace, name));
   if (stored === undefined) throw notFound(definition, name);
   return servedBody(definition, stored.body);

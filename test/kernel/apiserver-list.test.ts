@@ -154,6 +154,13 @@ describe("a list", () => {
   });
 });
 
+test("an object is told as of no state that is to come", async () => {
+  const path = "/api/v1/namespaces/default";
+  assert.equal((await call("GET", `${path}?resourceVersion=1`)).code, 200);
+  assert.equal((await call("GET", `${path}?resourceVersion=99999999`)).code, 504);
+  assert.equal((await call("GET", `${path}?resourceVersion=new`)).code, 400);
+});
+
 describe("a deletion", () => {
   test("is refused with options that are none, or go against each other, and takes nothing then", async () => {
     await sample.client.create(configMaps, configMap("stays"));
@@ -194,7 +201,9 @@ describe("the deletion of a collection", () => {
     const { body } = await call("DELETE", `${path}?${selectors}`);
     assert.deepEqual([body["kind"], (body["items"] as unknown[]).length], ["ConfigMapList", 1]);
     assert.deepEqual(await names(), ["b", "c"]);
-    assert.equal((await call("DELETE", "/api/v1/configmaps")).code, 405);
+    for (const all of ["/api/v1/configmaps", "/api/v1/namespaces"]) {
+      assert.equal((await call("DELETE", all)).code, 405);
+    }
     await call("DELETE", path);
     assert.deepEqual(await names(), []);
   });
