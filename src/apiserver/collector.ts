@@ -2,12 +2,12 @@ import type { KubeObject, OwnerReference, ResourceDefinition } from "../model/ap
 import { isApiError } from "../model/api/status.ts";
 import { timestampOf } from "../model/api/timestamp.ts";
 import { deleteObject, FOREGROUND, ORPHAN, type PropagationPolicy, removeEmptyNamespace } from "./deletes.ts";
-import { isHeldUp, isInForeground, ownersLetGo } from "./dependents.ts";
+import { dependentsOf, isHeldUp, isInForeground, ownersLetGo } from "./dependents.ts";
 import type { Machinery, WriteOptions } from "./machinery.ts";
 import { isNamespaceResource, namespaceKey, withRemaining } from "./namespaces.ts";
 import { asKubeObject, withMetadata } from "./object-meta.ts";
 import { everyStored } from "./reads.ts";
-import { parseStored, servedObject } from "./serving.ts";
+import { keyFor, parseStored, servedObject } from "./serving.ts";
 import type { Change, StoredObject } from "./store.ts";
 import { changeObject } from "./writes.ts";
 
@@ -99,7 +99,7 @@ export function startCollector(machinery: Machinery): Collector {
     }
     const finalizers = object.metadata.finalizers ?? [];
     if (finalizers.includes(ORPHAN)) await orphan(definition, object, uid);
-    else if (finalizers.includes(FOREGROUND)) await deleteDependentsFirst(definition, object, uid);
+    else if (finalizers.includes(FOREGROUND)) await deleteDependentsFirst(definition, object, stored);
     else if (isNamespaceResource(definition)) await emptyNamespace(definition, stored.name);
   }
 
@@ -109,16 +109,21 @@ export function startCollector(machinery: Machinery): Collector {
     if (definition === undefined) return;
     const object = asKubeObject(servedObject(definition, stored.body));
     const owners = object.metadata.ownerReferences ?? [];
-    const gone = owners.filter(isGone);
+    const gone = owners.filter((owner) => isGone(owner, stored.namespace));
     if (gone.length === 0) return;
     if (gone.length === owners.length) await erase(definition, stored);
     else await dropOwners(definition, stored, new Set(gone.map((owner) => owner.uid)));
   }
 
-  /** An owner of a kind that is not served here is not judged. */
-  function isGone(owner: OwnerReference): boolean {
-    if (store.getByUid(owner.uid) !== undefined) return false;
-    return ended.has(owner.uid) || catalog.byKind(owner.apiVersion, owner.kind) !== undefined;
+  /**
+   * An owner is there under the name and UID of the reference, in the dependent's namespace or in none. One of a kind that
+   * is not served here is not judged, nor one of a namespace whose dependent is in none.
+   */
+  function isGone(owner: OwnerReference, namespace: string): boolean {
+    const kind = catalog.byKind(owner.apiVersion, owner.kind);
+    if (kind === undefined) return ended.has(owner.uid) && store.getByUid(owner.uid) === undefined;
+    if (kind.namespaced && namespace === "") return false;
+    return store.get(keyFor(kind, namespace, owner.name))?.uid !== owner.uid;
   }
 
   async function orphan(definition: ResourceDefinition, object: KubeObject, uid: string): Promise<void> {
@@ -130,22 +135,27 @@ export function startCollector(machinery: Machinery): Collector {
   }
 
   /** Its dependents go before it, and theirs before them; one that another owner keeps stays without the reference. */
-  async function deleteDependentsFirst(definition: ResourceDefinition, object: KubeObject, uid: string): Promise<void> {
-    for (const dependent of store.dependents(uid)) {
+  async function deleteDependentsFirst(
+    definition: ResourceDefinition,
+    object: KubeObject,
+    stored: StoredObject,
+  ): Promise<void> {
+    for (const dependent of dependentsOf(store, stored)) {
       const kind = catalog.stored(dependent.group, dependent.plural);
       const { ownerReferences: owners = [], deletionTimestamp } = asKubeObject(parseStored(dependent.body)).metadata;
       if (kind === undefined || deletionTimestamp !== undefined) continue;
-      const leaving = owners.filter((owner) => owner.uid === uid || isLeaving(owner));
+      const leaving = owners.filter((owner) => owner.uid === stored.uid || isLeaving(owner, dependent.namespace));
       if (leaving.length === owners.length) await erase(kind, dependent, "Foreground");
       else await dropOwners(kind, dependent, new Set(leaving.map((owner) => owner.uid)));
     }
-    if (!isHeldUp(store, uid)) await dropFinalizer(definition, object, FOREGROUND);
+    if (!isHeldUp(store, stored)) await dropFinalizer(definition, object, FOREGROUND);
   }
 
   /** An owner that keeps nothing: it is gone, or waits for its dependents itself. */
-  function isLeaving(owner: OwnerReference): boolean {
+  function isLeaving(owner: OwnerReference, namespace: string): boolean {
     const stored = store.getByUid(owner.uid);
-    return stored === undefined ? isGone(owner) : isInForeground(asKubeObject(parseStored(stored.body)));
+    const waits = stored !== undefined && isInForeground(asKubeObject(parseStored(stored.body)));
+    return waits || isGone(owner, namespace);
   }
 
   async function emptyNamespace(definition: ResourceDefinition, name: string): Promise<void> {

@@ -9,12 +9,18 @@ export function isInForeground({ metadata }: KubeObject): boolean {
   return metadata.deletionTimestamp !== undefined && metadata.finalizers?.includes(FOREGROUND) === true;
 }
 
+/** What names an object as its owner, as far as that can be one: one of a namespace owns nothing outside of it. */
+export function dependentsOf(store: Store, owner: StoredObject): readonly StoredObject[] {
+  const { uid, namespace } = owner;
+  return store.dependents(uid).filter((dependent) => namespace === "" || dependent.namespace === namespace);
+}
+
 /**
  * True where a dependent holds up the foreground deletion of its owner: one that says so in its reference, and does not
  * wait for the owner itself, over however many objects between, for then neither would ever go.
  */
-export function isHeldUp(store: Store, owner: string): boolean {
-  return blockersOf(store, owner).some((dependent) => !waitsFor(store, dependent, owner));
+export function isHeldUp(store: Store, owner: StoredObject): boolean {
+  return blockersOf(store, owner).some((dependent) => !waitsFor(store, dependent, owner.uid));
 }
 
 function waitsFor(store: Store, waiting: StoredObject, uid: string): boolean {
@@ -24,13 +30,13 @@ function waitsFor(store: Store, waiting: StoredObject, uid: string): boolean {
     if (next.uid === uid) return true;
     if (seen.has(next.uid)) continue;
     seen.add(next.uid);
-    if (isInForeground(asKubeObject(parseStored(next.body)))) left.push(...blockersOf(store, next.uid));
+    if (isInForeground(asKubeObject(parseStored(next.body)))) left.push(...blockersOf(store, next));
   }
   return false;
 }
 
-function blockersOf(store: Store, owner: string): readonly StoredObject[] {
-  return store.dependents(owner).filter(({ body }) => ownersOf(body).some((each) => blocks(each, owner)));
+function blockersOf(store: Store, owner: StoredObject): readonly StoredObject[] {
+  return dependentsOf(store, owner).filter(({ body }) => ownersOf(body).some((each) => blocks(each, owner.uid)));
 }
 
 /** UIDs of the owners that a change let go: it took their references away, or these no longer hold them up. */

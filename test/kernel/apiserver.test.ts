@@ -696,6 +696,33 @@ describe("deletion", () => {
     await until("the end of it", isGone("late"));
   });
 
+  test("takes what names an owner of another namespace, and nothing of no namespace that names one of any", async () => {
+    const namespace = (name: string, extra: Partial<KubeObject["metadata"]> = {}): KubeObject => ({
+      apiVersion: "v1",
+      kind: "Namespace",
+      metadata: { name, ...extra },
+    });
+    const made = await sample.client.create(widgets, widget("at-home"));
+    await sample.client.create(namespaces, namespace("abroad"));
+    await sample.client.create(namespaces, namespace("of-none", owner(made, true)));
+    const away = { namespace: "abroad", name: "away" };
+    await sample.client.create(widgets, widget("away", "large", { ...owner(made), ...away }));
+    await until("the end of it", () =>
+      sample.client.get(widgets, away).then(
+        () => false,
+        (thrown: unknown) => isApiError(thrown, "NotFound"),
+      ),
+    );
+    assert.equal(await isGone("at-home")(), false);
+    await sample.client.create(widgets, widget("with-it", "large", owner(made, true)));
+    await sample.client.delete(widgets, ref("at-home"), { propagationPolicy: "Foreground" });
+    await until("the end of the owner", isGone("at-home"));
+    assert.ok(await isGone("with-it")());
+    const left = await sample.client.get(namespaces, { name: "of-none" });
+    assert.equal(left.metadata.deletionTimestamp, undefined);
+    for (const name of ["abroad", "of-none"]) await sample.client.delete(namespaces, { name });
+  });
+
   test("of a namespace takes its content first; the permanent ones stay", async () => {
     const namespace: KubeObject = { apiVersion: "v1", kind: "Namespace", metadata: { name: "brief" } };
     const made = await sample.client.create(namespaces, namespace);
