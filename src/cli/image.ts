@@ -1,5 +1,6 @@
 import { buildDebian, DEBIAN_IMAGE } from "../host/images/build-debian.ts";
 import { buildGuest, GUEST_IMAGE } from "../host/images/build-guest.ts";
+import { importImage } from "../host/images/import-image.ts";
 import { pullImage } from "../host/images/pull.ts";
 import { type Image, type ImageStore, openImageStore } from "../host/images/store.ts";
 import { requireNeeds } from "../host/setup/check.ts";
@@ -82,10 +83,10 @@ export function humanSize(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
-/** Takes an image from an archive or folder. */
+/** Takes an image from an archive or folder, or makes one of a disk. */
 export async function imageImport(name: string, path: string, options: ImageOptions): Promise<number> {
   const store = await storeOf(options);
-  report(options, await interruptible((signal) => store.importArchive(name, path, signal)));
+  report(options, await interruptible((signal) => importImage(store, name, path, signal)));
   return 0;
 }
 

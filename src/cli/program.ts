@@ -172,9 +172,11 @@ function addImageCommands(program: Command, ended: (code: number) => void): void
     .action(async (name: string, _options, command: Command) =>
       ended(await (await import("./image.ts")).imagePull(name, command.optsWithGlobals())),
     );
-  add("import <name> <path>", "take an image from an OCI layout, an OCI archive or a Docker archive").action(
-    async (name: string, path: string, _options, command: Command) =>
-      ended(await (await import("./image.ts")).imageImport(name, path, command.optsWithGlobals())),
+  add(
+    "import <name> <path>",
+    "take an image from an OCI layout, an OCI archive or a Docker archive, or make one of a qcow2 disk",
+  ).action(async (name: string, path: string, _options, command: Command) =>
+    ended(await (await import("./image.ts")).imageImport(name, path, command.optsWithGlobals())),
   );
   add("tag <name> <other>", "give an image another name").action(
     async (name: string, other: string, _options, command: Command) =>

@@ -64,7 +64,7 @@ function unreadable(archive: string, thrown: unknown): unknown {
   if (!isFault(thrown, "PB5005") || thrown.data["program"] !== "tar" || thrown.message.includes("is not on"))
     return thrown;
   return new Fault("PB5002", `${archive} is not a tar archive that can be read: ${thrown.message}`, {
-    cure: "Give an OCI layout, an OCI archive or what `docker save` writes.",
+    cure: "Give an OCI layout, an OCI archive, what `docker save` writes, or a qcow2 disk (`qemu-img convert -O qcow2` makes one of other disks).",
     place: archive,
     cause: thrown,
   });

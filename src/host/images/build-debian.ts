@@ -60,7 +60,7 @@ async function build({ store, cacheDir, onProgress, signal }: BuildOptions): Pro
     await writeDebianDisk(root, disk, { tools, mib: DISK_MIB, work, signal });
     signal?.throwIfAborted();
     onProgress(`storing ${DEBIAN_IMAGE}`);
-    const image = await store.create(DEBIAN_IMAGE, [{ path: DISK, source: disk }]);
+    const image = await store.create(DEBIAN_IMAGE, [{ path: DISK, source: disk }], signal);
     onProgress(`${image.name} is ${image.digest}`);
     return image.digest;
   } finally {

@@ -1,4 +1,5 @@
 import { open } from "node:fs/promises";
+import { broken } from "./oci.ts";
 import { plain, TAR_END, tarFrame } from "./tar.ts";
 
 /** A file to make an image of: its bytes are read from `source`. */
@@ -8,8 +9,8 @@ export interface ImageFile {
   readonly source: string;
 }
 
-/** A layer of these files and the folders above them. */
-export async function* layerOf(files: readonly ImageFile[]): AsyncGenerator<Uint8Array> {
+/** A layer of these files and the folders above them; the signal ends it, and its reason is thrown. */
+export async function* layerOf(files: readonly ImageFile[], signal?: AbortSignal): AsyncGenerator<Uint8Array> {
   const sorted = [...files].sort((a, b) => (plain(a.path) < plain(b.path) ? -1 : 1));
   const folders = new Set<string>();
   for (const { path, source } of sorted) {
@@ -24,8 +25,14 @@ export async function* layerOf(files: readonly ImageFile[]): AsyncGenerator<Uint
     try {
       const { size } = await file.stat();
       const { header, padding } = tarFrame({ kind: "file", path: plain(path), mode: 0o444, size });
+      let left = size;
       yield header;
-      yield* file.createReadStream({ autoClose: false, highWaterMark: 1024 * 1024 });
+      for await (const piece of file.createReadStream({ autoClose: false, highWaterMark: 1024 * 1024 })) {
+        signal?.throwIfAborted();
+        left -= piece.length;
+        yield piece;
+      }
+      if (left !== 0) throw broken(`${source} was changed while it was read`, "Try again while nobody writes it.");
       yield padding;
     } finally {
       await file.close();

@@ -54,7 +54,7 @@ export interface ImageStore {
    */
   importArchive(name: string, path: string, signal?: AbortSignal): Promise<Image>;
   /** Makes an image of files, in one layer. The same files give the same digest. */
-  create(name: string, files: readonly ImageFile[]): Promise<Image>;
+  create(name: string, files: readonly ImageFile[], signal?: AbortSignal): Promise<Image>;
   /** A file of an image as a read-only file of this machine, made once for each digest. Fails with PB5001, PB5004. */
   extract(name: string, path: string): Promise<string>;
   /** The names of the regular files that lie in a folder of an image, sorted. Fails with PB5001. */
@@ -230,10 +230,10 @@ export async function openImageStore(
       return changing(() => adding(add), signal);
     },
 
-    create: async (name, files) => {
+    create: async (name, files, signal) => {
       const reference = parseTagged(name);
       const add = async (): Promise<Image> => {
-        const layer = { mediaType: mediaTypes.layer, annotations: {}, ...(await blobs.put(layerOf(files))) };
+        const layer = { mediaType: mediaTypes.layer, annotations: {}, ...(await blobs.put(layerOf(files, signal))) };
         const config = Buffer.from(
           JSON.stringify({
             architecture: "amd64",
@@ -245,7 +245,7 @@ export async function openImageStore(
         const stored = { mediaType: mediaTypes.config, annotations: {}, ...(await blobs.put(once(config))) };
         return publish(reference, await putManifest(blobs, { config: stored, layers: [layer] }));
       };
-      return changing(() => adding(add));
+      return changing(() => adding(add), signal);
     },
 
     extract: (name, path) =>

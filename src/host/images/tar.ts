@@ -14,6 +14,8 @@ export interface TarMember {
 export type ByteSource = AsyncIterable<Uint8Array>;
 
 const BLOCK = 512;
+/** Largest size that fits in 11 octal digits. */
+const MOST_OCTAL = 8 ** 11 - 1;
 /** Largest extended header or long name that is read into memory; real ones are a few hundred bytes. */
 const MOST_HEADER = 1024 * 1024;
 
@@ -84,7 +86,16 @@ export function tarFrame(
   const header = Buffer.alloc(BLOCK);
   header.write(entry.kind === "directory" ? `${entry.path}/` : entry.path, 0);
   header.write(`${octal(entry.kind === "link" ? 0o777 : entry.mode, 7)}\0`, 100);
-  header.write(`${octal(0, 7)}\0${octal(0, 7)}\0${octal(size, 11)}\0${octal(0, 11)}\0        `, 108);
+  header.write(
+    `${octal(0, 7)}\0${octal(0, 7)}\0${octal(Math.min(size, MOST_OCTAL), 11)}\0${octal(0, 11)}\0        `,
+    108,
+  );
+  if (size > MOST_OCTAL) {
+    // GNU's base-256.
+    header.fill(0, 124, 136);
+    header[124] = 0x80;
+    header.writeBigUInt64BE(BigInt(size), 128);
+  }
   header.write({ file: "0", link: "2", directory: "5" }[entry.kind], 156);
   if (entry.kind === "link") header.write(entry.target, 157);
   header.write("ustar\x0000", 257);

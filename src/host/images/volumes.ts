@@ -201,7 +201,7 @@ const EXTERNAL_DATA = 1n << 2n;
  *
  * A qcow2 file that leads to another file is refused: that would be one of this machine's.
  */
-async function diskFormat(file: string, image: string, path: string): Promise<"qcow2" | "raw"> {
+export async function diskFormat(file: string, image: string, path: string): Promise<"qcow2" | "raw"> {
   const handle = await open(file);
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(QCOW2.header), 0, QCOW2.header, 0);
