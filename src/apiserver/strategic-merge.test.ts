@@ -72,8 +72,20 @@ describe("a strategic merge patch", () => {
     assert.deepEqual(merged, { kind: "Service", spec: { ports: [one, two] } });
   });
 
+  test("follows $patch: replace in a list", () => {
+    const pod = { spec: { containers: [{ name: "a" }, { name: "b" }] } };
+    const patch = { spec: { containers: [{ $patch: "replace" }, { name: "c" }] } };
+    assert.deepEqual(applyStrategicMerge(pod, patch), { spec: { containers: [{ name: "c" }] } });
+    assert.deepEqual(applyStrategicMerge(pod, { spec: { containers: [] } }), pod);
+  });
+
   test("refuses unknown directives and elements without their key", () => {
     const refused = (thrown: unknown) => isApiError(thrown, "BadRequest");
+    const pod = { containers: [{ name: "a", image: "one" }] };
+    for (const element of [{ image: "two" }, { $patch: "delete" }]) {
+      assert.throws(() => applyStrategicMerge(pod, { containers: [element] }), refused);
+      assert.throws(() => applyStrategicMerge({}, { containers: [element] }), refused);
+    }
     assert.throws(() => applyStrategicMerge({}, { $patch: "twist" }), refused);
     assert.throws(() => applyStrategicMerge({}, { $twist: 1 }), refused);
   });

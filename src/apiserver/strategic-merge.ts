@@ -134,10 +134,11 @@ function mergeLists(field: string, target: unknown, patch: readonly unknown[]): 
   return merged;
 }
 
-/** The first key of the field that the elements carry; undefined where the list is replaced whole. */
+/** The first key of the field that an element carries; undefined where the list is replaced whole. */
 function mergeKey(field: string, elements: readonly unknown[]): string | undefined {
-  if (!elements.every(isJsonObject)) return undefined;
-  return MERGE_KEYS[field]?.find((key) => elements.every((element) => element[key] !== undefined)) ?? undefined;
+  if (elements.length === 0 || !elements.every(isJsonObject) || !Object.hasOwn(MERGE_KEYS, field)) return undefined;
+  const keys = MERGE_KEYS[field] ?? [];
+  return keys.find((key) => elements.some((element) => element[key] !== undefined)) ?? keys[0];
 }
 
 /** Elements that the order names come in that order; others keep their place at the end. */
