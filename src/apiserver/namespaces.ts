@@ -55,9 +55,14 @@ const NAME_LABEL = "kubernetes.io/metadata.name";
 
 /** A namespace as it is stored first: with the label of its name, and active. */
 export function asNewNamespace(namespace: KubeObject): KubeObject {
+  return withPhase(withNameLabel(namespace), "Active");
+}
+
+/** A namespace with the label of its name, whatever was written. */
+export function withNameLabel(namespace: KubeObject): KubeObject {
   const { name, labels } = namespace.metadata;
-  const labelled = { ...namespace, metadata: { ...namespace.metadata, labels: { ...labels, [NAME_LABEL]: name } } };
-  return withPhase(labelled, "Active");
+  if (labels?.[NAME_LABEL] === name) return namespace;
+  return { ...namespace, metadata: { ...namespace.metadata, labels: { ...labels, [NAME_LABEL]: name } } };
 }
 
 /**

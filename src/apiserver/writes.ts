@@ -10,7 +10,7 @@ import { sameJson, surveyJson, withFields } from "./json.ts";
 import { holdsContent, isDone, put, remove } from "./keeping.ts";
 import type { Machinery, WriteOptions, Written } from "./machinery.ts";
 import { type Ownership, ownershipsOf, timeless, type Writer } from "./managed-fields.ts";
-import { asNewNamespace, isNamespaceResource, requireNamespace } from "./namespaces.ts";
+import { asNewNamespace, isNamespaceResource, requireNamespace, withNameLabel } from "./namespaces.ts";
 import { asKubeObject, readObject, takeOwners, withMetadata } from "./object-meta.ts";
 import { carrying, withWarnings } from "./refusal-warnings.ts";
 import {
@@ -290,7 +290,8 @@ function prepare(
       ]);
     }
   }
-  return definition.statusSubresource ? asKubeObject(withFields(pinned, { status: current["status"] })) : pinned;
+  const named = isNamespaceResource(definition) ? withNameLabel(pinned) : pinned;
+  return definition.statusSubresource ? asKubeObject(withFields(named, { status: current["status"] })) : named;
 }
 
 function generationAfter(definition: ResourceDefinition, current: KubeObject, next: KubeObject): number | undefined {

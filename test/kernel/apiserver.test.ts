@@ -737,8 +737,9 @@ describe("deletion", () => {
     type Going = { phase: string; conditions?: { type: string; status: string; message: string }[] };
     const status = async () => (await sample.client.get(namespaces, { name: "brief" }))["status"] as Going;
     await until("what the namespace waits for", async () => (await status()).conditions?.length === 2);
-    const labels = { metadata: { labels: { changed: "meanwhile" } } };
-    await sample.client.patch(namespaces, { name: "brief" }, "merge", labels);
+    const labels = { changed: "meanwhile", "kubernetes.io/metadata.name": null };
+    const patched = await sample.client.patch(namespaces, { name: "brief" }, "merge", { metadata: { labels } });
+    assert.deepEqual(patched.metadata.labels, { changed: "meanwhile", "kubernetes.io/metadata.name": "brief" });
     const { phase, conditions } = await status();
     assert.equal(phase, "Terminating");
     assert.deepEqual(

@@ -57,6 +57,12 @@ test("fields without an effect are told of at their place, those that are off ar
     "PB2509 spec.domain.firmware.kernelBoot.container.imagePullPolicy",
     "PB2509 spec.domain.firmware.kernelBoot.container.imagePullSecret",
   ]);
+  const matched = [{ name: "d", disk: {}, blockSize: { matchVolume: { enabled: true } } }];
+  const volume = { name: "d", containerDisk: { image: "i" } };
+  assert.deepEqual(
+    advice({ domain: { ...domain, devices: { disks: matched } }, volumes: [volume], utilityVolumes: [{ name: "u" }] }),
+    ["PB2509 spec.utilityVolumes", "PB2509 spec.domain.devices.disks[0].blockSize.matchVolume.enabled"],
+  );
   const features = { acpi: {}, smm: { enabled: true } };
   const plain = { ...domain, cpu: { maxSockets: 0 }, clock: { utc: {} }, features, devices: {} };
   assert.deepEqual(advice({ domain: plain }), []);

@@ -49,6 +49,7 @@ const IDLE: readonly Idle[] = [
   { at: [...DEVICES, "autoattachSerialConsole"], value: false, why: "the guest has a serial console all the same" },
   { at: [...DEVICES, "autoattachMemBalloon"], value: true, why: "the guest gets no memory balloon" },
   { at: ["domain", "rebootPolicy"], value: "Terminate", why: "a guest that reboots goes on" },
+  { at: ["utilityVolumes"], why: "pods have no volumes here" },
   { at: ["accessCredentials"], why: "keys and passwords come into the guest by cloud-init's data alone" },
 ];
 
@@ -56,6 +57,7 @@ const OF_DISKS: readonly Idle[] = [
   { at: ["disk", "pciAddress"], why: "the disk gets the next free slot" },
   { at: ["tag"], why: "the guest does not find it" },
   { at: ["cdrom", "tray"], value: "open", why: "the disc is in the drive" },
+  { at: ["blockSize", "matchVolume", "enabled"], why: "the disk has blocks of 512 bytes" },
   { at: ["dedicatedIOThread"], why: "the disk shares QEMU's threads" },
   { at: ["changedBlockTracking"], why: "changed blocks are not recorded" },
 ];
