@@ -49,7 +49,7 @@ const IDLE: readonly Idle[] = [
   { at: [...DEVICES, "autoattachSerialConsole"], value: false, why: "the guest has a serial console all the same" },
   { at: [...DEVICES, "autoattachMemBalloon"], value: true, why: "the guest gets no memory balloon" },
   { at: ["domain", "rebootPolicy"], value: "Terminate", why: "a guest that reboots goes on" },
-  { at: ["utilityVolumes"], why: "pods have no volumes here" },
+  { at: ["utilityVolumes"], why: "no volume is made for the pod" },
   { at: ["accessCredentials"], why: "keys and passwords come into the guest by cloud-init's data alone" },
 ];
 
