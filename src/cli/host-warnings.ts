@@ -23,6 +23,7 @@ import { qualifiedName } from "../model/networks/multus.ts";
 import { allocateDevices, type DevicePool } from "../model/pods/device-resources.ts";
 import { settingsOf } from "../model/rules/settings.ts";
 import { wholePathFindings } from "../model/whole-path/whole-path.ts";
+import { devicesOf } from "../node/guest-devices.ts";
 import { findVolumes } from "../node/guest-volumes.ts";
 import { atPlace, lookAtNetwork } from "./network-look.ts";
 
@@ -44,7 +45,8 @@ const MOST_KEPT = 1_000;
 /**
  * Tells of a VMI or VM that is written what would keep it from starting on this host: images (PB5001), CNI plugins
  * (PB3006) and lower links (PB3027) that are missing, pools without a free address (PB3018), devices that are not offered
- * (PB6121) or that none can be had of (PB6122), and the program passt (PB5066). Only looks, and never fails.
+ * (PB6121) or that none can be had of (PB6122), the program passt (PB5066), EFI's firmware (PB5075), huge pages (PB5076),
+ * and devices that no guest is given (PB5077). Only looks, and never fails.
  */
 export function makeHostWarnings({ images, confDir, binDirs, pools, log }: HostParts): HostWarnings {
   const sound = new Map<string, number>();
@@ -102,6 +104,7 @@ export function makeHostWarnings({ images, confDir, binDirs, pools, log }: HostP
     const looks: readonly (() => unknown)[] = [
       () => lookAtImages(spec),
       () => lookAtPrograms(spec, configuration),
+      () => devicesOf(spec.domain),
       ...networksOf(spec, namespace).map((network) => () => lookAt(network, definitions)),
     ];
     const found: Fault[] = [];
