@@ -218,6 +218,26 @@ describe("a kind of a user's own", () => {
     await drop("orders.shop.test");
   });
 
+  test("on its way out is judged when it changes as before, and keeps no other from being served", async () => {
+    await sample.client.create(crds, crd());
+    const held = order("held");
+    await sample.client.create(orders, { ...held, metadata: { ...held.metadata, finalizers: ["shop.test/ship"] } });
+    await sample.client.delete(crds, { name: "orders.shop.test" });
+    const { spec } = crd({ version: { storage: false } });
+    for (const change of [{ spec }, { spec: { names: { plural: "others" } } }]) {
+      const patch = sample.client.patch(crds, { name: "orders.shop.test" }, "merge", change);
+      await assert.rejects(patch, (thrown) => isApiError(thrown, "Invalid"));
+    }
+    const labels = { metadata: { labels: { leaves: "soon" } } };
+    await sample.client.patch(crds, { name: "orders.shop.test" }, "merge", labels);
+    await sample.client.create(crds, crd({ plural: "parcels", kind: "Parcel" }));
+    await sample.client.list({ ...orders, plural: "parcels" });
+    await drop("parcels.shop.test");
+    const place = { namespace: "default", name: "held" };
+    await sample.client.patch(orders, place, "merge", { metadata: { finalizers: null } });
+    await until("the end of the definition", async () => !(await isThere("orders.shop.test")));
+  });
+
   test("is watched from its beginning to its end", async () => {
     await sample.client.create(crds, crd());
     const seen: string[] = [];
