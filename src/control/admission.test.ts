@@ -46,13 +46,23 @@ test("a VMI that breaks a rule is refused with the cause's field", async () => {
   assert.ok(answer.causes.some(({ field }) => field === "spec.networks[0].name"));
 });
 
-test("the spec of a VMI stays, its labels may change, and one on its way out is not judged", async () => {
+test("the spec of a VMI stays, its labels may change, and one on its way out is judged by its changes only", async () => {
   const change = { ...vmi, spec: { domain: { devices: {}, resources: { requests: { memory: "65Mi" } } } } };
   assert.equal((await admitted(change, { operation: "UPDATE", oldObject: vmi })).allowed, false);
   const labelled = { ...vmi, metadata: { ...vmi.metadata, labels: { a: "b" } } };
   assert.equal((await admitted(labelled, { operation: "UPDATE", oldObject: vmi })).allowed, true);
-  const leaving = { ...change, metadata: { ...vmi.metadata, deletionTimestamp: "2026-01-01T00:00:00Z" } };
-  assert.equal((await admitted(leaving, { operation: "UPDATE", oldObject: vmi })).allowed, true);
+  const leaving = {
+    ...vmi.metadata,
+    deletionTimestamp: "2026-01-01T00:00:00Z",
+    annotations: { "patchbay.io/paused": "?" },
+  };
+  const broken = { ...vmi, metadata: leaving };
+  const freed = { ...broken, metadata: { ...leaving, finalizers: [] } };
+  assert.equal((await admitted(freed, { operation: "UPDATE", oldObject: broken })).allowed, true);
+  assert.equal(
+    (await admitted({ ...change, metadata: leaving }, { operation: "UPDATE", oldObject: broken })).allowed,
+    false,
+  );
 });
 
 test("settings guard every VMI made under them that does not say otherwise", async () => {
@@ -103,6 +113,11 @@ test("a Secret's stringData is stored in data, over what is there", async () => 
   assert.ok(answer.allowed);
   assert.deepEqual(answer.object["data"], { a: "MQ==", b: "eA==" });
   assert.equal(answer.object["stringData"], undefined);
+  const leaving = { ...secret, metadata: { ...secret.metadata, deletionTimestamp: "2026-01-01T00:00:00Z" } };
+  const oldObject = { ...answer.object, metadata: leaving.metadata };
+  const last = await admitted(leaving, { operation: "UPDATE", oldObject });
+  assert.ok(last.allowed);
+  assert.equal(last.object["stringData"], undefined);
 });
 
 test("a user's own kind is judged by no rule of a built-in one of its name", async () => {

@@ -1,4 +1,5 @@
 import type { Admission, AdmissionRequest, AdmissionResponse, StatusCause } from "../model/api/admission.ts";
+import { canonicalJson } from "../model/api/canonical-json.ts";
 import type { KubeObject } from "../model/api/resource.ts";
 import { admitVm, admitVmi, admitVmiUpdate } from "../model/rules/admit.ts";
 import { admitClaim } from "../model/rules/claim.ts";
@@ -22,8 +23,7 @@ function isJudged({ group, kind }: AdmissionRequest): boolean {
 function admit(request: AdmissionRequest, configuration: unknown): AdmissionResponse {
   const { object, oldObject, group, kind, operation, subresource } = request;
   const asItIs: AdmissionResponse = { allowed: true, object, warnings: [] };
-  // On the way out nothing is asked of an object, or what it breaks by now could never go.
-  if (operation === "DELETE" || subresource !== undefined || object.metadata.deletionTimestamp !== undefined)
+  if (operation === "DELETE" || subresource !== undefined || (isLeaving(object) && saysTheSame(object, oldObject)))
     return asItIs;
   // With the group: users may have kinds of the same name.
   switch (group === "" ? kind : `${group}/${kind}`) {
@@ -52,6 +52,16 @@ function admit(request: AdmissionRequest, configuration: unknown): AdmissionResp
     default:
       return asItIs;
   }
+}
+
+/** On the way out nothing more is asked of an object, or what it breaks by now could never go. */
+function isLeaving({ metadata }: KubeObject): boolean {
+  return metadata.deletionTimestamp !== undefined;
+}
+
+/** True where nothing differs but metadata. */
+function saysTheSame(object: KubeObject, oldObject: KubeObject | undefined): boolean {
+  return canonicalJson({ ...object, metadata: {} }) === canonicalJson({ ...oldObject, metadata: {} });
 }
 
 function unreadable(causes: readonly StatusCause[]): AdmissionResponse {
