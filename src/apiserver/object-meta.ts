@@ -52,7 +52,10 @@ export function readObject(
   // Of a name made from a wrong beginning nothing needs to be said.
   if (isGenerated && generateName !== undefined) requirePrefix(definition, generateName);
   const finalName = name ?? statedName ?? generatedName(definition, generateName);
+  // An empty text is none, as it is to Kubernetes.
+  const empty = ["uid", "resourceVersion", "generateName"].filter((field) => given[field] === "");
   const metadata = withFields(given, {
+    ...Object.fromEntries(empty.map((field) => [field, undefined])),
     name: finalName,
     namespace: definition.namespaced ? namespace : undefined,
     selfLink: undefined,

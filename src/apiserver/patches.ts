@@ -1,5 +1,5 @@
 import type { KubeObject, ResourceDefinition } from "../model/api/resource.ts";
-import { isJsonObject, objectAt } from "../model/json.ts";
+import { isJsonObject, objectAt, textAt } from "../model/json.ts";
 import { applyJsonPatch, applyMergePatch } from "./json-patch.ts";
 import { badRequest, unsupportedMediaType } from "./refusals.ts";
 import { applyStrategicMerge, mergesStrategically } from "./strategic-merge.ts";
@@ -41,5 +41,5 @@ export function namesRevision(patch: unknown): boolean {
   if (Array.isArray(patch)) {
     return patch.some((operation) => isJsonObject(operation) && operation["path"] === "/metadata/resourceVersion");
   }
-  return isJsonObject(patch) && objectAt(patch, "metadata")["resourceVersion"] !== undefined;
+  return isJsonObject(patch) && textAt(objectAt(patch, "metadata"), "resourceVersion") !== undefined;
 }

@@ -298,6 +298,19 @@ describe("objects", () => {
     );
   });
 
+  test("say nothing of themselves by empty texts", async () => {
+    const empty = { uid: "", resourceVersion: "", generateName: "" };
+    const made = await sample.client.create(configMaps, {
+      ...configMap("bare"),
+      metadata: { name: "bare", namespace: "default", ...empty },
+    });
+    assert.equal(made.metadata.generateName, undefined);
+    const metadata = { ...made.metadata, ...empty };
+    const updated = await sample.client.update(configMaps, { ...made, metadata, data: { a: "b" } });
+    assert.deepEqual([updated.metadata.uid, updated["data"]], [made.metadata.uid, { a: "b" }]);
+    await sample.client.delete(configMaps, ref("bare"));
+  });
+
   test("are named by the server when they ask for it", async () => {
     const body = JSON.stringify({ metadata: { generateName: "gen-" } });
     const { code, body: made } = await raw("POST", "/api/v1/namespaces/default/configmaps", { body });
