@@ -1,5 +1,6 @@
+import { valueAt } from "../model/api/field-path.ts";
 import type { ApiError } from "../model/api/status.ts";
-import { type JsonObject, objectAt, textAt } from "../model/json.ts";
+import { isJsonObject, type JsonObject, objectAt, textAt } from "../model/json.ts";
 import type { DeleteOptions, PropagationPolicy } from "./deletes.ts";
 import type { FieldValidation, WriteOptions } from "./machinery.ts";
 import { managerOfUserAgent, managerProblem } from "./managed-fields.ts";
@@ -126,8 +127,9 @@ export function readDeleteOptions(query: URLSearchParams, body: JsonObject, user
   if (grace !== undefined && (typeof grace !== "number" || !Number.isSafeInteger(grace))) {
     throw badRequest("gracePeriodSeconds must be a whole number of seconds");
   }
+  requireForms(body);
   const given = Array.isArray(body["dryRun"]) ? body["dryRun"] : [];
-  const orphan = body["orphanDependents"] ?? (query.get("orphanDependents") === "true" ? true : undefined);
+  const orphan = body["orphanDependents"] ?? (flagParameter(query, "orphanDependents") ? true : undefined);
   const policy = textAt(body, "propagationPolicy") ?? parameter(query, "propagationPolicy");
   if (policy !== undefined && typeof orphan === "boolean") {
     const message = "Invalid value: orphanDependents and propagationPolicy cannot be both set";
@@ -148,6 +150,24 @@ export function readDeleteOptions(query: URLSearchParams, body: JsonObject, user
     },
     ...(grace === undefined ? {} : { gracePeriodSeconds: grace }),
   };
+}
+
+const isText = (value: unknown): boolean => typeof value === "string";
+/** Options that would otherwise count as absent where they are of another form: what is deleted then is gone. */
+const FORMS: readonly (readonly [path: readonly string[], fits: (value: unknown) => boolean, what: string])[] = [
+  [["dryRun"], Array.isArray, "a list of texts"],
+  [["orphanDependents"], (value) => typeof value === "boolean", "true or false"],
+  [["propagationPolicy"], isText, "a text"],
+  [["preconditions"], isJsonObject, "an object"],
+  [["preconditions", "uid"], isText, "a text"],
+  [["preconditions", "resourceVersion"], isText, "a text"],
+];
+
+function requireForms(body: JsonObject): void {
+  for (const [path, fits, what] of FORMS) {
+    const value = valueAt(body, path) ?? undefined;
+    if (value !== undefined && !fits(value)) throw badRequest(`${path.join(".")} must be ${what}`);
+  }
 }
 
 function readPolicy(text: string): PropagationPolicy {

@@ -169,13 +169,21 @@ describe("a deletion", () => {
       [{ kind: "ConfigMap", apiVersion: "v1" }, 400],
       [{ gracePeriodSeconds: "soon" }, 400],
       [{ propagationPolicy: "Sometimes" }, 400],
+      [{ propagationPolicy: ["Orphan"] }, 400],
+      [{ orphanDependents: "true" }, 400],
+      [{ dryRun: "All" }, 400],
+      [{ preconditions: "another" }, 400],
+      [{ preconditions: { uid: 1 } }, 400],
+      [{ preconditions: { resourceVersion: 1 } }, 400],
       [{ propagationPolicy: "Orphan", orphanDependents: true }, 422],
       [{ preconditions: { uid: "another" } }, 409],
       [{ preconditions: { resourceVersion: "1" } }, 409],
     ] as const) {
       assert.equal((await call("DELETE", path, body)).code, code, JSON.stringify(body));
     }
-    assert.equal((await call("DELETE", path, { kind: "DeleteOptions", dryRun: ["All"] })).code, 200);
+    assert.equal((await call("DELETE", `${path}?orphanDependents=perhaps`)).code, 400);
+    const absent = { dryRun: ["All"], orphanDependents: null, propagationPolicy: null, preconditions: { uid: null } };
+    assert.equal((await call("DELETE", path, { kind: "DeleteOptions", ...absent })).code, 200);
     assert.equal((await sample.client.get(configMaps, at("stays"))).metadata.name, "stays");
     await sample.client.delete(configMaps, at("stays"));
   });
