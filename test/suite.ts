@@ -23,7 +23,7 @@ interface Level {
 
 const cores = availableParallelism();
 
-// The kernel's and the guests' tests take turns on machines with few cores: a guest without KVM keeps one core busy.
+// A guest without KVM keeps one core busy while it boots, and waits for the most part afterwards.
 const levels: readonly Level[] = [
   {
     name: "unit",
@@ -42,7 +42,10 @@ const levels: readonly Level[] = [
   {
     name: "guest",
     patterns: ["test/guest/*.test.ts"],
-    width: Math.max(1, Math.floor(cores / 2)),
+    first: ["networks", "guest-agent", "vm", "passt", "pxe", "adoption", "macvtap"].map(
+      (name) => `test/guest/${name}.test.ts`,
+    ),
+    width: cores,
     limits: { test: 300_000, file: 900_000 },
   },
 ];
