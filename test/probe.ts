@@ -23,7 +23,7 @@ const CONNECT_MS = 2000 * SLOWNESS;
 const verbs: Readonly<Record<string, (args: readonly string[]) => Promise<Answer>>> = {
   http: ([host = "", port = "0", path = "/"]) => http(host, Number(port), path),
   tcp: ([host = "", port = "0"]) => tcpEcho(host, Number(port), randomBytes(1024)),
-  udp: ([host = "", port = "0"]) => udpEcho(host, Number(port)),
+  udp: ([host = "", port = "0", from = ""]) => udpEcho(host, Number(port), from === "anyone"),
   transfer: ([host = "", port = "0", bytes = "0", more = ""]) =>
     transfer(host, Number(port), Number(bytes), more === "stepwise"),
   serve: ([host = "", port = "0", text = ""]) => serve(host, Number(port), text),
@@ -67,7 +67,8 @@ function tcpEcho(address: string, tcpPort: number, payload: Buffer): Promise<Ans
   });
 }
 
-async function udpEcho(address: string, udpPort: number): Promise<Answer> {
+/** `fromAnyone`: a guest with two NICs on one network answers from the address of either. */
+async function udpEcho(address: string, udpPort: number, fromAnyone: boolean): Promise<Answer> {
   const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
   const payload = randomBytes(64);
   const answered = new Promise<Answer>((resolve) => {
@@ -76,12 +77,16 @@ async function udpEcho(address: string, udpPort: number): Promise<Answer> {
     setTimeout(() => resolve({ ok: false, error: "timeout" }), DEADLINE_MS);
   });
   let resend: NodeJS.Timeout | undefined;
-  // Connected, it hears at once that nobody listens.
-  socket.once("connect", () => {
-    socket.send(payload);
-    resend = setInterval(() => socket.send(payload), 500);
-  });
-  socket.connect(udpPort, address);
+  const ask = (send: () => void): void => {
+    send();
+    resend = setInterval(send, 500);
+  };
+  if (fromAnyone) ask(() => socket.send(payload, udpPort, address));
+  else {
+    // Connected, it hears at once that nobody listens.
+    socket.once("connect", () => ask(() => socket.send(payload)));
+    socket.connect(udpPort, address);
+  }
   try {
     return await answered;
   } finally {

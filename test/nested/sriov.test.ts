@@ -166,7 +166,7 @@ test("virtual functions of a card: made by a policy, handed to a guest, counted,
     await step("sriov.in: on the card's network, on every port", async () => {
       assert.equal(claim(nic, "in")["ports"], "all");
       assert.equal((await host.probe("tcp", lease, "7")).ok, true);
-      await host.reach("udp", lease, "7");
+      await eventually("the udp echo", async () => (await host.probe("udp", lease, "7", "anyone")).ok);
       assert.equal(existsSync(`/sys/bus/pci/devices/${claim(nic, "in")["device"]}/physfn`), true);
     });
     await step("sriov.in-icmp: the guest answers, and nobody in its place", async () => {
