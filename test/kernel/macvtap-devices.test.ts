@@ -18,14 +18,26 @@ import { makeFolder, startSample, until } from "./apiserver-sample.ts";
 
 const log = pino({ level: "silent" });
 
+/** An API server with every kind, and who tells it of events. */
+async function startWithEvents() {
+  const { folder, remove } = makeFolder();
+  const { client, stop } = await startSample(folder, { definitions });
+  const events = makeEventRecorder(client, "test", log);
+  return {
+    client,
+    events,
+    async stop() {
+      await events.flush();
+      await stop();
+      remove();
+    },
+  };
+}
+
 test("a list of macvtap devices that cannot be read widens nothing: neither at first nor later", async (t) => {
   if (!needs(t, "root")) return;
-  const { folder, remove } = makeFolder();
-  t.after(remove);
-  const { client, stop } = await startSample(folder, { definitions });
-  t.after(() => stop());
-  const events = makeEventRecorder(client, "test", log);
-  t.after(() => events.flush());
+  const { client, events, stop } = await startWithEvents();
+  t.after(stop);
   const metadata = { name: MACVTAP_CONFIG_MAP, namespace: "default" };
   const write = (text: string): Promise<unknown> =>
     client.patch(configMapResource, metadata, "merge", { data: { [MACVTAP_CONFIG_KEY]: text } });
@@ -71,12 +83,8 @@ function cardsAndBonds(): readonly string[] {
 
 test("S3.96: an empty list has the node offer each of its cards and bonds by its own name, and no other link", async (t) => {
   if (!needs(t, "root")) return;
-  const { folder, remove } = makeFolder();
-  t.after(remove);
-  const { client, stop } = await startSample(folder, { definitions });
-  t.after(() => stop());
-  const events = makeEventRecorder(client, "test", log);
-  t.after(() => events.flush());
+  const { client, events, stop } = await startWithEvents();
+  t.after(stop);
   const map: KubeObject & { readonly data: Readonly<Record<string, string>> } = parse(twinText("macvtap-all-devices"));
   assert.deepEqual(JSON.parse(map.data[MACVTAP_CONFIG_KEY] ?? ""), []);
   const limiting = { [MACVTAP_CONFIG_KEY]: '[{"name": "a", "lowerDevice": "lo", "capacity": 3}]' };
