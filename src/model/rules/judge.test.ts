@@ -7,7 +7,6 @@ import { admitVm, admitVmi, admitVmiUpdate } from "./admit.ts";
 import { answerCase } from "./conformance.ts";
 import { judge } from "./judge.ts";
 import { readIp } from "./reading.ts";
-import { settingsOf } from "./settings.ts";
 
 interface Parts {
   readonly networks?: unknown;
@@ -291,34 +290,6 @@ test("admission answers with the object or with every cause", () => {
   assert.ok(!admitVm(vmi()).allowed);
 });
 
-test("memory encryption is of one kind, and each has firmware that it does not go with", () => {
-  const open = gates("WorkloadEncryptionSEV", "WorkloadEncryptionTDX");
-  const judged = (launchSecurity: object, efi: object, configuration: unknown = open, more: object = {}): string[] => {
-    const domain = { launchSecurity, firmware: { bootloader: { efi: { secureBoot: false, ...efi } } }, ...more };
-    return judge("VirtualMachineInstance", vmi({ ...SIMPLE, domain }), configuration).problems.map(
-      ({ code, type, field }) => `${code} ${type} ${field}`,
-    );
-  };
-  const refused = (code: string): string => `${code} FieldValueInvalid spec.launchSecurity`;
-  const notOne = ["PB2435 FieldValueForbidden spec.launchSecurity"];
-  assert.deepEqual(judged({}, {}, {}), notOne);
-  assert.deepEqual(judged({ sev: {}, tdx: {} }, {}, {}), notOne);
-  // KubeVirt 1.1 knew sev alone, and judged whatever stands in its place.
-  const slirp = { network: { defaultNetworkInterface: "slirp", permitSlirpInterface: true } };
-  assert.deepEqual(judged({}, {}, slirp), [refused("PB2409")]);
-  assert.deepEqual(judged({}, {}, { ...slirp, ...open }), []);
-  assert.deepEqual(judged({ sev: {} }, { persistent: true }), []);
-  assert.deepEqual(judged({ snp: {} }, { persistent: true, secureBoot: true }, open, { features: { smm: {} } }), [
-    refused("PB2410"),
-    refused("PB2410"),
-  ]);
-  assert.deepEqual(judged({ tdx: {} }, { persistent: true }), [refused("PB2410")]);
-  assert.deepEqual(judged({ tdx: {} }, { secureBoot: true }, open, { features: { smm: { enabled: true } } }), [
-    refused("PB2436"),
-  ]);
-  assert.deepEqual(judged({ tdx: {} }, {}), []);
-});
-
 test("a probe's port is a number of 32 bits or a name", () => {
   const probed = (port: unknown): string[] =>
     verdict({ ...SIMPLE, spec: { readinessProbe: { httpGet: { port } }, livenessProbe: { tcpSocket: { port } } } });
@@ -329,29 +300,6 @@ test("a probe's port is a number of 32 bits or a name", () => {
   assert.deepEqual(probed(-(2 ** 31) - 1), ["PB1005 ", "PB1005 "]);
   assert.deepEqual(probed(1.5), ["PB1003 ", "PB1003 "]);
   assert.deepEqual(probed(null), ["PB1003 ", "PB1003 "]);
-});
-
-test("a value beside the networks' voids the configuration, too", () => {
-  const voiding = (configuration: object): (string | undefined)[] => {
-    const { at, meant } = settingsOf(configuration).invalid ?? {};
-    return at === undefined ? [] : [at.join("."), meant];
-  };
-  const developer = (developerConfiguration: object): (string | undefined)[] => voiding({ developerConfiguration });
-  const at = "developerConfiguration";
-  assert.deepEqual(developer({ memoryOvercommit: -1 }), [`${at}.memoryOvercommit`, undefined]);
-  assert.deepEqual(developer({ cpuAllocationRatio: -1 }), [`${at}.cpuAllocationRatio`, undefined]);
-  assert.deepEqual(developer({ pvcTolerateLessSpaceUpToPercent: 101 }), [
-    `${at}.pvcTolerateLessSpaceUpToPercent`,
-    undefined,
-  ]);
-  assert.deepEqual(
-    developer({ memoryOvercommit: 0, cpuAllocationRatio: 150, pvcTolerateLessSpaceUpToPercent: 100 }),
-    [],
-  );
-  assert.deepEqual(voiding({ imagePullPolicy: "always" }), ["imagePullPolicy", "Always"]);
-  assert.deepEqual(voiding({ imagePullPolicy: "Never" }), []);
-  const network = { permitBridgeInterfaceOnPodNetwork: false };
-  assert.deepEqual(verdict({}, { network, developerConfiguration: { memoryOvercommit: -1 } }), []);
 });
 
 test("a VMI's spec stays as it is", () => {
@@ -485,21 +433,7 @@ test("what is unwise is advice, not a problem", () => {
   );
 });
 
-test("resources and run strategies", () => {
-  const resources = (requests: object, limits: object = {}): string[] =>
-    verdict({ ...SIMPLE, domain: { resources: { requests: { memory: "64Mi", ...requests }, limits } } });
-  const at = "spec.domain.resources";
-  assert.deepEqual(resources({ cpu: "500m" }, { cpu: 1, memory: "64Mi" }), []);
-  assert.deepEqual(resources({ memory: "-1", cpu: "-1m" }, { memory: "-1Gi" }), [
-    `PB2427 ${at}.requests.memory`,
-    `PB2427 ${at}.limits.memory`,
-    `PB2427 ${at}.requests.cpu`,
-  ]);
-  assert.deepEqual(resources({ memory: "64" }), [`PB2428 ${at}.requests.memory`]);
-  assert.deepEqual(resources({ memory: "65Mi", cpu: "1.5" }, { memory: "64Mi", cpu: "1400m" }), [
-    `PB2429 ${at}.requests.memory`,
-    `PB2429 ${at}.requests.cpu`,
-  ]);
+test("run strategies", () => {
   const run = (spec: object, configuration?: unknown): string[] =>
     judge(
       "VirtualMachine",
@@ -667,28 +601,4 @@ test("a cure names what was meant, where it can be told", () => {
   assert.deepEqual(meant({ spec: { subdomain: "Lab.Example_" } }), ["lab.example"]);
   assert.deepEqual(meant({ spec: { dnsConfig: { searches: ["Example.org."] } } }), ["example.org"]);
   assert.deepEqual(meant({ spec: { evictionStrategy: "liveMigrate" } }), ["LiveMigrate"]);
-});
-
-test("what is not requested is the limit, and memory else what the guest sees", () => {
-  const judged = (domain: object): string[] => verdict({ domain });
-  const REQUESTS = "spec.domain.resources.requests";
-  assert.deepEqual(judged({ resources: { limits: { memory: "64" } } }), [`PB2428 ${REQUESTS}.memory`]);
-  assert.deepEqual(judged({ resources: { requests: { memory: 0 }, limits: { memory: "64" } } }), [
-    `PB2428 ${REQUESTS}.memory`,
-  ]);
-  assert.deepEqual(judged({ resources: { limits: { memory: "-64Mi", cpu: "-1" } } }), [
-    `PB2427 ${REQUESTS}.memory`,
-    "PB2427 spec.domain.resources.limits.memory",
-    `PB2427 ${REQUESTS}.cpu`,
-    "PB2427 spec.domain.resources.limits.cpu",
-  ]);
-  assert.deepEqual(judged({ resources: {}, memory: { guest: "64" } }), [`PB2428 ${REQUESTS}.memory`]);
-  assert.deepEqual(judged({ resources: {}, memory: { guest: "64Mi" } }), []);
-  assert.deepEqual(judged({ resources: { requests: { memory: "64Mi" } }, memory: { guest: "64" } }), []);
-  assert.deepEqual(judged({ resources: {}, memory: { guest: "-1" } }), []);
-});
-
-test("an amount of hundreds of digits is compared, too", () => {
-  const resources = { requests: { memory: "64Mi", cpu: "9".repeat(400) }, limits: { cpu: "1" } };
-  assert.deepEqual(verdict({ domain: { resources } }), ["PB2429 spec.domain.resources.requests.cpu"]);
 });
