@@ -1,11 +1,11 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isNoSpace, noRoom } from "../host/full-disk.ts";
 import { removeFolder } from "../host/guest/folder-removal.ts";
 import { endPassts, keepPassts, type PasstKeeper } from "../host/guest/passt-keeper.ts";
 import type { GuestRunner } from "../host/guest/runner.ts";
 import type { ExitReport, RunningGuest } from "../host/guest/running-guest.ts";
-import { isNoSpace, noRoom } from "../host/images/run-program.ts";
 import { untilCalledOff } from "../host/images/volumes.ts";
 import { type Applied, applyKernel } from "../host/linux/apply.ts";
 import { readLinks } from "../host/linux/pod-facts.ts";

@@ -3,9 +3,9 @@ import { createReadStream } from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
+import { isNoSpace, noRoom } from "../full-disk.ts";
 import { broken, type Descriptor } from "./oci.ts";
 import type { ImageDigest } from "./reference.ts";
-import { isNoSpace, noRoom } from "./run-program.ts";
 import type { ByteSource } from "./tar.ts";
 
 /** The blobs of a layout: files named by the SHA-256 of what they hold. A blob is there whole or not at all. */

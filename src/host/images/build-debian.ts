@@ -1,5 +1,6 @@
 import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { isNoSpace, noRoom } from "../full-disk.ts";
 import type { BuildOptions } from "./build-guest.ts";
 import { bootPackages, writeDebianDisk } from "./debian-disk.ts";
 import { debianCommands, debianFiles, debianPackages } from "./debian-files.ts";
@@ -7,7 +8,6 @@ import { openDebianPackages } from "./debian-packages.ts";
 import { inSystem, installSystem } from "./debian-root.ts";
 import { exclusively } from "./exclusive.ts";
 import type { ImageDigest } from "./reference.ts";
-import { isNoSpace, noRoom } from "./run-program.ts";
 
 /** The name of the Debian guest. */
 export const DEBIAN_IMAGE = "patchbay/debian:12";

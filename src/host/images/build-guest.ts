@@ -1,12 +1,12 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { isNoSpace, noRoom } from "../full-disk.ts";
 import { openDebianPackages } from "./debian-packages.ts";
 import { exclusively } from "./exclusive.ts";
 import { diskPackages, writeGuestDisk } from "./guest-disk.ts";
 import { guestInitrd, guestPackages } from "./guest-initrd.ts";
 import { kernelElf } from "./kernel-elf.ts";
 import type { ImageDigest } from "./reference.ts";
-import { isNoSpace, noRoom } from "./run-program.ts";
 import type { ImageStore } from "./store.ts";
 
 /** The name of the test guest. */

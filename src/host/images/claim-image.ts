@@ -1,8 +1,9 @@
 import { mkdir, open, readdir, rm, stat, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { isNoSpace, noRoom } from "../full-disk.ts";
 import { findQemuUser } from "../guest/process.ts";
 import { placeHostDisk } from "./host-disk.ts";
-import { isNoSpace, noRoom, runProgram } from "./run-program.ts";
+import { runProgram } from "./run-program.ts";
 import { making } from "./volumes.ts";
 
 // The images of claims lie in `folder/UID/disk.img`, KubeVirt's name for the one file of a claim.

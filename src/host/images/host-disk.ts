@@ -2,9 +2,9 @@ import { constants, type Stats } from "node:fs";
 import { access, link, lstat, mkdir, open, rm, stat, statfs, symlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Fault } from "../../model/fault.ts";
+import { isNoSpace, noRoom } from "../full-disk.ts";
 import { findQemuUser } from "../guest/process.ts";
 import type { User } from "../setup/users.ts";
-import { isNoSpace, noRoom } from "./run-program.ts";
 
 /** A disk image among this machine's own files. */
 export interface HostDisk {

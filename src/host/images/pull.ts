@@ -1,10 +1,11 @@
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault, isFault } from "../../model/fault.ts";
+import { isNoSpace, noRoom } from "../full-disk.ts";
 import { formatIndex, isIndexType, json, mediaTypes, member, parseManifest, REF_NAME } from "./oci.ts";
 import { pullFault, silentRegistry } from "./pull-faults.ts";
 import { digestOf, type ImageReference, keptName, parseReference, registryOf, taggedName } from "./reference.ts";
-import { isNoSpace, noRoom, runProgram, watchProgram } from "./run-program.ts";
+import { runProgram, watchProgram } from "./run-program.ts";
 import type { Image, ImageStore } from "./store.ts";
 
 /** How an image is pulled. */

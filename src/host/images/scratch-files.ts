@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { type FileHandle, link, lstat, open, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { isNoSpace, noRoom } from "./run-program.ts";
+import { isNoSpace, noRoom } from "../full-disk.ts";
 
 /** Nobody works on an image, or takes to start a guest, for longer. */
 const OLD_MS = 24 * 3600_000;

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { chmod, lstat, mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../../model/fault.ts";
+import { isNoSpace, noRoom } from "../full-disk.ts";
 import { importBlobs, once, putManifest } from "./archive.ts";
 import { openBlobs } from "./blobs.ts";
 import { exclusively, type WaitOptions } from "./exclusive.ts";
@@ -19,7 +20,6 @@ import {
   REF_NAME,
 } from "./oci.ts";
 import { type ImageDigest, type ImageReference, keptName, parseReference, taggedName } from "./reference.ts";
-import { isNoSpace, noRoom } from "./run-program.ts";
 import { makeOnce, place, removeOld } from "./scratch-files.ts";
 import { plain } from "./tar.ts";
 

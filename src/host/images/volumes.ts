@@ -2,11 +2,12 @@ import { constants } from "node:fs";
 import { chown, copyFile, link, open, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Fault, isFault } from "../../model/fault.ts";
+import { isNoSpace, noRoom } from "../full-disk.ts";
 import { findQemuUser } from "../guest/process.ts";
 import { unlessAborted } from "../unless-aborted.ts";
 import { noImage } from "./image-faults.ts";
 import { type IsoFile, isoImage, LONGEST_LABEL, LONGEST_NAME } from "./iso9660.ts";
-import { isNoSpace, noRoom, runProgram } from "./run-program.ts";
+import { runProgram } from "./run-program.ts";
 import type { ImageStore } from "./store.ts";
 
 /** What cloud-init reads. */
