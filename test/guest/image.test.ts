@@ -17,7 +17,7 @@ import { needs } from "../needs.ts";
 import { guestImages } from "./image-cache.ts";
 
 /** Longest that anything here may take; an idle machine needs a tenth of it. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 
 interface Ports {
   readonly page: number;
@@ -142,10 +142,10 @@ async function boot(
     qmp: (command, argument = {}) => qmpLines(command, argument),
     page: (...patterns) =>
       within(`page with ${patterns.join(" and ")}`, async () => {
-        const text = await fetch(`http://127.0.0.1:${ports.page}/`, { signal: AbortSignal.timeout(10_000) }).then(
-          (answer) => answer.text(),
-          () => "",
-        );
+        // The head comes at once; the body of a guest with seven NICs takes seconds on a busy machine.
+        const text = await fetch(`http://127.0.0.1:${ports.page}/`, { signal: AbortSignal.timeout(20_000) })
+          .then((answer) => answer.text())
+          .catch(() => "");
         return text !== "" && patterns.every((pattern) => pattern.test(text)) ? text : undefined;
       }),
   };
