@@ -3,25 +3,7 @@ import { aggregatedDiscovery, apiGroup, apiGroupList, apiResourceList, apiVersio
 import { serveOpenApi } from "./openapi-documents.ts";
 import { noSuchResource } from "./refusals.ts";
 import { chooseRepresentation, type MediaRange } from "./representation.ts";
-
-/** A document that is no resource: its text and media type. */
-export interface ServedDocument {
-  readonly type: string;
-  readonly content: string | Uint8Array;
-  /** Default 200. */
-  readonly code?: number;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-/** What a client asks for where no resource lies. */
-export interface DocumentRequest {
-  readonly path: readonly string[];
-  readonly accept: readonly MediaRange[];
-  /** `hash` of the query: the state of the document that the client was told of. */
-  readonly hash?: string;
-  /** If-None-Match: the states that the client has. */
-  readonly ifNoneMatch?: string;
-}
+import type { DocumentRequest, ServedDocument } from "./served-document.ts";
 
 /** The version that clients are told; kubectl asks it for what it may use. */
 const KUBERNETES = { major: "1", minor: "32", gitVersion: "v1.32.0+patchbay" };

@@ -1,5 +1,5 @@
-import type { ServedDocument } from "./documents.ts";
 import { noSuchResource } from "./refusals.ts";
+import type { ServedDocument } from "./served-document.ts";
 
 /** Something that must be so for the server to be ready. */
 export interface HealthCheck {

@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import type { ResourceDefinition } from "../model/api/resource.ts";
 import type { Catalog } from "./catalog.ts";
-import type { DocumentRequest, ServedDocument } from "./documents.ts";
 import { openApiV2Document } from "./openapi-v2.ts";
 import { openApiV2Protobuf } from "./openapi-v2-protobuf.ts";
 import { openApiV3Document, openApiV3Parts } from "./openapi-v3.ts";
 import { noSuchResource, notAcceptable } from "./refusals.ts";
+import type { DocumentRequest, ServedDocument } from "./served-document.ts";
 
 const TITLE = "Patchbay";
 const JSON_TYPE = "application/json";
