@@ -1,5 +1,5 @@
-import { guestFiles } from "../host/guest/command-line.ts";
 import { attachConsole } from "../host/guest/console.ts";
+import { guestFiles } from "../host/guest/guest-files.ts";
 import { Fault } from "../model/fault.ts";
 import { getVmi, vmiReference, withApi } from "./api-access.ts";
 import { dataPaths } from "./paths.ts";

@@ -4,8 +4,8 @@ import type { GroupDocument, Subresource, SubresourceCall } from "../apiserver/s
 import type { KubeClient } from "../client/client.ts";
 import { pauseVmi } from "../control/pause-requests.ts";
 import { conflict, restartVm, startVm, stopVm } from "../control/vm-requests.ts";
-import { guestFiles } from "../host/guest/command-line.ts";
 import { openConsole } from "../host/guest/console.ts";
+import { guestFiles } from "../host/guest/guest-files.ts";
 import { openScreen } from "../host/guest/screen.ts";
 import { vmiResource } from "../model/api/references.ts";
 import { ApiError, failure } from "../model/api/status.ts";

@@ -7,7 +7,7 @@ import { type Logger, pino } from "pino";
 import { IMAGE_FOLDERS, ownFolder } from "../apiserver/data-folder.ts";
 import { makeKubeClient } from "../client/client.ts";
 import { loadKubeconfig } from "../client/kubeconfig.ts";
-import { guestFiles } from "../host/guest/command-line.ts";
+import { guestFiles } from "../host/guest/guest-files.ts";
 import { requireNeeds } from "../host/setup/check.ts";
 import { type Code, codes } from "../model/codes/codes.ts";
 import { Fault, isFault } from "../model/fault.ts";

@@ -1,6 +1,6 @@
 import { type AgentWatch, watchAgent } from "../host/guest/agent-watch.ts";
-import { guestFiles } from "../host/guest/command-line.ts";
 import type { GuestAgent } from "../host/guest/guest-agent.ts";
+import { guestFiles } from "../host/guest/guest-files.ts";
 import type { RunningGuest } from "../host/guest/running-guest.ts";
 import type { AgentReport } from "../model/guest/agent.ts";
 import type { PodRecords } from "./records.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { type GuestDevices, WATCHDOG_ACTIONS } from "../host/guest/device-arguments.ts";
 import { findEfi, placeVariables } from "../host/guest/efi.ts";
+import { type GuestDevices, WATCHDOG_ACTIONS } from "../host/guest/guest-spec.ts";
 import { requireHugepages } from "../host/guest/hugepages.ts";
 import type { VmiSpec } from "../model/api/vmi.ts";
 import { Fault } from "../model/fault.ts";

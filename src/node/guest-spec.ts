@@ -1,5 +1,4 @@
-import type { GuestDisk, GuestSpec } from "../host/guest/command-line.ts";
-import type { GuestDevices } from "../host/guest/device-arguments.ts";
+import type { GuestDevices, GuestDisk, GuestSpec } from "../host/guest/guest-spec.ts";
 import type { QemuFacts } from "../host/guest/qemu-facts.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";

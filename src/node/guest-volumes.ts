@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { DiskTuning, GuestDisk } from "../host/guest/command-line.ts";
+import type { DiskTuning, GuestDisk } from "../host/guest/guest-spec.ts";
 import { ephemeralDisk, placeClaim } from "../host/images/claim-image.ts";
 import { placeHostDisk } from "../host/images/host-disk.ts";
 import { noImage } from "../host/images/image-faults.ts";

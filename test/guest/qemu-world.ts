@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import type { TestContext } from "node:test";
-import type { GuestSpec } from "../../src/host/guest/command-line.ts";
+import type { GuestSpec } from "../../src/host/guest/guest-spec.ts";
 import { qemuFacts } from "../../src/host/guest/qemu-facts.ts";
 import { GUEST_KERNEL_ARGS } from "../../src/host/images/build-guest.ts";
 import { createNetns, deleteNetns, within } from "../../src/host/linux/netns.ts";

@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import type { GuestDisk, GuestSpec } from "../../src/host/guest/command-line.ts";
+import type { GuestDisk, GuestSpec } from "../../src/host/guest/guest-spec.ts";
 import { findQemus, findQemuUser, isRunning } from "../../src/host/guest/process.ts";
 import { connectQmp } from "../../src/host/guest/qmp.ts";
 import { localRunner } from "../../src/host/guest/runner.ts";

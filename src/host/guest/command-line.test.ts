@@ -3,7 +3,9 @@ import { test } from "node:test";
 import { isFault } from "../../model/fault.ts";
 import { decideHardware, type HardwareRequest } from "../../model/guest/hardware.ts";
 import type { GuestNic, UserNetwork } from "../../model/wiring/wiring.ts";
-import { type GuestDisk, type GuestSpec, guestFiles, qemuCommandLine, startsPaused } from "./command-line.ts";
+import { qemuCommandLine, startsPaused } from "./command-line.ts";
+import { guestFiles } from "./guest-files.ts";
+import type { GuestDisk, GuestSpec } from "./guest-spec.ts";
 
 function nic(name: string, more: Partial<GuestNic> = {}): GuestNic {
   const queues = more.queues ?? 1;

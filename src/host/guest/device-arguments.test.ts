@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { isFault } from "../../model/fault.ts";
 import { decideHardware, type HardwareRequest } from "../../model/guest/hardware.ts";
-import { type GuestSpec, qemuCommandLine } from "./command-line.ts";
-import type { GuestDevices } from "./device-arguments.ts";
+import { qemuCommandLine } from "./command-line.ts";
 import { findEfi } from "./efi.ts";
+import type { GuestDevices, GuestSpec } from "./guest-spec.ts";
 import { hugepageCapacity, requireHugepages } from "./hugepages.ts";
 
 function commandLine(devices: GuestDevices, graphics = false, more: Partial<HardwareRequest> = {}): string {

@@ -1,26 +1,7 @@
 import { inputId, tabletBusId, watchdogId } from "../../model/guest/hardware.ts";
-import type { GuestSpec } from "./command-line.ts";
+import { VNC_SOCKET } from "./guest-files.ts";
+import type { GuestDevices, GuestSpec } from "./guest-spec.ts";
 import { at, option, type Properties } from "./qemu-options.ts";
-
-/** What a guest has beside disks and NICs. Plain data; paths may be relative, as a {@link GuestSpec}'s. */
-export interface GuestDevices {
-  /** The watchdog i6300esb, and what it does once the guest forgets it. */
-  readonly watchdog?: WatchdogAction;
-  /** EFI in place of the BIOS: its code, and the guest's own copy of its variables. */
-  readonly efi?: { readonly code: string; readonly variables: string; readonly secureBoot: boolean };
-  /** Serial number of the machine (SMBIOS type 1). */
-  readonly serial?: string;
-  /** Bytes of each huge page that backs the memory. */
-  readonly hugepageBytes?: number;
-  /** Pointing devices with absolute positions. */
-  readonly tablets?: readonly { readonly name: string; readonly bus: "usb" | "virtio" }[];
-}
-
-export const WATCHDOG_ACTIONS = ["poweroff", "reset", "shutdown"] as const;
-export type WatchdogAction = (typeof WATCHDOG_ACTIONS)[number];
-
-/** The socket that QEMU serves VNC on, in the guest's folder. */
-export const VNC_SOCKET = "vnc.sock";
 
 const EFI_CODE = "efi-code";
 const EFI_VARIABLES = "efi-variables";

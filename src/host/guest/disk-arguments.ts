@@ -1,6 +1,6 @@
 import { diskId, scsiId, usbId } from "../../model/guest/hardware.ts";
 import type { PciPlace } from "../../model/guest/pci.ts";
-import type { DiskTuning, GuestDisk, GuestSpec } from "./command-line.ts";
+import type { DiskTuning, GuestDisk, GuestSpec } from "./guest-spec.ts";
 import { at, option, type Properties } from "./qemu-options.ts";
 
 /** Longest name of a block node: QEMU's BlockDriverState.node_name without its terminating zero. */

@@ -1,6 +1,6 @@
 import { Fault, isFault } from "../../model/fault.ts";
 import type { GuestNic } from "../../model/wiring/wiring.ts";
-import { netdevId } from "./command-line.ts";
+import { netdevId } from "./nic-arguments.ts";
 import {
   findPassts,
   type Passt,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PasstStream } from "../../model/wiring/wiring.ts";
-import { streamFiles } from "./command-line.ts";
+import { streamFiles } from "./guest-files.ts";
 import { passtArguments, passtNics } from "./passt.ts";
 
 const attachment: PasstStream = {

@@ -10,7 +10,7 @@ import { openFilesLimit } from "../linux/open-files.ts";
 import { unixConnection } from "../linux/unix-socket.ts";
 import { findProgram } from "../setup/programs.ts";
 import type { User } from "../setup/users.ts";
-import { type StreamFiles, streamFiles } from "./command-line.ts";
+import { type StreamFiles, streamFiles } from "./guest-files.ts";
 import { createFile, removeName, withSocket } from "./guest-folder.ts";
 import { lastWords } from "./guest-log.ts";
 import { findQemuUser, goneWithin, kill, type ProcessId, startTimeOf } from "./process.ts";

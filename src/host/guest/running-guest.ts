@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Fault, isFault } from "../../model/fault.ts";
 import { nicId } from "../../model/guest/hardware.ts";
 import { isJsonObject } from "../../model/json.ts";
-import { guestFiles } from "./command-line.ts";
+import { guestFiles } from "./guest-files.ts";
 import { keepBounded, lastWords } from "./guest-log.ts";
 import { goneWithin, kill, type ProcessId } from "./process.ts";
 import type { Qmp } from "./qmp.ts";
