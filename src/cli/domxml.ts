@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { KubeClient } from "../client/client.ts";
-import { type DomainDisk, type DomainRequest, domainXml } from "../model/guest/domain-xml.ts";
+import type { DomainDisk, DomainRequest } from "../model/guest/domain-request.ts";
+import { domainXml } from "../model/guest/domain-xml.ts";
 import { guestUuid } from "../model/guest/firmware-uuid.ts";
 import type { GuestHardware } from "../model/guest/hardware.ts";
 import { diskBus } from "../model/guest/hardware-request.ts";

@@ -1,5 +1,6 @@
 import type { GuestNic, PasstPorts, UserNetwork } from "../wiring/wiring.ts";
-import type { DomainDisk, DomainRequest } from "./domain-xml.ts";
+import { diskTargets } from "./disk-targets.ts";
+import type { DomainDisk, DomainRequest } from "./domain-request.ts";
 import {
   busNumbers,
   channelId,
@@ -84,17 +85,10 @@ function tabletBus(request: DomainRequest): XmlContent {
   return element("controller", { type: "usb", model: "qemu-xhci", index }, alias(tabletBusId), place);
 }
 
-const PREFIXES = { virtio: "vd", sata: "sd", scsi: "sd", usb: "sd" } as const;
-
 /** The disks, with the names that libvirt has for such: they need not be the guest's. */
 export function diskElements(request: DomainRequest): readonly XmlElement[] {
-  const counts = new Map<string, number>();
-  return request.disks.map((disk) => {
-    const prefix = PREFIXES[disk.bus];
-    const count = counts.get(prefix) ?? 0;
-    counts.set(prefix, count + 1);
-    return diskElement(request, disk, `${prefix}${letters(count)}`);
-  });
+  const targets = diskTargets(request.disks);
+  return request.disks.map((disk) => diskElement(request, disk, targets.get(disk.name) ?? ""));
 }
 
 function diskElement(request: DomainRequest, disk: DomainDisk, target: string): XmlElement {
@@ -127,12 +121,6 @@ function driverOf({
 }: NonNullable<DomainDisk["tuning"]>): Readonly<Record<string, string | undefined>> {
   const done = io === "native" && cache !== "none" ? "threads" : io;
   return { cache, error_policy: errorPolicy, io: done === "default" ? undefined : done };
-}
-
-/** `a` to `z`, then `aa`. */
-function letters(count: number): string {
-  const last = String.fromCharCode("a".charCodeAt(0) + (count % 26));
-  return count < 26 ? last : `${letters(Math.floor(count / 26) - 1)}${last}`;
 }
 
 /** The NICs in the manifest's order: as interfaces, or as devices of the host that are handed over. */
