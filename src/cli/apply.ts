@@ -3,7 +3,7 @@ import { definitionOf } from "../model/api/kinds.ts";
 import type { KubeObject } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
 import { Fault } from "../model/fault.ts";
-import type { ManifestDocument } from "../model/manifest/read.ts";
+import type { ManifestDocument } from "../model/manifest/document.ts";
 
 /** Creates the object, or merges it into the one there is; gives what is stored. */
 export async function apply(client: KubeClient, document: ManifestDocument): Promise<KubeObject> {

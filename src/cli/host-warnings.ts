@@ -13,7 +13,7 @@ import type { VirtualMachine } from "../model/api/vm.ts";
 import type { VirtualMachineInstance, VmiSpec } from "../model/api/vmi.ts";
 import { builtInBinding } from "../model/bindings/built-in-plugins.ts";
 import { type Fault, isFault } from "../model/fault.ts";
-import type { ManifestDocument } from "../model/manifest/read.ts";
+import type { ManifestDocument } from "../model/manifest/document.ts";
 import {
   type AttachmentDefinition,
   definitionsAmong,

@@ -6,7 +6,8 @@ import { definitionResource, vmiResource, vmResource } from "../model/api/refere
 import type { KubeObject } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
 import { isJsonObject } from "../model/json.ts";
-import { type ManifestDocument, readManifests } from "../model/manifest/read.ts";
+import type { ManifestDocument } from "../model/manifest/document.ts";
+import { readManifests } from "../model/manifest/read.ts";
 import { qualifiedName } from "../model/networks/multus.ts";
 import { settingsOf } from "../model/rules/settings.ts";
 import { macKeys } from "../model/whole-path/macs.ts";

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Admission, AdmissionRequest } from "../model/api/admission.ts";
 import type { KubeObject } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
-import type { ManifestDocument } from "../model/manifest/read.ts";
+import type { ManifestDocument } from "../model/manifest/document.ts";
 import type { Instance } from "../model/whole-path/run.ts";
 import { wholePathFindings } from "../model/whole-path/whole-path.ts";
 import { documentOf, instanceFrom, type Surroundings } from "./surroundings.ts";

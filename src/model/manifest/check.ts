@@ -4,10 +4,10 @@ import { EXPECTED } from "../rules/expected.ts";
 import { JUDGED_KINDS, type JudgedKind, judge } from "../rules/judge.ts";
 import type { Problem, RuleCode } from "../rules/problem.ts";
 import { sriovProblems } from "../rules/sriov.ts";
+import type { ManifestDocument } from "./document.ts";
 import { type Finding, findingAt } from "./finding.ts";
 import { macvtapConfigFindings } from "./macvtap-config.ts";
 import { metadataFindings } from "./metadata-findings.ts";
-import type { ManifestDocument } from "./read.ts";
 import { checkDocument } from "./shape-findings.ts";
 
 /**

@@ -1,6 +1,7 @@
 import type { JsonObject } from "../json.ts";
 import { type CniConfigReading, parseCniFile } from "../networks/cni-config.ts";
-import type { ManifestDocument, Manifests } from "./read.ts";
+import type { ManifestDocument } from "./document.ts";
+import type { Finding } from "./finding.ts";
 
 /** A file of a CNI configuration folder. */
 export interface CniFile {
@@ -10,8 +11,15 @@ export interface CniFile {
   readonly document?: ManifestDocument;
 }
 
+/** What was read of a file as a manifest. */
+interface ReadDocuments {
+  readonly documents: readonly ManifestDocument[];
+  /** Why documents are missing above. */
+  readonly findings: readonly Finding[];
+}
+
 /** True for a `.conf` or `.conflist`, and for other JSON that has no kind and looks like a CNI configuration. */
-export function isCniFile(file: string, text: string, { documents, findings }: Manifests): boolean {
+export function isCniFile(file: string, text: string, { documents, findings }: ReadDocuments): boolean {
   if (/\.conf(list)?$/.test(file)) return true;
   const [only, ...more] = documents;
   if (only === undefined || more.length > 0 || findings.length > 0 || /\.ya?ml$/.test(file)) return false;
@@ -27,6 +35,6 @@ export function looksLikeCni(value: JsonObject): boolean {
 }
 
 /** A file read as a CNI configuration. One without a name is called as the file is, with a warning (PB1015). */
-export function cniFileOf(file: string, text: string, { documents: [document] }: Manifests): CniFile {
+export function cniFileOf(file: string, text: string, document: ManifestDocument | undefined): CniFile {
   return { file, reading: parseCniFile(file, text), ...(document === undefined ? {} : { document }) };
 }

@@ -1,9 +1,8 @@
 import { valueAt } from "../api/field-path.ts";
 import { completedConfig } from "../networks/attachment-config.ts";
-import type { Completed } from "./completion.ts";
+import type { ManifestDocument } from "./document.ts";
 import { findingAt } from "./finding.ts";
-import type { ManifestDocument } from "./read.ts";
-import { rewritten, withField } from "./rewritten.ts";
+import { type Completed, rewritten, withField } from "./rewritten.ts";
 
 const CONFIG = ["spec", "config"];
 

@@ -1,9 +1,8 @@
 import { type FieldPath, fieldPath, valueAt } from "../api/field-path.ts";
 import { isJsonObject } from "../json.ts";
-import type { Completed } from "./completion.ts";
+import type { ManifestDocument } from "./document.ts";
 import { findingAt } from "./finding.ts";
-import type { ManifestDocument } from "./read.ts";
-import { objectsAt, rewritten, withField } from "./rewritten.ts";
+import { type Completed, objectsAt, rewritten, withField } from "./rewritten.ts";
 
 /** Where the spec of the guest stands, by kind. */
 const SPECS: Readonly<Record<string, FieldPath>> = {

@@ -1,10 +1,9 @@
 import { valueAt } from "../api/field-path.ts";
 import { isJsonObject, textAt } from "../json.ts";
 import { asksForMemory } from "../rules/machine.ts";
-import type { Completed } from "./completion.ts";
+import type { ManifestDocument } from "./document.ts";
 import { type Finding, findingAt, type Statement } from "./finding.ts";
-import type { ManifestDocument } from "./read.ts";
-import { type Origin, objectsAt, rewritten, withField } from "./rewritten.ts";
+import { type Completed, type Origin, objectsAt, rewritten, withField } from "./rewritten.ts";
 
 /** What a fragment's guest gets; enough for a small Linux guest. */
 const FRAGMENT_MEMORY = "512Mi";

@@ -3,8 +3,9 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { checkManifest } from "./check.ts";
 import { completeManifests } from "./completion.ts";
+import type { ManifestDocument } from "./document.ts";
 import type { Finding } from "./finding.ts";
-import { type ManifestDocument, readManifests } from "./read.ts";
+import { readManifests } from "./read.ts";
 
 interface Outcome {
   readonly values: readonly unknown[];

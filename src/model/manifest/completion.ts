@@ -2,15 +2,9 @@ import { isJsonObject } from "../json.ts";
 import { completeAttachment } from "./complete-attachment.ts";
 import { completeFields } from "./complete-fields.ts";
 import { completeFragment } from "./complete-fragment.ts";
+import type { ManifestDocument } from "./document.ts";
 import { type Finding, findingAt } from "./finding.ts";
-import type { ManifestDocument } from "./read.ts";
-import { rewritten, withField } from "./rewritten.ts";
-
-/** A document as it was meant, with one warning for each thing that was added, moved or put right. */
-export interface Completed {
-  readonly document: ManifestDocument;
-  readonly findings: readonly Finding[];
-}
+import { type Completed, rewritten, withField } from "./rewritten.ts";
 
 export interface CompletedManifests {
   readonly documents: readonly ManifestDocument[];

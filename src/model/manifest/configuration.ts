@@ -6,8 +6,8 @@ import {
   voidConfiguration,
 } from "../rules/configuration.ts";
 import { pluginSettings } from "../rules/plugin-settings.ts";
+import type { ManifestDocument } from "./document.ts";
 import { type Finding, findingAt } from "./finding.ts";
-import type { ManifestDocument } from "./read.ts";
 
 export interface FoundConfiguration {
   /** `spec.configuration`; undefined where no document has one. */

@@ -1,6 +1,6 @@
 import { type FieldPath, fieldPath } from "../api/field-path.ts";
 import type { Code } from "../codes/codes.ts";
-import type { ManifestDocument } from "./read.ts";
+import type { ManifestDocument } from "./document.ts";
 
 /** One thing to say about a manifest, with its place in the file. */
 export interface Finding {

@@ -1,7 +1,7 @@
 import { objectAt, textAt } from "../json.ts";
 import { MACVTAP_CONFIG_KEY, MACVTAP_CONFIG_MAP, readMacvtapConfig } from "../pods/macvtap-devices.ts";
+import type { ManifestDocument } from "./document.ts";
 import { type Finding, findingAt } from "./finding.ts";
-import type { ManifestDocument } from "./read.ts";
 
 /** What is wrong with the list of macvtap devices in their ConfigMap (PB6123); nothing for any other document. */
 export function macvtapConfigFindings(document: ManifestDocument): Finding[] {

@@ -1,8 +1,8 @@
 import { type FieldPath, fieldPath, valueAt } from "../api/field-path.ts";
 import { isDnsLabel, isDnsSubdomain, isLabelKey, isLabelValue } from "../api/names.ts";
 import { isJsonObject } from "../json.ts";
+import type { ManifestDocument } from "./document.ts";
 import { type Finding, findingAt } from "./finding.ts";
-import type { ManifestDocument } from "./read.ts";
 
 const NAME = "small letters, digits, dashes and dots, at most 253 of them, a letter or digit at both ends";
 const LABEL = "small letters, digits and dashes, at most 63 of them, a letter or digit at both ends";

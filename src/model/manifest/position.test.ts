@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type ManifestDocument, readManifests } from "./read.ts";
+import type { ManifestDocument } from "./document.ts";
+import { readManifests } from "./read.ts";
 
 function only(text: string): ManifestDocument {
   const [document] = readManifests(text, "a.yaml").documents;

@@ -2,30 +2,11 @@ import { type Document, LineCounter, parseAllDocuments, type Tags, type YAMLErro
 import type { FieldPath } from "../api/field-path.ts";
 import { isJsonObject } from "../json.ts";
 import { type CniFile, cniFileOf, isCniFile } from "./cni-file.ts";
+import type { ManifestDocument, Position } from "./document.ts";
 import { duplicateKeys } from "./duplicate-keys.ts";
 import type { Finding } from "./finding.ts";
 import { numberTags } from "./numbers.ts";
 import { placeOf, placeWithin, type Span, sourceOf } from "./position.ts";
-
-/** A document of a manifest file: its value, and where in the file each part of it stands. */
-export interface ManifestDocument {
-  readonly file: string;
-  /** An object; nothing more is known of it yet. */
-  readonly value: Readonly<Record<string, unknown>>;
-  /** Where a field stands; of a field that is not there, where the object that should hold it does. */
-  position(at: FieldPath, part: "key" | "value"): Position;
-  /** A scalar as it was written, `yes` for true; undefined where there is none. */
-  source(at: FieldPath): string | undefined;
-  /** Where a part of a scalar stands, `offset` and `length` in its {@link source}; undefined where that cannot be told. */
-  within(at: FieldPath, offset: number, length: number): Position | undefined;
-}
-
-/** A stretch of one line, from 1, in UTF-16 units. */
-export interface Position {
-  readonly line: number;
-  readonly column: number;
-  readonly length: number;
-}
 
 export interface Manifests {
   readonly documents: readonly ManifestDocument[];
@@ -67,7 +48,9 @@ export function readManifests(text: string, file: string): Manifests {
   if (DEEP.test(text)) return refuse("PB1006", `${file} nests too deep.`, SHALLOW);
   try {
     const read = readDocuments(text, file);
-    return isCniFile(file, text, read) ? { documents: [], findings: [], cniFile: cniFileOf(file, text, read) } : read;
+    return isCniFile(file, text, read)
+      ? { documents: [], findings: [], cniFile: cniFileOf(file, text, read.documents[0]) }
+      : read;
   } catch (thrown) {
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
     return refuse("PB1001", `${file} cannot be read: ${reason}`, TEXT);

@@ -1,11 +1,18 @@
 import type { FieldPath } from "../api/field-path.ts";
 import { isJsonObject, type JsonObject } from "../json.ts";
-import type { ManifestDocument } from "./read.ts";
+import type { ManifestDocument } from "./document.ts";
+import type { Finding } from "./finding.ts";
 
 /** A part of a rewritten document, and where the text has what it was made of. */
 export interface Origin {
   readonly part: FieldPath;
   readonly of: FieldPath;
+}
+
+/** A document as it was meant, with one warning for each thing that was added, moved or put right. */
+export interface Completed {
+  readonly document: ManifestDocument;
+  readonly findings: readonly Finding[];
 }
 
 /**

@@ -5,8 +5,8 @@ import type { ResourceDefinition } from "../api/resource.ts";
 import { checkShape, type ShapeProblem } from "../api/shape.ts";
 import { nearMiss } from "../near-miss.ts";
 import { looksLikeCni } from "./cni-file.ts";
+import type { ManifestDocument } from "./document.ts";
 import { type Finding, findingAt } from "./finding.ts";
-import type { ManifestDocument } from "./read.ts";
 
 export interface CheckedShape {
   /** Absent where the kind is not known. */

@@ -1,5 +1,5 @@
 import { valueAt } from "../api/field-path.ts";
-import type { ManifestDocument } from "../manifest/read.ts";
+import type { ManifestDocument } from "../manifest/document.ts";
 import { type CniNetwork, type CniProblem, parseCniConfig } from "./cni-config.ts";
 
 /** The annotation by which a definition names the device plugin's resource that its pods claim. */

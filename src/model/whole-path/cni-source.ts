@@ -1,8 +1,9 @@
 import { type FieldPath, parseFieldPath } from "../api/field-path.ts";
 import { isJsonObject, type JsonObject } from "../json.ts";
 import type { CniFile } from "../manifest/cni-file.ts";
+import type { Position } from "../manifest/document.ts";
 import { type Finding, findingAt, type Statement } from "../manifest/finding.ts";
-import { type Position, readManifests } from "../manifest/read.ts";
+import { readManifests } from "../manifest/read.ts";
 import type { AttachmentDefinition } from "../networks/attachment-definitions.ts";
 import type { CniNetwork, CniPlugin, CniProblem } from "../networks/cni-config.ts";
 import { readJson } from "../networks/cni-json.ts";

@@ -1,6 +1,6 @@
 import { valueAt } from "../api/field-path.ts";
 import { isJsonObject, objectAt, textAt } from "../json.ts";
-import type { ManifestDocument } from "../manifest/read.ts";
+import type { ManifestDocument } from "../manifest/document.ts";
 import { readJson } from "../networks/cni-json.ts";
 import { type CniSource, placedPlugins } from "./cni-source.ts";
 import type { Run } from "./run.ts";

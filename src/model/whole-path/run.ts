@@ -4,7 +4,7 @@ import type { PluginConfiguration } from "../api/kubevirt.ts";
 import { bindings } from "../bindings/registry.ts";
 import { isJsonObject, objectAt, textAt } from "../json.ts";
 import type { CniFile } from "../manifest/cni-file.ts";
-import type { ManifestDocument } from "../manifest/read.ts";
+import type { ManifestDocument } from "../manifest/document.ts";
 import { objectsAt } from "../manifest/rewritten.ts";
 import { type AttachmentDefinition, definitionsAmong } from "../networks/attachment-definitions.ts";
 import { qualifiedName } from "../networks/multus.ts";

@@ -1,6 +1,6 @@
 import type { CniFile } from "../manifest/cni-file.ts";
+import type { ManifestDocument } from "../manifest/document.ts";
 import type { Finding } from "../manifest/finding.ts";
-import type { ManifestDocument } from "../manifest/read.ts";
 import { addressFindings } from "./addresses.ts";
 import { bindingFindings } from "./bindings.ts";
 import { configurationFindings } from "./configurations.ts";
