@@ -52,8 +52,9 @@ export function readObject(
   // Of a name made from a wrong beginning nothing needs to be said.
   if (isGenerated && generateName !== undefined) requirePrefix(definition, generateName);
   const finalName = name ?? statedName ?? generatedName(definition, generateName);
-  // An empty text is none, as it is to Kubernetes.
+  // An empty text is none, and so is the version 0, as they are to Kubernetes.
   const empty = ["uid", "resourceVersion", "generateName"].filter((field) => given[field] === "");
+  if (given["resourceVersion"] === "0") empty.push("resourceVersion");
   const metadata = withFields(given, {
     ...Object.fromEntries(empty.map((field) => [field, undefined])),
     name: finalName,

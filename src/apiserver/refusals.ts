@@ -73,6 +73,14 @@ export function staleWrite(subject: Subject, name: string): ApiError {
   );
 }
 
+/** A PUT that tells no resourceVersion, of a kind whose objects are replaced only as they were read. */
+export function unversionedWrite(subject: Subject, name: string): ApiError {
+  const message = "Invalid value: 0x0: must be specified for an update";
+  // Kubernetes names the resource here where it names the kind in all other refusals of this form.
+  const resource = { ...subject, kind: subject.plural };
+  return invalid(resource, name, [{ reason: "FieldValueInvalid", field: "metadata.resourceVersion", message }]);
+}
+
 /** History that is gone; `token` goes on with a list all the same, as it is by now. */
 export function expired(message: string, token?: string): ApiError {
   const status = failure(410, "Expired", message);

@@ -23,6 +23,7 @@ import {
   tooLarge,
   tooManyCollisions,
   tooManyValues,
+  unversionedWrite,
 } from "./refusals.ts";
 import { DEEPEST_NESTING, LARGEST_BODY, MOST_VALUES } from "./request-body.ts";
 import { applyToObject, ownersAfterUpdate, ownersAtCreation, ownersByApply, readConfig } from "./server-side-apply.ts";
@@ -314,6 +315,9 @@ function requireSame(definition: ResourceDefinition, current: KubeObject, given:
       current.metadata.name,
       `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current.metadata.uid}`,
     );
+  }
+  if (resourceVersion === undefined && definition.unconditionalUpdate !== true) {
+    throw unversionedWrite(definition, current.metadata.name);
   }
   if (resourceVersion !== undefined && resourceVersion !== current.metadata.resourceVersion) {
     throw staleWrite(definition, current.metadata.name);

@@ -207,6 +207,15 @@ for (const version of kubectlVersions) {
       await ok(["replace", "-f", "-"], JSON.stringify(edited));
       const stale = await kubectl(["replace", "-f", "-"], JSON.stringify(edited));
       assert.match(stale.err, /\(Conflict\).*the object has been modified/);
+      // Of what names no resourceVersion, kubectl asks for the newest one.
+      const { name, namespace } = edited.metadata;
+      const unversioned = JSON.stringify({ ...edited, metadata: { name, namespace }, spec: { size: "tall" } });
+      await ok(["replace", "-f", "-"], unversioned);
+      assert.equal(await ok(["get", "wd", "w1", "-o", "jsonpath={.spec}"]), '{"size":"tall"}');
+      await ok(["replace", "--force", "-f", "-"], unversioned);
+      const anew = JSON.parse(await ok(["get", "wd", "w1", "-o", "json"]));
+      assert.deepEqual(anew.spec, { size: "tall" });
+      assert.notEqual(anew.metadata.uid, edited.metadata.uid);
     });
 
     test("diffs and dry-runs without changing anything", async (t) => {

@@ -24,6 +24,7 @@ const core = {
   categories: [],
   namespaced: true,
   statusSubresource: false,
+  unconditionalUpdate: true,
   columns: [],
 } as const;
 

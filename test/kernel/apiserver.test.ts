@@ -311,6 +311,40 @@ describe("objects", () => {
     await sample.client.delete(configMaps, ref("bare"));
   });
 
+  test("are replaced as they were read only, but for kinds that Kubernetes replaces whatever is there", async () => {
+    const made = await sample.client.create(widgets, widget("read-first"));
+    const path = "/apis/example.io/v1/namespaces/default/widgets/read-first";
+    for (const resourceVersion of [undefined, "", "0"]) {
+      const body = JSON.stringify({ ...made, metadata: { ...made.metadata, resourceVersion } });
+      for (const at of [path, `${path}/status`, `${path}?dryRun=All`]) {
+        const { code, body: refused } = await raw("PUT", at, { body });
+        const message = "Invalid value: 0x0: must be specified for an update";
+        const field = "metadata.resourceVersion";
+        assert.equal(code, 422);
+        assert.equal(refused["message"], `widgets.example.io "read-first" is invalid: ${field}: ${message}`);
+        const causes = [{ reason: "FieldValueInvalid", message, field }];
+        assert.deepEqual(refused["details"], { name: "read-first", group: "example.io", kind: "widgets", causes });
+      }
+    }
+    const unversioned = JSON.stringify({ metadata: { resourceVersion: null }, spec: { size: "small" } });
+    const headers = { "content-type": "application/merge-patch+json" };
+    assert.equal((await raw("PATCH", path, { body: unversioned, headers })).code, 422);
+    assert.equal((await raw("PUT", path.replace("read-first", "nobody"), { body: "{}" })).code, 404);
+    assert.deepEqual(await sample.client.get(widgets, ref("read-first")), made);
+    const replaced = await sample.client.update(widgets, { ...made, spec: { size: "small" } });
+    assert.deepEqual(replaced["spec"], { size: "small" });
+    await sample.client.delete(widgets, ref("read-first"));
+
+    await sample.client.create(configMaps, configMap("whatever"));
+    const blind = configMap("whatever", { a: "b" });
+    for (const resourceVersion of [undefined, "0"]) {
+      const metadata = { ...blind.metadata, ...(resourceVersion === undefined ? {} : { resourceVersion }) };
+      const { data } = await sample.client.update<KubeObject & { data?: object }>(configMaps, { ...blind, metadata });
+      assert.deepEqual(data, { a: "b" });
+    }
+    await sample.client.delete(configMaps, ref("whatever"));
+  });
+
   test("are named by the server when they ask for it", async () => {
     const body = JSON.stringify({ metadata: { generateName: "gen-" } });
     const { code, body: made } = await raw("POST", "/api/v1/namespaces/default/configmaps", { body });

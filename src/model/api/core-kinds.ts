@@ -8,7 +8,14 @@ import { podGrace } from "./pod-grace.ts";
 import type { ResourceDefinition } from "./resource.ts";
 import { endpointSlice, service } from "./service.ts";
 
-const core = { group: "", version: "v1", categories: [], namespaced: true, statusSubresource: false } as const;
+const core = {
+  group: "",
+  version: "v1",
+  categories: [],
+  namespaced: true,
+  statusSubresource: false,
+  unconditionalUpdate: true,
+} as const;
 /** Of these, Kubernetes counts the changes of EndpointSlices only. */
 const uncounted = { ...core, countsChanges: false } as const;
 
@@ -173,6 +180,7 @@ export const coreDefinitions: readonly ResourceDefinition[] = [
     plural: "leases",
     singular: "lease",
     shortNames: [],
+    unconditionalUpdate: false,
     schema: lease,
     columns: [column("Holder", ".spec.holderIdentity", "Who holds it."), age],
   },

@@ -20,6 +20,8 @@ export interface ResourceDefinition {
   readonly statusSubresource: boolean;
   /** False: its objects have no `metadata.generation`, as Kubernetes' own have none that hold data or that no program acts on. */
   readonly countsChanges?: false;
+  /** True: a PUT may leave the resourceVersion out and replaces whatever is there, as of most of Kubernetes' own kinds. */
+  readonly unconditionalUpdate?: boolean;
   /** Seconds from the deletion of an object to its end, and what the deletion asks for; absent: its kind has no such time. */
   readonly grace?: (object: JsonObject, asked: number | undefined) => number;
   /** Absent: any object is taken as it is. */
