@@ -15,12 +15,14 @@ import type { PersistentVolumeClaim } from "../model/api/claim.ts";
 import { claimResource } from "../model/api/references.ts";
 import { isApiError } from "../model/api/status.ts";
 import { keyOf } from "../model/api/stored.ts";
+import type { ClaimInfo } from "../model/api/vmi-status.ts";
 import { Fault, isFault, sentence } from "../model/fault.ts";
 import {
   CLAIM_FINALIZER,
   CLAIM_IMAGE_ANNOTATION,
   type Claim,
   capacityOf,
+  claimInfo,
   imageBytes,
   unprovidable,
   volumeNameOf,
@@ -42,7 +44,7 @@ export interface ClaimOptions {
 export interface FoundClaim {
   readonly uid: string;
   readonly image: string;
-  readonly accessModes: readonly string[];
+  readonly info: ClaimInfo;
 }
 
 /** Provides the claims of this machine with disk images, and takes these away with them. */
@@ -193,7 +195,7 @@ export function keepClaims({ client, events, records, folder, log, changed }: Cl
         const why = `has lost its disk image ${claimImagePath(folder, uid)}`;
         throw unusable(claim, volume, why, "Bring the file back, or delete the claim and make it anew.");
       }
-      return { uid, image: claimImagePath(folder, uid), accessModes: claim.spec?.accessModes ?? [] };
+      return { uid, image: claimImagePath(folder, uid), info: claimInfo(claim) };
     },
     async close() {
       closing.abort();

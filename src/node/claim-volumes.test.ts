@@ -7,7 +7,7 @@ const claim = (fields: Partial<ReadyClaim>, accessModes = ["ReadWriteOnce"]): Re
   kind: "claim",
   name: "data",
   readOnly: false,
-  found: { uid: "u1", image: "/i", accessModes },
+  found: { uid: "u1", image: "/i", info: { claimName: "data", accessModes } },
   ...fields,
 });
 
@@ -27,13 +27,15 @@ test("a guest writes on a claim unless disk or volume is read-only; an ephemeral
   const disk = { name: "root", readOnly: false, tuning: { shareable: true } };
   const use = { uid: "u1", namespace: "default", name: "data", disk: "root", alone: false, shared: false };
   const found = (source: ReadyClaim, readOnly = false) => claimUses([{ ...disk, readOnly, source }], "default");
-  assert.deepEqual(found(claim({})), [{ ...use, writes: true, shareable: true }]);
-  assert.deepEqual(found(claim({}), true), [{ ...use, writes: false, shareable: true }]);
+  const info = { claimName: "data", accessModes: ["ReadWriteOnce"] };
+  assert.deepEqual(found(claim({})), [{ ...use, writes: true, shareable: true, info }]);
+  assert.deepEqual(found(claim({}), true), [{ ...use, writes: false, shareable: true, info }]);
   assert.deepEqual(found(claim({ kind: "ephemeral" }, ["ReadWriteOncePod"])), [
     { ...use, writes: false, shareable: false, alone: true },
   ]);
-  assert.deepEqual(found(claim({}, ["ReadOnlyMany", "ReadWriteMany"])), [
-    { ...use, writes: true, shareable: true, shared: true },
+  const many = ["ReadOnlyMany", "ReadWriteMany"];
+  assert.deepEqual(found(claim({}, many)), [
+    { ...use, writes: true, shareable: true, shared: true, info: { ...info, accessModes: many } },
   ]);
   assert.deepEqual(claimUses([{ ...disk, source: { kind: "emptyDisk" } }], "default"), []);
 });

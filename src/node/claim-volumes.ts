@@ -25,7 +25,7 @@ export function isForReading(
   disk: { readonly name: string; readonly bus: DiskBus; readonly cdrom: boolean },
   place: string,
 ): boolean {
-  const accessModes = found?.accessModes ?? [];
+  const accessModes = found?.info.accessModes ?? [];
   const fixed = readOnly || (accessModes.length > 0 && accessModes.every((mode) => mode === "ReadOnlyMany"));
   if (!fixed || disk.bus !== "sata" || disk.cdrom) return fixed;
   throw new Fault("PB5072", `${place}: the disk "${disk.name}" is read-only, which one on the bus sata cannot be.`, {
@@ -38,12 +38,14 @@ export function isForReading(
 export function claimUses(disks: readonly ClaimDisk[], namespace: string): readonly ClaimUse[] {
   return disks.flatMap(({ name: disk, readOnly, tuning, source }): ClaimUse[] => {
     if (!("found" in source) || source.found === undefined) return [];
-    const { uid, accessModes } = source.found;
+    const { uid, info } = source.found;
+    const { accessModes = [] } = info;
     const isOwn = source.kind === "claim";
     const shareable = isOwn && tuning.shareable === true;
     const alone = accessModes.includes("ReadWriteOncePod");
     const shared = accessModes.includes("ReadWriteMany");
-    return [{ uid, namespace, name: source.name, disk, writes: isOwn && !readOnly, shareable, alone, shared }];
+    const use = { uid, namespace, name: source.name, disk, writes: isOwn && !readOnly, shareable, alone, shared };
+    return [isOwn ? { ...use, info } : use];
   });
 }
 

@@ -15,7 +15,7 @@ import { deviceAnnotations } from "../model/pods/network-info.ts";
 import { agentChange, agentGone } from "../model/status/agent.ts";
 import { type ConditionClaim, withCondition } from "../model/status/conditions.ts";
 import { interfaceStatuses } from "../model/status/interfaces.ts";
-import { liveMigratable } from "../model/status/live-migratable.ts";
+import { liveMigratable, migrationMethod } from "../model/status/live-migratable.ts";
 import {
   assign,
   claim,
@@ -25,6 +25,7 @@ import {
   unclaim,
   type VmiStatusChange,
 } from "../model/status/vmi.ts";
+import { volumeStatuses } from "../model/status/volumes.ts";
 import { podAddresses } from "../model/wiring/facts.ts";
 import type { PodRecord } from "./records.ts";
 
@@ -278,7 +279,7 @@ function guestRuns(
   node: NodeFacts,
   { paused, unready, uncarried, differs }: GuestState,
 ): VmiStatusChange {
-  const { facts, wiring, hardware, agent } = record;
+  const { facts, wiring, hardware, agent, claims = [] } = record;
   if (facts === undefined || wiring === undefined) return (status) => status;
   const nics = nicsOf(vmi, pluginsOf(pod));
   const interfaces = interfaceStatuses(nics, wiring.nics, facts, agent?.said);
@@ -286,7 +287,7 @@ function guestRuns(
     enterPhase("Running"),
     podScheduled,
     claim(...wholeness(paused, unready, uncarried)),
-    claim(liveMigratable(vmi.spec.volumes ?? [], record.claims ?? [], nics)),
+    claim(liveMigratable(vmi.spec.volumes ?? [], claims, nics)),
     paused ? claim(PAUSED) : unclaim(PAUSED.type),
     differs === undefined
       ? unclaim(DIFFERS)
@@ -294,6 +295,8 @@ function guestRuns(
     agentChange(agent, nics, wiring, facts),
     assign({
       interfaces,
+      volumeStatus: volumeStatuses(vmi.spec, claims),
+      migrationMethod: migrationMethod(vmi.spec, claims),
       nodeName: node.nodeName,
       activePods: { [record.podUid]: node.nodeName },
       ...(hardware === undefined ? {} : { machine: { type: hardware.machine } }),

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import { stringify } from "yaml";
+import type { VolumeStatus } from "../../src/model/api/vmi-status.ts";
 import { eventually, TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
@@ -132,6 +133,20 @@ test("volumes and devices: one guest with every kind that this machine makes", {
     await eventually("what keeps it here", async () => {
       return (await host.value("vmi", NAME, migratable)) === "DisksNotLiveMigratable";
     });
+    assert.equal(await host.value("vmi", NAME, ".status.migrationMethod"), "BlockMigration");
+    const volumes = JSON.parse(await host.value("vmi", NAME, ".status.volumeStatus")) as readonly VolumeStatus[];
+    const disks = stdout.matchAll(
+      /<target dev='(\w+)' bus='\w+'\/>(?:(?!<\/disk>)[\s\S])*<alias name='ua-([^']+)'\/>/g,
+    );
+    assert.deepEqual(
+      volumes.map(({ name, target }) => `${name} ${target}`),
+      [...disks].map(([, device, name]) => `${name} ${device}`).toSorted(),
+    );
+    const { claimName, accessModes, capacity } =
+      volumes.find(({ name }) => name === "data")?.persistentVolumeClaimInfo ?? {};
+    assert.deepEqual([claimName, accessModes, capacity], ["data", ["ReadWriteOnce"], { storage: "12Mi" }]);
+    const field = "vmi.status.volumeStatus.persistentVolumeClaimInfo.capacity";
+    assert.match(await host.kubectlOk(["explain", field]), /How much there is/);
   });
 
   await step("another guest that would write on its claim is told who has it", async () => {

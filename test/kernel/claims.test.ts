@@ -88,7 +88,18 @@ test("claims get disk images, which go with them, but not from under a guest", a
   assert.match(grown.err, /resources\.requests\.storage: Forbidden: this machine resizes no claim/);
   await kubectl.ok(["apply", "-f", "-"], claim("data", "10M"));
 
-  assert.deepEqual(await keeper.find("default", "data", "v"), { uid, image, accessModes: ["ReadWriteOnce"] });
+  assert.deepEqual(await keeper.find("default", "data", "v"), {
+    uid,
+    image,
+    info: {
+      claimName: "data",
+      accessModes: ["ReadWriteOnce"],
+      volumeMode: "Filesystem",
+      capacity: { storage: "10Mi" },
+      requests: { storage: "10M" },
+      filesystemOverhead: "0",
+    },
+  });
   const guest = { namespace: "default", name: "guest" };
   const use = { uid, namespace: "default", name: "data", disk: "v", writes: true, shareable: false };
   records.put({

@@ -1,5 +1,6 @@
 import type { PersistentVolumeClaim } from "../api/claim.ts";
 import { keyOf, type Stored } from "../api/stored.ts";
+import type { ClaimInfo } from "../api/vmi-status.ts";
 import { Fault } from "../fault.ts";
 import { parseQuantity } from "../guest/quantity.ts";
 
@@ -30,6 +31,19 @@ export function capacityOf(claim: Claim): string {
   const asked = String(claim.spec?.resources?.requests?.["storage"] ?? 0);
   const bytes = imageBytes(claim);
   return parseQuantity(asked) === bytes ? asked : `${bytes / MEBI}Mi`;
+}
+
+/** What the status of a VMI says of a claim that is provided: the image takes all of it. */
+export function claimInfo(claim: Claim): ClaimInfo {
+  const { accessModes = [], volumeMode = "Filesystem", resources } = claim.spec ?? {};
+  return {
+    claimName: claim.metadata.name,
+    accessModes,
+    volumeMode,
+    capacity: { storage: capacityOf(claim) },
+    requests: resources?.requests ?? {},
+    filesystemOverhead: "0",
+  };
 }
 
 /** Why this machine does not provide a claim, as PB5081; undefined where it does. */
@@ -85,6 +99,8 @@ export interface ClaimUse {
   readonly alone: boolean;
   /** Guests on several nodes may write on the claim: ReadWriteMany. */
   readonly shared: boolean;
+  /** What the VMI's status says of the claim where the disk is the claim itself. */
+  readonly info?: ClaimInfo;
 }
 
 /** A VMI with the claims that its guest uses. */

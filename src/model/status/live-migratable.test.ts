@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Volume } from "../api/volumes.ts";
+import type { Disk, Volume } from "../api/volumes.ts";
 import type { ClaimUse } from "../pods/claims.ts";
 import { nicContexts } from "../wiring/nics.ts";
-import { liveMigratable } from "./live-migratable.ts";
+import { liveMigratable, migrationMethod } from "./live-migratable.ts";
 
 const use = (name: string, shared: boolean): ClaimUse => ({
   uid: name,
@@ -48,4 +48,21 @@ test("disks are told before NICs", () => {
   const reason = (volumes: readonly Volume[]) => liveMigratable(volumes, CLAIMS, nics).reason;
   assert.equal(reason([{ name: "own", hostDisk: { path: "/d", type: "Disk" } }]), "DisksNotLiveMigratable");
   assert.equal(reason([]), "InterfaceNotLiveMigratable");
+});
+
+test("disks are copied unless another node has them or they are only read", () => {
+  const shared: Volume = { name: "root", persistentVolumeClaim: { claimName: "shared" } };
+  const seed: Volume = { name: "seed", cloudInitNoCloud: { userData: "u" } };
+  const method = (volumes: readonly Volume[], disks: readonly Disk[] = []) =>
+    migrationMethod({ domain: { devices: { disks } }, volumes }, CLAIMS);
+  assert.equal(method([]), "LiveMigration");
+  assert.equal(
+    method([shared, { name: "own", hostDisk: { path: "/d", type: "Disk", shared: true } }]),
+    "LiveMigration",
+  );
+  assert.equal(method([shared, seed], [{ name: "seed", cdrom: {} }]), "LiveMigration");
+  assert.equal(method([shared, seed], [{ name: "seed", cdrom: { readonly: false } }]), "BlockMigration");
+  assert.equal(method([shared, seed], [{ name: "seed", disk: { readonly: true } }]), "BlockMigration");
+  assert.equal(method([{ name: "root", persistentVolumeClaim: { claimName: "alone" } }]), "BlockMigration");
+  assert.equal(method([{ name: "root", hostDisk: { path: "/d", type: "Disk" } }]), "BlockMigration");
 });

@@ -1,3 +1,4 @@
+import type { VmiSpec } from "../api/vmi.ts";
 import type { Volume } from "../api/volumes.ts";
 import type { NicContext } from "../bindings/binding.ts";
 import { bindingOf } from "../bindings/registry.ts";
@@ -23,6 +24,22 @@ export function liveMigratable(
   return fixed.length === 0
     ? { type, status: "True" }
     : { type, status: "False", reason: "InterfaceNotLiveMigratable", message: fixed.join(" ") };
+}
+
+/**
+ * `status.migrationMethod` of a guest that runs with these volumes, as KubeVirt sets it beside that condition and whatever
+ * the condition says: disks are copied unless another node has them, or they are in a CD-ROM drive that is only read.
+ */
+export function migrationMethod(
+  { domain, volumes = [] }: Pick<VmiSpec, "domain" | "volumes">,
+  claims: readonly ClaimUse[],
+): "LiveMigration" | "BlockMigration" {
+  const discs = (domain.devices.disks ?? []).filter(({ cdrom }) => cdrom !== undefined && cdrom.readonly !== false);
+  const isThere = (volume: Volume): boolean =>
+    (volume.persistentVolumeClaim ?? volume.hostDisk) === undefined
+      ? discs.some(({ name }) => name === volume.name)
+      : fixedDisk(volume, claims) === undefined;
+  return volumes.every(isThere) ? "LiveMigration" : "BlockMigration";
 }
 
 /** Why a volume cannot be left behind, nor be had on another node; copies and what is thrown away can be made there. */
