@@ -38,7 +38,7 @@ export function apiResourceList(catalog: Catalog, group: string, version: string
         name: `${plural}/${subresource}`,
         singularName: "",
         namespaced: true,
-        kind: "",
+        kind: catalog.find(group, version, plural)?.kind ?? "",
         verbs: [verb],
       })),
     ],
@@ -83,7 +83,7 @@ export function aggregatedDiscovery(catalog: Catalog, core: boolean, documentVer
         version,
         freshness: "Current",
         resources: [
-          ...ofVersion(catalog, name, version).map(discoveredResource),
+          ...ofVersion(catalog, name, version).map((definition) => discoveredResource(catalog, definition)),
           ...discoveredSubresources(catalog, name, version),
         ],
       })),
@@ -91,8 +91,15 @@ export function aggregatedDiscovery(catalog: Catalog, core: boolean, documentVer
   };
 }
 
-function discoveredResource(definition: ResourceDefinition): object {
-  const responseKind = { group: definition.group, version: definition.version, kind: definition.kind };
+function discoveredResource(catalog: Catalog, definition: ResourceDefinition): object {
+  const { group, version, kind, plural, statusSubresource } = definition;
+  const responseKind = { group, version, kind };
+  const below = [
+    ...(statusSubresource ? [{ subresource: "status", responseKind, verbs: SUBRESOURCE_VERBS }] : []),
+    ...subresourcesOf(catalog, group, version)
+      .filter((one) => one.plural === plural)
+      .map(({ subresource, verb }) => ({ subresource, responseKind, verbs: [verb] })),
+  ];
   return {
     resource: definition.plural,
     responseKind,
@@ -100,15 +107,14 @@ function discoveredResource(definition: ResourceDefinition): object {
     singularResource: definition.singular,
     verbs: isNamespaceResource(definition) ? NAMESPACE_VERBS : VERBS,
     ...aliases(definition),
-    ...(definition.statusSubresource
-      ? { subresources: [{ subresource: "status", responseKind, verbs: SUBRESOURCE_VERBS }] }
-      : {}),
+    ...(below.length === 0 ? {} : { subresources: below }),
   };
 }
 
 /** Calls below resources of another group: the resource itself is named, and has no kind and no verbs here. */
 function discoveredSubresources(catalog: Catalog, group: string, version: string): readonly object[] {
-  const byPlural = Map.groupBy(subresourcesOf(catalog, group, version), ({ plural }) => plural);
+  const others = subresourcesOf(catalog, group, version).filter(({ plural }) => !catalog.find(group, version, plural));
+  const byPlural = Map.groupBy(others, ({ plural }) => plural);
   const responseKind = { group: "", version: "", kind: "" };
   return [...byPlural].map(([plural, below]) => ({
     resource: plural,

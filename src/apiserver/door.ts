@@ -99,7 +99,8 @@ export function makeDoor({ authenticator, allowances, catalog, metrics, audit }:
       });
       const refusal = refusedTo(holder, asked);
       if (refusal !== undefined) return refusal;
-      const share = allowances.take(holder, request.socket, asked.verb, response);
+      // A text that is followed stays open like a watch.
+      const share = allowances.take(holder, request.socket, asked.follows === true ? "watch" : asked.verb, response);
       if (typeof share === "string") {
         metrics.limited(share);
         return tooManyRequests(share);
@@ -146,7 +147,8 @@ interface Known {
 
 function isServed(catalog: Catalog, { group, resource, subresource }: RequestAttributes): boolean {
   if (resource === undefined) return false;
-  if (catalog.stored(group, resource) !== undefined) return subresource === undefined || subresource === "status";
+  const isStored = catalog.stored(group, resource) !== undefined;
+  if (isStored && (subresource === undefined || subresource === "status")) return true;
   return catalog.subresources.some(
     (one) => one.group === group && one.plural === resource && one.subresource === subresource,
   );

@@ -14,6 +14,8 @@ export interface RequestAttributes {
   readonly name?: string;
   readonly path: string;
   readonly dryRun: boolean;
+  /** A text is to be sent on as it grows. */
+  readonly follows?: boolean;
 }
 
 const METHOD_VERBS: Readonly<Record<string, string>> = {
@@ -43,7 +45,9 @@ export function readAttributes({ method = "GET", url = "/" }: IncomingMessage): 
     return { verb: reading ? "get" : method.toLowerCase(), group: "", path, dryRun };
   }
   const group = prefix === 2 ? "" : (segments[1] ?? "");
-  return { verb: verbOf(method, named.name !== undefined, isWatch(query)), group, ...named, path, dryRun };
+  const verb = verbOf(method, named.name !== undefined, isSet(query, "watch"));
+  const follows = named.subresource !== undefined && isSet(query, "follow");
+  return { verb, group, ...named, path, dryRun, ...(follows ? { follows } : {}) };
 }
 
 interface Named {
@@ -73,8 +77,8 @@ function verbOf(method: string, one: boolean, watching: boolean): string {
   return METHOD_VERBS[method] ?? method.toLowerCase();
 }
 
-function isWatch(query: URLSearchParams | undefined): boolean {
-  const value = query?.get("watch");
+function isSet(query: URLSearchParams | undefined, parameter: "watch" | "follow"): boolean {
+  const value = query?.get(parameter);
   return value !== undefined && value !== null && value !== "false" && value !== "0";
 }
 

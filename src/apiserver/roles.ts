@@ -4,7 +4,7 @@ import type { RequestAttributes } from "./request-attributes.ts";
 /**
  * - `admin`: everything.
  * - `view`: get, list and watch of everything but Secrets, and the documents (discovery, health, metrics). No calls below
- *   objects but `status`: a console is a way to write.
+ *   objects but `status` and the logs of pods, as Kubernetes' role of that name: a console is a way to write.
  *
  * Either may ask what it may ({@link SELF_REVIEWS}).
  */
@@ -30,6 +30,11 @@ export const SELF_REVIEWS = {
   subject: { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview", plural: "selfsubjectreviews" },
 } as const;
 
+/** True for a part of an object that whoever may read the object may read. */
+export function isReadable(group: string, resource: string, subresource: string): boolean {
+  return subresource === "status" || (group === "" && resource === "pods" && subresource === "log");
+}
+
 /** True for a call that asks about the caller only. */
 export function isSelfReview({ verb, group, resource, subresource }: RequestAttributes): boolean {
   if (verb !== "create" || subresource !== undefined) return false;
@@ -46,7 +51,7 @@ export function refusedTo({ user, role }: Principal, asked: RequestAttributes): 
   }
   // Who asks what they may can ask about all at once.
   const isSecret = ["", "*"].includes(group) && ["secrets", "*"].includes(resource);
-  if (reads && !isSecret && (subresource === undefined || subresource === "status")) return undefined;
+  if (reads && !isSecret && (subresource === undefined || isReadable(group, resource, subresource))) return undefined;
   const qualified = group === "" ? resource : `${resource}.${group}`;
   const what = subresource === undefined ? resource : `${resource}/${subresource}`;
   const where = namespace === undefined ? "at the cluster scope" : `in the namespace "${namespace}"`;

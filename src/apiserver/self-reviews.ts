@@ -7,7 +7,7 @@ import type { Catalog } from "./catalog.ts";
 import { badRequest, methodNotAllowed } from "./refusals.ts";
 import type { RequestAttributes } from "./request-attributes.ts";
 import { readBody } from "./request-body.ts";
-import { type Principal, refusedTo, SELF_REVIEWS } from "./roles.ts";
+import { isReadable, type Principal, refusedTo, SELF_REVIEWS } from "./roles.ts";
 
 /**
  * Answers who asks who they are and what they may: `kubectl auth whoami`, `kubectl auth can-i`. False where the path is
@@ -116,7 +116,14 @@ function rulesOf(catalog: Catalog, { role }: Principal): object {
   const readable = [...Map.groupBy(catalog.definitions, ({ group }) => group)].map(([group, definitions]) => ({
     verbs: READING,
     apiGroups: [group],
-    resources: [...new Set(definitions.filter((each) => !isSecret(each)).flatMap(resourcesOf))],
+    resources: [
+      ...new Set([
+        ...definitions.filter((each) => !isSecret(each)).flatMap(resourcesOf),
+        ...catalog.subresources
+          .filter((one) => one.group === group && isReadable(group, one.plural, one.subresource))
+          .map(({ plural, subresource }) => `${plural}/${subresource}`),
+      ]),
+    ],
   }));
   const own = Object.values(SELF_REVIEWS).map(({ apiVersion, plural }) => ({
     verbs: ["create"],

@@ -104,7 +104,11 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   try {
     const pki = join(dataDir, "pki");
     let credentials = await loadCredentials(pki, Date.now(), log, listening.proves);
-    const catalog = makeCatalog(options.definitions, options.subresources);
+    const subresources = options.subresources ?? [];
+    const catalog = makeCatalog(
+      options.definitions,
+      subresources.filter((each) => each.verb !== "none"),
+    );
     const customKinds = makeCustomKinds(catalog, store, Date.now);
     const machinery: Machinery = {
       catalog,
@@ -171,7 +175,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     );
     const probe = makeProbeServer(health, registry);
     const reviews = makeSelfReviewServer(catalog);
-    const subresources = makeSubresourceServer(options.subresources ?? [], options.documents ?? [], log);
+    const calls = makeSubresourceServer(subresources, options.documents ?? [], log);
     const serve = (request: IncomingMessage, response: ServerResponse, continues = false): void => {
       const visit = door.request(request, response);
       if (isApiError(visit)) {
@@ -183,14 +187,14 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       if (continues) response.writeContinue();
       const { holder } = visit;
       if (probe(request, response) || reviews(request, response, holder)) return;
-      if (!subresources.serve(request, response, holder.user)) visit.wrote(handle(request, response, holder.user));
+      if (!calls.serve(request, response, holder.user)) visit.wrote(handle(request, response, holder.user));
     };
     server.on("request", (request, response) => serve(request, response));
     // Node would answer both by itself, to whoever asks.
     server.on("checkContinue", (request, response) => serve(request, response, true));
     server.on("checkExpectation", (request, response) => serve(request, response));
     server.on("upgrade", (request, socket, head) => {
-      subresources.upgrade(request, socket, head, door.upgrade(request));
+      calls.upgrade(request, socket, head, door.upgrade(request));
     });
     server.on("drop", () => log.warn({ connections }, "a connection was dropped: too many are open"));
     const port = await listen(server, options.port, listening.address);
@@ -223,7 +227,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
         clearInterval(renewal);
         const closed = new Promise<void>((resolve) => server.close(() => resolve()));
         hub.close();
-        await subresources.close();
+        await calls.close();
         server.closeIdleConnections();
         await collector.close();
         await customKinds.close();

@@ -8,6 +8,7 @@ import type { UpgradeVisit } from "./door.ts";
 import { noteDryRun } from "./dry-runs.ts";
 import { badRequest, methodNotAllowed, noSuchResource } from "./refusals.ts";
 import { mediaTypeOf, readBody } from "./request-body.ts";
+import { answerPieces } from "./text-stream.ts";
 import { readHandshake, serveWebSocket, type WebSocketSession } from "./websocket.ts";
 import { closeCodes } from "./websocket-frames.ts";
 
@@ -20,8 +21,20 @@ export interface SubresourceCall {
   readonly body: JsonObject;
 }
 
-/** Where a subresource is found: `/apis/GROUP/VERSION/namespaces/NS/PLURAL/NAME/SUBRESOURCE`. */
+/** A call for a text. */
+export interface TextCall extends SubresourceCall {
+  /** What stood behind the `?`. */
+  readonly query: URLSearchParams;
+  /** Aborted once nobody reads on: the text is to end then. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Where a subresource is found: `/apis/GROUP/VERSION/namespaces/NS/PLURAL/NAME/SUBRESOURCE`, of the core group
+ * `/api/VERSION/…`.
+ */
 interface Place {
+  /** Empty: the core group. */
   readonly group: string;
   /** The first is preferred. */
   readonly versions: readonly string[];
@@ -51,8 +64,25 @@ export interface DocumentSubresource extends Place {
   read(call: SubresourceCall): Promise<JsonObject>;
 }
 
+/** Plain text of an object, piece by piece as it comes and as the client takes it. Throws ApiError to refuse. */
+export interface TextSubresource extends Place {
+  readonly verb: "get";
+  text(call: TextCall): Promise<AsyncIterable<Uint8Array>>;
+}
+
+/** A call that clients know and that is not carried out here; discovery does not tell it. */
+export interface RefusedSubresource extends Place {
+  readonly verb: "none";
+  refusal(call: SubresourceCall): ApiError;
+}
+
 /** A call below an object that is no write of it. Who knows the kind registers it with the server. */
-export type Subresource = ActionSubresource | StreamSubresource | DocumentSubresource;
+export type Subresource =
+  | ActionSubresource
+  | StreamSubresource
+  | DocumentSubresource
+  | TextSubresource
+  | RefusedSubresource;
 
 /** Something to read that is of no object: `/apis/GROUP/VERSION/NAME`. */
 export interface GroupDocument {
@@ -81,13 +111,20 @@ export function makeSubresourceServer(
   log: Logger,
 ): SubresourceServer {
   const sessions = new Set<WebSocketSession>();
+  /** Texts that are being sent. */
+  const texts = new Set<AbortController>();
 
   async function act(request: IncomingMessage, response: ServerResponse, user: string, found: Found): Promise<void> {
     const { subresource, namespace, name } = found;
+    if (subresource.verb === "none") throw subresource.refusal({ namespace, name, user, body: {} });
     if (subresource.verb === "get") {
       if (request.method !== "GET") throw methodNotAllowed();
       if ("read" in subresource) {
         answerJson(response, 200, await subresource.read({ namespace, name, user, body: {} }));
+        return;
+      }
+      if ("text" in subresource) {
+        await send(request, response, subresource, { namespace, name, user, body: {} });
         return;
       }
       readHandshake(request, subresource.protocols);
@@ -104,6 +141,27 @@ export function makeSubresourceServer(
     answerText(response, subresource.answers, "");
   }
 
+  async function send(
+    request: IncomingMessage,
+    response: ServerResponse,
+    subresource: TextSubresource,
+    call: SubresourceCall,
+  ): Promise<void> {
+    const over = new AbortController();
+    texts.add(over);
+    const end = (): void => {
+      texts.delete(over);
+      over.abort();
+    };
+    response.once("close", end).on("error", end);
+    const query = new URLSearchParams((request.url ?? "").replace(/^[^?]*/, ""));
+    try {
+      await answerPieces(response, await subresource.text({ ...call, query, signal: over.signal }));
+    } finally {
+      end();
+    }
+  }
+
   async function open(
     request: IncomingMessage,
     socket: Duplex,
@@ -113,7 +171,8 @@ export function makeSubresourceServer(
     const found = find(request);
     if (found === undefined) throw noSuchResource();
     const { subresource, namespace, name } = found;
-    if (subresource.verb !== "get" || "read" in subresource) throw methodNotAllowed();
+    if (subresource.verb === "none") throw subresource.refusal({ namespace, name, user, body: {} });
+    if (!("open" in subresource)) throw methodNotAllowed();
     const handshake = readHandshake(request, subresource.protocols);
     const stream = await subresource.open({ namespace, name, user, body: {} });
     if (socket.destroyed) {
@@ -163,6 +222,7 @@ export function makeSubresourceServer(
       });
     },
     async close() {
+      for (const text of texts) text.abort();
       const ended = [...sessions].map((session) => {
         session.end(closeCodes.goingAway, "the server stops");
         return session.closed;
@@ -203,9 +263,11 @@ interface Found {
 }
 
 function findSubresource(subresources: readonly Subresource[], path: string): Found | undefined {
-  const [root, group, version, namespaces, ...rest] = path.split("/").filter((segment) => segment !== "");
+  const [root, ...below] = path.split("/").filter((segment) => segment !== "");
+  if (root !== "api" && root !== "apis") return undefined;
+  const [group, version, namespaces, ...rest] = root === "api" ? ["", ...below] : below;
   const [namespace, plural, name, called, ...more] = rest;
-  if (root !== "apis" || namespaces !== "namespaces" || more.length > 0) return undefined;
+  if (namespaces !== "namespaces" || more.length > 0) return undefined;
   if (version === undefined || namespace === undefined || name === undefined) return undefined;
   const subresource = subresources.find(
     (candidate) =>
