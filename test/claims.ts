@@ -1,11 +1,10 @@
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Interface } from "../src/model/api/interfaces.ts";
+import type { BindingField, Interface } from "../src/model/api/interfaces.ts";
 import type { Network } from "../src/model/api/networks.ts";
-import type { BindingField } from "../src/model/bindings/binding.ts";
-import { SPOOF_GUARD_ANNOTATION } from "../src/model/bindings/spoof-guard.ts";
 import type { ClaimId } from "../src/model/explain/claim.ts";
 import { explainVmi } from "../src/model/explain/explain.ts";
+import { SPOOF_GUARD_ANNOTATION } from "../src/model/rules/spoof-guard.ts";
 import type { PlanRequest } from "../src/model/wiring/plan.ts";
 import { blank } from "./source-text.ts";
 

@@ -1,8 +1,8 @@
 import type { StatusCause } from "../model/api/admission.ts";
 import type { KubeObject } from "../model/api/resource.ts";
-import { isSpoofGuardOn, SPOOF_GUARD_ANNOTATION } from "../model/bindings/spoof-guard.ts";
 import { KEPT_INTERFACES_ANNOTATION, readKeptInterfaces } from "../model/pods/kept-interfaces.ts";
 import { PAUSED_ANNOTATION } from "../model/pods/pause.ts";
+import { isSpoofGuardOn, SPOOF_GUARD_ANNOTATION } from "../model/rules/spoof-guard.ts";
 
 /** What is wrong with those annotations of a VMI that the node acts on; others are nobody's business here. */
 export function judgeOwnAnnotations({ metadata }: KubeObject): readonly StatusCause[] {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { BindingField } from "../../src/model/bindings/binding.ts";
+import type { BindingField } from "../../src/model/api/interfaces.ts";
 import type { Claim, Topic } from "../../src/model/explain/claim.ts";
 import type { ExplainedNic, Explanation } from "../../src/model/explain/explain.ts";
 import { eventually, type TestHost } from "../daemon.ts";

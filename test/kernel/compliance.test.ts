@@ -2,11 +2,10 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { deleteNetns, listNetns } from "../../src/host/linux/netns.ts";
-import type { Interface } from "../../src/model/api/interfaces.ts";
+import type { BindingField, Interface } from "../../src/model/api/interfaces.ts";
 import type { Network } from "../../src/model/api/networks.ts";
-import type { BindingField } from "../../src/model/bindings/binding.ts";
 import { bindings } from "../../src/model/bindings/registry.ts";
-import { SPOOF_GUARD_ANNOTATION } from "../../src/model/bindings/spoof-guard.ts";
+import { SPOOF_GUARD_ANNOTATION } from "../../src/model/rules/spoof-guard.ts";
 import { AT_ONCE, testCompliance } from "./binding-compliance.ts";
 import { type PodShape, PREFIX, shapes, tapShapes } from "./bridge-pod.ts";
 

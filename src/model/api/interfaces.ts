@@ -1,11 +1,42 @@
-import { bridgeSchema } from "../bindings/bridge.ts";
-import { macvtapSchema } from "../bindings/macvtap.ts";
-import { masqueradeSchema } from "../bindings/masquerade.ts";
-import { passtBindingSchema, passtSchema } from "../bindings/passt.ts";
-import { pluginSchema } from "../bindings/plugin.ts";
-import { slirpSchema } from "../bindings/slirp.ts";
-import { sriovSchema } from "../bindings/sriov.ts";
-import { list, object, type Static, text, whole } from "./schema.ts";
+import { list, marker, object, type Static, text, whole } from "./schema.ts";
+
+/** The fields of an interface that choose how the guest is connected, of which it has exactly one. */
+const bindingFields = {
+  bridge: marker(
+    "Joins the guest to the pod's link with a Linux bridge: the guest takes over the pod's MAC and IPv4 address. No fields of its own.",
+  ),
+  masquerade: marker(
+    "Puts the guest behind NAT of the pod's addresses, IPv4 and IPv6. Pod network only. No fields of its own: `ports` of the interface choose what is let in.",
+  ),
+  slirp: marker(
+    "QEMU's user-mode network: TCP and UDP only, and in only to the listed `ports`. Pod network only, and only with `permitSlirpInterface`.",
+  ),
+  sriov: marker(
+    "Hands the guest a virtual function of a network card (VFIO). For multus networks whose attachment definition names a device resource.",
+  ),
+  macvtap: marker(
+    "Connects the guest to the node's network through a macvtap link. Multus networks only, and only with the feature gate `Macvtap`.",
+  ),
+  passt: marker(
+    "Connects the guest through a passt process, which speaks for it on the pod's sockets. Must be the only interface, on the pod network, with the feature gate `Passt`.",
+  ),
+  /** The newer form of `passt`. */
+  passtBinding: marker(
+    "Connects the guest through a passt process by vhost-user. Pod network only, and only with the feature gate `PasstBinding`.",
+  ),
+  binding: object(
+    "Leaves the connection to a network binding plugin.",
+    {
+      name: text(
+        "Name under which the plugin is registered in `spec.configuration.network.binding` of the KubeVirt resource; any other is refused.",
+      ),
+    },
+    {},
+  ),
+};
+
+/** Every field that chooses how a NIC is connected. */
+export type BindingField = keyof typeof bindingFields;
 
 const port = object(
   "A port of the guest.",
@@ -63,14 +94,7 @@ export const networkInterface = object(
     model: text(
       "What the guest sees: `virtio`, `e1000`, `e1000e`, `igb`, `ne2k_pci`, `pcnet` or `rtl8139`; any other is refused. Default virtio; ignored by sriov.",
     ),
-    bridge: bridgeSchema,
-    masquerade: masqueradeSchema,
-    slirp: slirpSchema,
-    sriov: sriovSchema,
-    macvtap: macvtapSchema,
-    passt: passtSchema,
-    passtBinding: passtBindingSchema,
-    binding: pluginSchema,
+    ...bindingFields,
     ports: list(
       "Ports that are let in. Default none, which means all for masquerade and passt and none for slirp; bridge lets all in whatever is listed. Refused beside `portRanges`.",
       port,

@@ -1,3 +1,4 @@
+import type { BindingField } from "../api/interfaces.ts";
 import type { PluginConfiguration } from "../api/kubevirt.ts";
 import type { BindingSays } from "../explain/claim.ts";
 import type { NicNetwork } from "../networks/network.ts";
@@ -65,17 +66,6 @@ export interface NicWiring {
 
 /** Whether a guest with this NIC can be migrated live, and why not. */
 export type MigrationVerdict = { readonly migratable: true } | { readonly migratable: false; readonly reason: string };
-
-/** Every field that chooses how a NIC is connected. */
-export type BindingField =
-  | "bridge"
-  | "masquerade"
-  | "slirp"
-  | "sriov"
-  | "macvtap"
-  | "passt"
-  | "passtBinding"
-  | "binding";
 
 /** Everything Patchbay knows about one way of connecting a NIC. */
 export interface Binding {

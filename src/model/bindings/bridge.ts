@@ -1,5 +1,4 @@
 import { formatIp } from "../addresses/ip.ts";
-import { marker } from "../api/schema.ts";
 import { type BindingSays, listed } from "../explain/claim.ts";
 import { isPrimary } from "../networks/network.ts";
 import { nicProblem } from "../rules/subject.ts";
@@ -7,11 +6,6 @@ import { globalAddresses, type PodFacts } from "../wiring/facts.ts";
 import type { Binding, MigrationVerdict, NicContext, NicWiring } from "./binding.ts";
 import { inPodBridge } from "./in-pod-bridge.ts";
 import { podLink } from "./pod-link.ts";
-
-/** `bridge: {}` of an interface. */
-export const bridgeSchema = marker(
-  "Joins the guest to the pod's link with a Linux bridge: the guest takes over the pod's MAC and IPv4 address. No fields of its own.",
-);
 
 /** KubeVirt's word for moving a guest whose pod address does not come along (reference 8.1). */
 export const POD_BRIDGE_MIGRATION = "kubevirt.io/allow-pod-bridge-network-live-migration";

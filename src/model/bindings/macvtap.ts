@@ -1,15 +1,9 @@
-import { marker } from "../api/schema.ts";
 import type { BindingSays } from "../explain/claim.ts";
 import { Fault } from "../fault.ts";
 import { nicProblem } from "../rules/subject.ts";
 import type { LinkFacts } from "../wiring/facts.ts";
 import type { Binding, NicContext, NicWiring } from "./binding.ts";
 import { guestNic, podLink, untouched } from "./pod-link.ts";
-
-/** `macvtap: {}` of an interface. */
-export const macvtapSchema = marker(
-  "Connects the guest to the node's network through a macvtap link. Multus networks only, and only with the feature gate `Macvtap`.",
-);
 
 /** The guest is on the node's own network: the pod's link is a macvtap, and QEMU holds it. */
 export const macvtap: Binding = {

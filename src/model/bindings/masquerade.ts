@@ -1,6 +1,5 @@
 import { formatCidr } from "../addresses/cidr.ts";
 import { canonicalMac } from "../addresses/mac.ts";
-import { marker } from "../api/schema.ts";
 import { type BindingSays, listed } from "../explain/claim.ts";
 import { portsText } from "../explain/ports.ts";
 import { Fault } from "../fault.ts";
@@ -15,11 +14,6 @@ import { LEASE_SECONDS } from "./in-pod-bridge.ts";
 import { isMeshed, natTable, type Side } from "./masquerade-nat.ts";
 import { hiddenBy, sides } from "./masquerade-sides.ts";
 import { guestNic, podLink } from "./pod-link.ts";
-
-/** `masquerade: {}` of an interface. */
-export const masqueradeSchema = marker(
-  "Puts the guest behind NAT of the pod's addresses, IPv4 and IPv6. Pod network only. No fields of its own: `ports` of the interface choose what is let in.",
-);
 
 /**
  * Hides the guest behind the pod's addresses: a routed tap that holds the gateway, NAT between it and the pod's link.

@@ -1,7 +1,6 @@
 import { parseCidr } from "../addresses/cidr.ts";
 import { familyOf } from "../addresses/ip.ts";
 import { derivedMac } from "../addresses/mac.ts";
-import { marker } from "../api/schema.ts";
 import { type BindingSays, listed, type Need } from "../explain/claim.ts";
 import { listenedText } from "../explain/ports.ts";
 import { Fault } from "../fault.ts";
@@ -12,16 +11,6 @@ import type { Binding, NicContext, NicWiring } from "./binding.ts";
 import { guestDns, unsaidSearch } from "./guest-dns.ts";
 import { isMeshed, PROXY_PORTS } from "./masquerade-nat.ts";
 import { guestNic, podLink, untouched } from "./pod-link.ts";
-
-/** `passt: {}` of an interface. */
-export const passtSchema = marker(
-  "Connects the guest through a passt process, which speaks for it on the pod's sockets. Must be the only interface, on the pod network, with the feature gate `Passt`.",
-);
-
-/** `passtBinding: {}` of an interface, the newer form. */
-export const passtBindingSchema = marker(
-  "Connects the guest through a passt process by vhost-user. Pod network only, and only with the feature gate `PasstBinding`.",
-);
 
 const passtGate = (name: string): Need => ({ what: "gate", name, phrase: `the feature gate ${name}` });
 

@@ -1,4 +1,3 @@
-import { object, text } from "../api/schema.ts";
 import type { BindingSays } from "../explain/claim.ts";
 import { Fault } from "../fault.ts";
 import { nearMiss } from "../near-miss.ts";
@@ -11,17 +10,6 @@ import { builtInBinding } from "./built-in-plugins.ts";
 import { inPodBridge } from "./in-pod-bridge.ts";
 import { wireMacvtap } from "./macvtap.ts";
 import { guestNic, podLink, untouched } from "./pod-link.ts";
-
-/** `binding: {name}` of an interface. */
-export const pluginSchema = object(
-  "Leaves the connection to a network binding plugin.",
-  {
-    name: text(
-      "Name under which the plugin is registered in `spec.configuration.network.binding` of the KubeVirt resource; any other is refused.",
-    ),
-  },
-  {},
-);
 
 /** A network binding plugin connects the NIC, as far as its registration says (reference 5.4). */
 export const plugin: Binding = {

@@ -1,4 +1,5 @@
-import type { Binding, BindingField } from "./binding.ts";
+import type { BindingField } from "../api/interfaces.ts";
+import type { Binding } from "./binding.ts";
 import { bridge } from "./bridge.ts";
 import { macvtap } from "./macvtap.ts";
 import { masquerade } from "./masquerade.ts";

@@ -1,7 +1,6 @@
 import { hostAddress, parseCidr } from "../addresses/cidr.ts";
 import { familyOf, formatIp } from "../addresses/ip.ts";
 import { derivedMac } from "../addresses/mac.ts";
-import { marker } from "../api/schema.ts";
 import { type BindingSays, listed } from "../explain/claim.ts";
 import { portsText } from "../explain/ports.ts";
 import { Fault } from "../fault.ts";
@@ -12,11 +11,6 @@ import type { Forward, UserNetwork } from "../wiring/wiring.ts";
 import type { Binding, NicContext, NicWiring } from "./binding.ts";
 import { guestDns, unsaidSearch } from "./guest-dns.ts";
 import { guestNic, podLink, untouched } from "./pod-link.ts";
-
-/** `slirp: {}` of an interface. */
-export const slirpSchema = marker(
-  "QEMU's user-mode network: TCP and UDP only, and in only to the listed `ports`. Pod network only, and only with `permitSlirpInterface`.",
-);
 
 /** QEMU's user network knows no other. */
 const MTU = 1500;

@@ -1,11 +1,6 @@
 import type { Told } from "../explain/claim.ts";
+import { isGuarded } from "../rules/spoof-guard.ts";
 import type { NicContext, NicWiring } from "./binding.ts";
-
-/**
- * `true`, in any letter case, keeps guests to their own MACs and addresses, `false` does not: of a VMI its guest, of the
- * object that gives the settings every guest made afterwards whose VMI does not say otherwise.
- */
-export const SPOOF_GUARD_ANNOTATION = "patchbay.io/spoof-guard";
 
 /** Before everything else that sees the guest's frames. */
 const FIRST = -500;
@@ -20,25 +15,6 @@ const HIDDEN = ["meta protocol { 8021q, 8021ad }", "meta protocol 0x0004 @nh,0,2
 const [FIRST_PIECE, NOTHING_YET] = ["frag frag-off 0 @th,0,8 >= 0x0", "frag frag-off 0"] as const;
 /** A nonce, which solicitations that look for duplicates have in place of an address (RFC 7527). */
 const NONCE = "0xe01";
-
-export function isGuarded({ annotations }: Pick<NicContext, "annotations">): boolean {
-  return isSpoofGuardOn(annotations[SPOOF_GUARD_ANNOTATION]) === true;
-}
-
-/** What the annotation says; undefined for what is neither. */
-export function isSpoofGuardOn(word: unknown): boolean | undefined {
-  const known = typeof word === "string" ? word.toLowerCase() : undefined;
-  return known === "true" ? true : known === "false" ? false : undefined;
-}
-
-/** Annotations of a VMI that is to be made, where the settings guard every guest: its own word counts first. */
-export function withSpoofGuardOf(
-  annotations: Readonly<Record<string, string>>,
-  { spoofGuard }: { readonly spoofGuard: boolean },
-): Readonly<Record<string, string>> {
-  if (!spoofGuard || annotations[SPOOF_GUARD_ANNOTATION] !== undefined) return annotations;
-  return { ...annotations, [SPOOF_GUARD_ANNOTATION]: "true" };
-}
 
 /** What the guard does to a NIC with this wiring, for people; undefined where there is none. */
 export function spoofGuardOf(nic: NicContext, wiring: NicWiring): Told | undefined {

@@ -1,16 +1,10 @@
 import { derivedMac } from "../addresses/mac.ts";
-import { marker } from "../api/schema.ts";
 import type { BindingSays } from "../explain/claim.ts";
 import { Fault } from "../fault.ts";
 import { nicProblem } from "../rules/subject.ts";
 import type { PodFacts } from "../wiring/facts.ts";
 import type { Binding, NicContext, NicWiring } from "./binding.ts";
 import { guestNic, untouched } from "./pod-link.ts";
-
-/** `sriov: {}` of an interface. */
-export const sriovSchema = marker(
-  "Hands the guest a virtual function of a network card (VFIO). For multus networks whose attachment definition names a device resource.",
-);
 
 /** What an Ethernet device has where nobody says otherwise. */
 const MTU = 1500;

@@ -1,4 +1,4 @@
-import type { BindingField } from "../bindings/binding.ts";
+import type { BindingField } from "../api/interfaces.ts";
 
 /** What is said of a NIC, in the order of telling, each with its heading. */
 export const TOPICS = {

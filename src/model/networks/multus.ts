@@ -1,23 +1,7 @@
-import { flag, object, text } from "../api/schema.ts";
 import type { Problem } from "../rules/problem.ts";
 import { problemAt, type Subject } from "../rules/subject.ts";
 import { type NetworkKind, networkPath, type Placed, placedNetworks } from "./network.ts";
 import { hashedInterface, PRIMARY_INTERFACE } from "./pod-interface.ts";
-
-/** `multus: {}` of a network. */
-export const multusSchema = object(
-  "A network that a NetworkAttachmentDefinition describes.",
-  {
-    networkName: text(
-      "Name of the NetworkAttachmentDefinition, with its namespace before a slash where it is not the VMI's own. Refused when empty.",
-    ),
-  },
-  {
-    default: flag(
-      "True makes this network the pod's primary one, in place of the cluster's. Default false; refused on two networks, and beside a `pod` network.",
-    ),
-  },
-);
 
 export const multus: NetworkKind = {
   field: "multus",

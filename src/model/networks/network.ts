@@ -1,5 +1,5 @@
 import type { FieldPath } from "../api/field-path.ts";
-import type { Network } from "../api/networks.ts";
+import type { Network, NetworkField } from "../api/networks.ts";
 import type { Need } from "../explain/claim.ts";
 import type { Problem } from "../rules/problem.ts";
 import { networksOf, type Subject } from "../rules/subject.ts";
@@ -36,9 +36,6 @@ export function isPrimary(network: NicNetwork, podInterface: string): boolean {
     ? podInterface === PRIMARY_INTERFACE
     : network.kind === "pod" || (network.kind === "multus" && network.default);
 }
-
-/** Every field that says what a network is. */
-export type NetworkField = "pod" | "multus" | "genie" | "resourceClaim";
 
 /** A network and its place in the list. */
 export interface Placed {

@@ -1,24 +1,9 @@
 import { parseCidr } from "../addresses/cidr.ts";
 import type { Family } from "../addresses/ip.ts";
-import { object, text } from "../api/schema.ts";
 import type { Problem } from "../rules/problem.ts";
 import { interfacesOf, problemAt, type Subject } from "../rules/subject.ts";
 import { type NetworkKind, networkPath, type Placed } from "./network.ts";
 import { DEFAULT_VM_IPV6_NETWORK_CIDR, DEFAULT_VM_NETWORK_CIDR, PRIMARY_INTERFACE } from "./pod-interface.ts";
-
-/** `pod: {}` of a network. */
-export const podNetworkSchema = object(
-  "The pod's own network, as the cluster's default CNI configuration makes it. At most one network of a VMI.",
-  {},
-  {
-    vmNetworkCIDR: text(
-      "IPv4 network behind the NAT of masquerade and slirp: the first address is the gateway, the second the guest's. Default 10.0.2.0/24; refused where it is no IPv4 CIDR or longer than /30.",
-    ),
-    vmIPv6NetworkCIDR: text(
-      "IPv6 network behind the NAT of masquerade: the first address is the gateway, the second the guest's. Default fd10:0:2::/120; refused where it is no IPv6 CIDR or longer than /126.",
-    ),
-  },
-);
 
 /** Gateway and guest need an address each, beside the first and the last one. */
 const LONGEST_PREFIX: Readonly<Record<Family, number>> = { 4: 30, 6: 126 };

@@ -1,18 +1,7 @@
-import { object, text } from "../api/schema.ts";
 import type { CauseType, Problem, RuleCode } from "../rules/problem.ts";
 import { interfacesOf, problemAt, type Subject } from "../rules/subject.ts";
 import { type NetworkKind, networkPath, type Placed, placedNetworks } from "./network.ts";
 import { hashedInterface } from "./pod-interface.ts";
-
-/** `resourceClaim: {}` of a network (KubeVirt 1.9, alpha). */
-export const claimSchema = object(
-  "A device that dynamic resource allocation hands out. Only with the feature gate `NetworkDevicesWithDRA`, and not beside multus networks.",
-  {},
-  {
-    claimName: text("Name of an element of `spec.resourceClaims`. Required; any other is refused."),
-    requestName: text("Name of a request of that claim. Required; refused where a network or device uses it already."),
-  },
-);
 
 export const resourceClaim: NetworkKind = {
   field: "resourceClaim",

@@ -2,11 +2,11 @@ import type { AdmissionResponse, StatusCause } from "../api/admission.ts";
 import { canonicalJson } from "../api/canonical-json.ts";
 import { fieldPath } from "../api/field-path.ts";
 import type { KubeObject } from "../api/resource.ts";
-import { withSpoofGuardOf } from "../bindings/spoof-guard.ts";
 import { type JudgedKind, judge } from "./judge.ts";
 import { differInLinksOnly } from "./link-state.ts";
 import type { Problem } from "./problem.ts";
 import { settingsOf } from "./settings.ts";
+import { withSpoofGuardOf } from "./spoof-guard.ts";
 
 /** Kubernetes shows no more causes than this well, and KubeVirt answers with no more. */
 const MOST_TOLD = 10;

@@ -1,12 +1,12 @@
 import { type FieldPath, fieldPath, valueAt } from "../api/field-path.ts";
 import type { KubeObject } from "../api/resource.ts";
 import type { Stored } from "../api/stored.ts";
-import { isSpoofGuardOn, SPOOF_GUARD_ANNOTATION } from "../bindings/spoof-guard.ts";
 import { isJsonObject } from "../json.ts";
 import { nearMiss } from "../near-miss.ts";
 import { CONFIG_MAP_KEYS, configurationOfConfigMap, isConfigMapKey, OTHER_CONFIG_MAP_KEYS } from "./config-map.ts";
 import { GATES, isGate, KNOWN_GATES } from "./gates.ts";
 import { settingsOf } from "./settings.ts";
+import { isSpoofGuardOn, SPOOF_GUARD_ANNOTATION } from "./spoof-guard.ts";
 
 /** Name of the ConfigMap that held the configuration before KubeVirt 0.48. */
 export const CONFIG_MAP = "kubevirt-config";

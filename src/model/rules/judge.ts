@@ -1,10 +1,10 @@
 import { conforms } from "../api/conformity.ts";
 import { valueAt } from "../api/field-path.ts";
+import type { BindingField } from "../api/interfaces.ts";
 import { checkShape, QUANTITY, type ShapeProblem } from "../api/shape.ts";
 import { type VirtualMachine, virtualMachine } from "../api/vm.ts";
 import { type VirtualMachineInstance, type VmiSpec, virtualMachineInstance, vmiSpec } from "../api/vmi.ts";
 import { withZeroes } from "../api/zeroes.ts";
-import type { BindingField } from "../bindings/binding.ts";
 import { advise } from "./advice.ts";
 import { judgeBindings, judgeStates } from "./bindings.ts";
 import { judgeBootOrder } from "./boot-order.ts";

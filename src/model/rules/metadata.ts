@@ -1,7 +1,7 @@
 import { type FieldPath, fieldPath } from "../api/field-path.ts";
-import { isSpoofGuardOn, SPOOF_GUARD_ANNOTATION } from "../bindings/spoof-guard.ts";
 import type { Problem } from "./problem.ts";
 import type { Settings } from "./settings.ts";
+import { isSpoofGuardOn, SPOOF_GUARD_ANNOTATION } from "./spoof-guard.ts";
 
 /** Labels that only KubeVirt's own programs may set. */
 const RESERVED_LABELS = [

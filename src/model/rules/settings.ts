@@ -1,9 +1,9 @@
 import { type FieldPath, fieldPath, valueAt } from "../api/field-path.ts";
 import { type Configuration, configuration as configurationSchema, type PluginConfiguration } from "../api/kubevirt.ts";
 import { checkShape } from "../api/shape.ts";
-import { isSpoofGuardOn, SPOOF_GUARD_ANNOTATION } from "../bindings/spoof-guard.ts";
 import { nearMiss } from "../near-miss.ts";
 import { GATES, type Gate } from "./gates.ts";
+import { isSpoofGuardOn, SPOOF_GUARD_ANNOTATION } from "./spoof-guard.ts";
 
 /** The bindings that a NIC can get by default. */
 export const DEFAULT_BINDINGS = ["bridge", "masquerade", "slirp"] as const;

@@ -1,6 +1,7 @@
 import { isLinkLocal } from "../addresses/ip.ts";
+import type { BindingField } from "../api/interfaces.ts";
 import type { InterfaceStatus } from "../api/vmi-status.ts";
-import type { BindingField, NicContext } from "../bindings/binding.ts";
+import type { NicContext } from "../bindings/binding.ts";
 import type { AgentAnswers, AgentInterface } from "../guest/agent.ts";
 import { isPrimary } from "../networks/network.ts";
 import { type PodFacts, podAddresses } from "../wiring/facts.ts";

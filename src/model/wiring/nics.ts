@@ -1,8 +1,8 @@
 import { formatMac, parseMac } from "../addresses/mac.ts";
-import type { Interface } from "../api/interfaces.ts";
+import type { BindingField, Interface } from "../api/interfaces.ts";
 import type { PluginConfiguration } from "../api/kubevirt.ts";
 import type { VmiSpec } from "../api/vmi.ts";
-import type { BindingField, DhcpOptions, NicContext } from "../bindings/binding.ts";
+import type { DhcpOptions, NicContext } from "../bindings/binding.ts";
 import { bindingOf, bindings } from "../bindings/registry.ts";
 import { withSpoofGuard } from "../bindings/spoof-guard.ts";
 import { Fault } from "../fault.ts";
