@@ -61,14 +61,15 @@ export async function deleteObject(
     gone,
     warnings,
   });
-  if (options.dryRun) return answer(stored.body, true);
   return await store.transact((transaction) => {
     const there = transaction.get(key);
     if (there === undefined || there.uid !== stored.uid) throw notFound(definition, name);
     const current = asKubeObject(servedObject(definition, there.body));
     requirePreconditions(definition, current, options);
     const marked = markDeleted(machinery, definition, transaction, current, options);
-    if (isDone(marked) && !holdsContent(definition, transaction, name)) {
+    const gone = isDone(marked) && !holdsContent(definition, transaction, name);
+    if (options.dryRun) return answer(JSON.stringify(marked), gone);
+    if (gone) {
       return answer(remove(machinery, definition, transaction, key, marked).body, true);
     }
     if (sameJson(marked, current)) return answer(there.body, false);

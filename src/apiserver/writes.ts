@@ -28,7 +28,6 @@ import {
 import { DEEPEST_NESTING, LARGEST_BODY, MOST_VALUES } from "./request-body.ts";
 import { applyToObject, ownersAfterUpdate, ownersAtCreation, ownersByApply, readConfig } from "./server-side-apply.ts";
 import { keyFor, servedBody, servedObject } from "./serving.ts";
-import type { StoredObject } from "./store.ts";
 
 /** Larger than any body, so that what was taken once can be written to; in characters of JSON. */
 const LARGEST_OBJECT = 2 * LARGEST_BODY;
@@ -83,12 +82,14 @@ export async function createObject(
   return carrying(warnings, async () => {
     if (options.dryRun) {
       if (store.get(key) !== undefined) throw alreadyExists(definition, name);
-      return { body: JSON.stringify(object), warnings, created: true, name, uid: born.uid };
+      return { body: requireSize(object, JSON.stringify(object)), warnings, created: true, name, uid: born.uid };
     }
     const stored = await store.transact((transaction) => {
       requireNamespace(catalog, transaction.get, definition, namespace, name);
       if (transaction.get(key) !== undefined) throw alreadyExists(definition, name);
-      return requireSize(object, put(machinery, definition, transaction, key, object));
+      const made = put(machinery, definition, transaction, key, object);
+      requireSize(object, made.body);
+      return made;
     });
     return { body: servedBody(definition, stored.body), warnings, created: true, name, uid: born.uid };
   });
@@ -155,15 +156,21 @@ export async function changeObject(
       return { body: JSON.stringify(current), warnings, created: false, name, uid: stored.uid };
     }
     const object = withMetadata(settled, { generation: generationAfter(definition, current, settled) });
-    if (options.dryRun) return { body: JSON.stringify(object), warnings, created: false, name, uid: stored.uid };
+    if (options.dryRun) {
+      const body = await carrying(warnings, async () => requireSize(object, JSON.stringify(object)));
+      return { body, warnings, created: false, name, uid: stored.uid };
+    }
     const written = await carrying(warnings, () =>
       store.transact((transaction) => {
         const there = transaction.get(key);
         if (there === undefined) throw notFound(definition, name);
         if (there.revision !== stored.revision) return undefined;
-        return isDone(object) && !holdsContent(definition, transaction, name)
-          ? remove(machinery, definition, transaction, key, object)
-          : requireSize(object, put(machinery, definition, transaction, key, object));
+        if (isDone(object) && !holdsContent(definition, transaction, name)) {
+          return remove(machinery, definition, transaction, key, object);
+        }
+        const changed = put(machinery, definition, transaction, key, object);
+        requireSize(object, changed.body);
+        return changed;
       }),
     );
     if (written !== undefined) {
@@ -244,14 +251,14 @@ function updater(definition: ResourceDefinition, { manager }: WriteOptions, subr
 }
 
 /** What many patches made too large is not stored: the throw undoes it. */
-function requireSize(object: KubeObject, stored: StoredObject): StoredObject {
-  const { length } = stored.body;
+function requireSize(object: KubeObject, body: string): string {
+  const { length } = body;
   if (length > LARGEST_OBJECT) throw tooLarge(LARGEST_OBJECT);
   if (length > SHORTEST_COUNTED) {
     const { values } = surveyJson(withMetadata(object, { managedFields: undefined }), DEEPEST_NESTING);
     if (values > MOST_VALUES + ADDED_VALUES) throw tooManyValues(MOST_VALUES, values);
   }
-  return stored;
+  return body;
 }
 
 function withoutStatus(definition: ResourceDefinition, object: KubeObject): KubeObject {

@@ -526,6 +526,40 @@ describe("objects", () => {
     assert.deepEqual((await sample.client.get(widgets, ref("dry")))["spec"], { size: "large" });
   });
 
+  test("that wait for finalizers are shown on a dry run of their deletion as they would be", async () => {
+    const path = "/apis/example.io/v1/namespaces/default/widgets/held-dry";
+    const made = await sample.client.create(widgets, widget("held-dry", "large", { finalizers: ["example.io/held"] }));
+    const { code, body } = await raw("DELETE", `${path}?dryRun=All&propagationPolicy=Foreground`);
+    const shown = body as unknown as KubeObject;
+    assert.equal(code, 200);
+    assert.match(shown.metadata.deletionTimestamp ?? "", /^\d{4}-/);
+    assert.deepEqual([shown.kind, shown.metadata.uid, shown.metadata.generation], ["Widget", made.metadata.uid, 2]);
+    assert.deepEqual(await sample.client.get(widgets, ref("held-dry")), made);
+    await sample.client.patch(widgets, ref("held-dry"), "merge", { metadata: { finalizers: null } });
+    const { body: free } = await raw("DELETE", `${path}?dryRun=All`);
+    assert.deepEqual([free["kind"], free["status"]], ["Status", "Success"]);
+    await sample.client.delete(widgets, ref("held-dry"));
+
+    const namespace = { apiVersion: "v1", kind: "Namespace", metadata: { name: "full" } };
+    await sample.client.create(namespaces, namespace);
+    await sample.client.create(configMaps, { ...configMap("in"), metadata: { name: "in", namespace: "full" } });
+    const { body: full } = await raw("DELETE", "/api/v1/namespaces/full?dryRun=All");
+    assert.deepEqual([full["kind"], full["status"]], ["Namespace", { phase: "Terminating" }]);
+    assert.deepEqual((await sample.client.get(namespaces, { name: "full" }))["status"], { phase: "Active" });
+    await sample.client.delete(namespaces, { name: "full" });
+  });
+
+  test("grow on dry run no larger than they are stored", async () => {
+    await sample.client.create(configMaps, configMap("grows"));
+    const grow = (key: string, dryRun: boolean) =>
+      sample.client.patch(configMaps, ref("grows"), "merge", { data: { [key]: "x".repeat(2_900_000) } }, { dryRun });
+    for (const key of ["a", "b"]) await grow(key, false);
+    for (const dryRun of [true, false]) {
+      await assert.rejects(grow("c", dryRun), (thrown) => isApiError(thrown, "RequestEntityTooLarge"));
+    }
+    await sample.client.delete(configMaps, ref("grows"));
+  });
+
   test("take the patches of their kind", async () => {
     await sample.client.create(widgets, widget("patched"));
     const json = [
