@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { breaches, floatingNodePromises, ignoredNeeds, impurities } from "./layers.ts";
+import { breaches, floatingNodePromises, ignoredNeeds, importCircles, impurities } from "./layers.ts";
 import { blank, importsOf } from "./source-text.ts";
 
 /** A tree of sources that holds these files. */
@@ -63,6 +63,29 @@ test("the host knows no VMI, the sources no test, and a computed import is refus
   assert.match(lines[0] ?? "", /c\.ts:1: an import of a computed name/);
   assert.match(lines[1] ?? "", /a\.ts:1: host must not import model\/api/);
   assert.match(lines[2] ?? "", /b\.ts:1: src must not import .* outside src/);
+});
+
+test("files that import each other in a circle are told, also by types, with the whole circle", (t) => {
+  const root = tree(t, {
+    "src/model/a.ts": `import type { Z } from "./z.ts";\nimport { b } from "./b.ts";\n`,
+    "src/model/b.ts": `import { c } from "./rules/c.ts";\n`,
+    "src/model/b.test.ts": `import { b } from "./b.ts";\nimport { a } from "./a.ts";\n`,
+    "src/model/rules/c.ts": `import { z } from "../z.ts";\nimport type { A } from "../a.ts";\n`,
+    "src/model/z.ts": "",
+    "src/cli/d.ts": `import "../model/a.ts";\nconst run = () => import("./e.ts");\n`,
+    "src/cli/e.ts": `export type { D } from "./d.ts";\n`,
+  });
+  assert.deepEqual(
+    importCircles(root).map(({ file, line, message }) => `${file}:${line} ${/\((.*)\)/.exec(message)?.[1]}`),
+    [
+      "src/cli/d.ts:2 src/cli/d.ts → src/cli/e.ts → src/cli/d.ts",
+      "src/model/a.ts:2 src/model/a.ts → src/model/b.ts → src/model/rules/c.ts → src/model/a.ts",
+    ],
+  );
+});
+
+test("the sources have no circle of imports", () => {
+  assert.deepEqual(importCircles(join(import.meta.dirname, "..")), []);
 });
 
 test("folders go two levels deep, belong to a layer, and names say something", (t) => {

@@ -1,10 +1,11 @@
-// Holds the house's rules on the sources: who may import whom, what the model may touch, where files may lie.
-// Prints each breach with its place and the rule; exit code 1 when there is one.
+// Holds the house's rules on the sources: who may import whom, and none in a circle; what the model may touch; where files
+// may lie. Prints each breach with its place and the rule; exit code 1 when there is one.
 import { spawnSync } from "node:child_process";
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { circles } from "./circles.ts";
 import { blank, importsOf, lineOf } from "./source-text.ts";
 
 /** The layers that each layer may import, itself always among them. A folder of src that is not here is a breach. */
@@ -101,6 +102,24 @@ export function breaches(root: string): readonly Breach[] {
   return told;
 }
 
+/** Files of the sources that import each other in a circle, by values or by types, told at the first one's import. */
+export function importCircles(root: string): readonly Breach[] {
+  const lines = new Map(
+    globSync(join(root, "src/**/*.ts")).map((file): [string, ReadonlyMap<string, number>] => {
+      const targets = importsOf(readFileSync(file, "utf8")).flatMap(({ specifier, line }): [string, number][] =>
+        specifier?.startsWith(".") ? [[relative(root, resolve(dirname(file), specifier)), line]] : [],
+      );
+      return [relative(root, file), new Map(targets)];
+    }),
+  );
+  const imports = new Map([...lines].map(([file, targets]) => [file, [...targets.keys()]]));
+  return circles(imports).map(([file = "", ...others]) => ({
+    file,
+    line: lines.get(file)?.get(others[0] ?? file) ?? 1,
+    message: `files must not import each other in a circle (${[file, ...others, file].join(" → ")}): move what they share to a file below them`,
+  }));
+}
+
 /** What the model may use beside the language: pure classes that every runtime has. */
 const pureGlobals = `
 interface TextEncoder { encode(text?: string): Uint8Array<ArrayBuffer>; }
@@ -190,7 +209,13 @@ export function floatingNodePromises(root: string): readonly Breach[] {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   const root = join(import.meta.dirname, "..");
-  const told = [...breaches(root), ...impurities(root), ...ignoredNeeds(root), ...floatingNodePromises(root)];
+  const told = [
+    ...breaches(root),
+    ...importCircles(root),
+    ...impurities(root),
+    ...ignoredNeeds(root),
+    ...floatingNodePromises(root),
+  ];
   for (const { file, line, message } of told) process.stdout.write(`${file}:${line}: ${message}\n`);
   const verdict = told.length === 0 ? "layers: in order" : `layers: ${told.length} breaches`;
   process.stdout.write(`${verdict}\n`);
