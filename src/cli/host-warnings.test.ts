@@ -18,9 +18,12 @@ test("who applies a VMI is told at once of images and devices that its guest can
     return warnings({ apiVersion: "", kind: "VirtualMachineInstance", metadata: { name: "a" }, spec }, [], undefined);
   };
   assert.deepEqual(await told({}), []);
-  const [gpu = "", ...more] = await told({}, { gpus: [{ name: "g", deviceName: "d" }] });
-  assert.match(gpu, /^PB5077: spec\.domain\.devices\.gpus: .* no such device\. Leave it out\.$/);
+  const [mouse = "", ...more] = await told({}, { inputs: [{ name: "m", type: "mouse", bus: "usb" }] });
+  assert.match(mouse, /^PB5077: spec\.domain\.devices\.inputs\[0\]: .*"mouse".* Use type tablet/);
   assert.deepEqual(more, []);
+  // The rules tell of these.
+  const unfilled = { gpus: [{ name: "g", deviceName: "d" }], disks: [{ name: "root", disk: {} }] };
+  assert.deepEqual(await told({}, unfilled, [{ name: "root", dataVolume: { name: "v" } }]), []);
   // No machine has pages of that size.
   const memory = { guest: "64Mi", hugepages: { pageSize: "3Mi" } };
   const disks = { disks: [{ name: "d", disk: { bus: "virtio" } }] };

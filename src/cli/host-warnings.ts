@@ -6,13 +6,14 @@ import { noImage } from "../host/images/image-faults.ts";
 import type { Image, ImageStore } from "../host/images/store.ts";
 import { OWN_NETNS } from "../host/linux/netns.ts";
 import { readLinks } from "../host/linux/pod-facts.ts";
-import { valueAt } from "../model/api/field-path.ts";
+import { fieldPath, valueAt } from "../model/api/field-path.ts";
 import type { KubeObject } from "../model/api/resource.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachine } from "../model/api/vm.ts";
 import type { VirtualMachineInstance, VmiSpec } from "../model/api/vmi.ts";
 import { builtInBinding } from "../model/bindings/built-in-plugins.ts";
 import { type Fault, isFault } from "../model/fault.ts";
+import { unmadeIn } from "../model/guest/unmade.ts";
 import type { ManifestDocument } from "../model/manifest/document.ts";
 import {
   type AttachmentDefinition,
@@ -46,7 +47,7 @@ const MOST_KEPT = 1_000;
  * Tells of a VMI or VM that is written what would keep it from starting on this host: images (PB5001), CNI plugins
  * (PB3006) and lower links (PB3027) that are missing, pools without a free address (PB3018), devices that are not offered
  * (PB6121) or that none can be had of (PB6122), the program passt (PB5066), EFI's firmware (PB5075), huge pages (PB5076),
- * and devices that no guest is given (PB5077). Only looks, and never fails.
+ * and devices that cannot be as they are asked for (PB5077). Only looks, and never fails.
  */
 export function makeHostWarnings({ images, confDir, binDirs, pools, log }: HostParts): HostWarnings {
   const sound = new Map<string, number>();
@@ -116,7 +117,9 @@ export function makeHostWarnings({ images, confDir, binDirs, pools, log }: HostP
         found.push(thrown);
       }
     }
-    return found;
+    // What no machine gives a guest, the rules tell of (PB2511).
+    const unmade = unmadeIn(spec).map((at) => fieldPath(["spec", ...at]));
+    return found.filter(({ code, place = "" }) => !(code === "PB5070" ? unmade.length > 0 : unmade.includes(place)));
   }
 
   return async (object, stored, configuration) => {

@@ -7,6 +7,7 @@ import { Fault } from "../model/fault.ts";
 import { inputsOf } from "../model/guest/hardware-request.ts";
 import { parseQuantity } from "../model/guest/quantity.ts";
 import { memoryOf } from "../model/guest/topology.ts";
+import { UNMADE_DEVICES, unmadeDevice } from "../model/guest/unmade.ts";
 import { isJsonObject } from "../model/json.ts";
 
 type Domain = VmiSpec["domain"];
@@ -40,9 +41,6 @@ export async function prepareDevices({ efi }: GuestDevices, runDir: string): Pro
   if (efi !== undefined) await placeVariables(findEfi(efi.secureBoot), join(runDir, efi.variables));
 }
 
-/** Devices that stand for hardware of this machine, or for programs beside QEMU: a guest without them would be another one. */
-const NOT_MADE = ["gpus", "hostDevices", "filesystems", "tpm", "downwardMetrics"] as const;
-
 function refuse({ devices, launchSecurity }: Domain): void {
   if (launchSecurity !== undefined) {
     const place = "spec.domain.launchSecurity";
@@ -51,9 +49,8 @@ function refuse({ devices, launchSecurity }: Domain): void {
       cure: "Leave it out where the guest may be read by this machine.",
     });
   }
-  for (const name of NOT_MADE) {
-    const asked = devices[name];
-    if (asked === undefined || (Array.isArray(asked) && asked.length === 0)) continue;
+  for (const name of UNMADE_DEVICES) {
+    if (!unmadeDevice(devices, name)) continue;
     const place = `spec.domain.devices.${name}`;
     throw new Fault("PB5077", `${place}: this version of Patchbay gives guests no such device.`, {
       place,

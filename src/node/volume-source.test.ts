@@ -29,7 +29,7 @@ test("what is not made is refused with what to use in its place", () => {
   const dataVolume = { name: "v", dataVolume: { name: "d" } };
   assert.throws(
     () => sourceOf(dataVolume, PLACE),
-    fails("PB5070", /dataVolume.*use a persistentVolumeClaim, and fill/),
+    fails("PB5070", /dataVolume.*use containerDisk, or a persistentVolumeClaim/),
   );
   assert.throws(
     () => sourceOf({ name: "v", downwardMetrics: {} }, PLACE),

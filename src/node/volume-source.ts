@@ -44,7 +44,7 @@ const FILES_LABEL = "cfgdata";
 const SYSPREP_LABEL = "unattendCfg";
 
 const NO_IMPORTER =
-  "Nothing here fills a DataVolume: use a persistentVolumeClaim, and fill its disk image (docs/claims.md).";
+  "Nothing here fills a DataVolume: use containerDisk, or a persistentVolumeClaim whose disk image you fill (docs/claims.md).";
 
 /**
  * What a volume of a manifest is made of; `place` is that of its disk.

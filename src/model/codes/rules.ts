@@ -142,6 +142,7 @@ export const rulesCodes = {
   PB2508: "a NetworkAttachmentDefinition cannot be called so",
   PB2509: "a field has no effect here",
   PB2510: "an acpiIndex does not reach the guest",
+  PB2511: "a guest with this is not started here",
   PB2691: "there are too many name servers",
   PB2692: "a name server is no IP address",
   PB2693: "there are too many search domains",

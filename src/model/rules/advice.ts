@@ -6,6 +6,7 @@ import { badReference } from "../networks/definition-name.ts";
 import { idleFields } from "./idle-fields.ts";
 import type { Problem } from "./problem.ts";
 import { interfacesOf, type Nic, networksOf, nicProblem, problemAt, type Subject } from "./subject.ts";
+import { unmadeParts } from "./unmade.ts";
 
 /** What is allowed and unwise. */
 export function advise(subject: Subject, nics: readonly Nic[]): Problem[] {
@@ -17,6 +18,7 @@ export function advise(subject: Subject, nics: readonly Nic[]): Problem[] {
     ...idleMultiqueue(subject),
     ...definitionNames(subject),
     ...idleFields(subject),
+    ...unmadeParts(subject),
   ];
 }
 

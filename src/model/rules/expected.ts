@@ -159,6 +159,7 @@ export const EXPECTED: Readonly<Record<RuleCode, string>> = {
   PB2508: DEFINITION_REFERENCE,
   PB2509: "nothing",
   PB2510: "an acpiIndex without a pciAddress beside it",
+  PB2511: "what a guest can have on one machine",
   PB2691: "at most 3 addresses",
   PB2692: "an IPv4 or IPv6 address",
   PB2693: SEARCHES,

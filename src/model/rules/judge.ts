@@ -26,6 +26,7 @@ import { judgeResources } from "./resources.ts";
 import { judgeRunStrategy } from "./run-strategy.ts";
 import { type Settings, settingsOf } from "./settings.ts";
 import { nicsOf, type Profile, type Subject } from "./subject.ts";
+import { unfilledTemplates } from "./unmade.ts";
 import { judgeVolumes } from "./volumes.ts";
 
 /** The kinds that the rules are about. */
@@ -93,7 +94,7 @@ function judgeVm(object: VirtualMachine, settings: Settings): Verdict {
       ...judgeMetadata(template.metadata ?? {}, ["spec", "template", "metadata"], settings),
       ...judgeSpec(subject),
     ],
-    advice: advise(subject, nicsOf(subject)),
+    advice: [...unfilledTemplates(subject, object.spec), ...advise(subject, nicsOf(subject))],
     profile: subject.profile,
     defaulted,
   };

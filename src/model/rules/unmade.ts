@@ -1,0 +1,52 @@
+import type { VmSpec } from "../api/vm.ts";
+import { unmadeIn } from "../guest/unmade.ts";
+import { objectAt, textAt } from "../json.ts";
+import type { Problem } from "./problem.ts";
+import { problemAt, type Subject } from "./subject.ts";
+
+const LEAVE = "Leave it out, unless the manifest is for a cluster alone.";
+const PLUG = "Use disk or cdrom, unless the manifest is for a cluster alone.";
+const FILES = "Use configMap or secret, which make a disk of files here.";
+const CURES: Readonly<Record<string, string>> = {
+  dataVolume: "Use containerDisk, or a persistentVolumeClaim whose disk image you fill (docs/claims.md).",
+  lun: PLUG,
+  floppy: PLUG,
+  serviceAccount: FILES,
+  downwardAPI: FILES,
+};
+
+/** What a guest asks for and none is given here: it is told before the guest is to start (PB2511). */
+export function unmadeParts(subject: Subject): Problem[] {
+  return unmadeIn(subject.spec).map((at) => {
+    const kind = String(at.at(-1));
+    const why = kind === "dataVolume" ? "nothing here fills a DataVolume" : "no guest is given that here";
+    return problemAt(subject, at, {
+      code: "PB2511",
+      type: "FieldValueNotSupported",
+      message: `A guest with ${kind} is not started: ${why}.`,
+      cure: CURES[kind] ?? LEAVE,
+    });
+  });
+}
+
+/** Templates of DataVolumes, which CDI would make and fill on a cluster. */
+export function unfilledTemplates(subject: Subject, { dataVolumeTemplates = [] }: VmSpec): Problem[] {
+  const templates = { ...subject, root: ["spec", "dataVolumeTemplates"] };
+  return dataVolumeTemplates.map((template, index) => {
+    const name = textAt(objectAt(template, "metadata"), "name") ?? "";
+    const image = registryImage(template);
+    const instead = image === undefined ? "" : `In its volume write containerDisk: {image: "${image}"} instead. Or a`;
+    return problemAt(templates, [index], {
+      code: "PB2511",
+      type: "FieldValueNotSupported",
+      message: `The DataVolume "${name}" of a template is neither made nor filled: that takes a cluster's importer (CDI).`,
+      cure: `${instead || "A"}pply a PersistentVolumeClaim "${name}", fill its disk image (docs/claims.md), and write persistentVolumeClaim: {claimName: "${name}"} in its volume.`,
+    });
+  });
+}
+
+/** The image that CDI would take the disk from: that of a containerDisk. */
+function registryImage(template: Readonly<Record<string, unknown>>): string | undefined {
+  const url = textAt(objectAt(objectAt(objectAt(template, "spec"), "source"), "registry"), "url");
+  return url === undefined ? undefined : /^docker:\/\/(\S+)$/.exec(url)?.[1];
+}
