@@ -5,7 +5,7 @@ import { timestampOf } from "../model/api/timestamp.ts";
 import { isJsonObject } from "../model/json.ts";
 import { admit } from "./admit.ts";
 import { apiVersionOf } from "./catalog.ts";
-import { validateConfig, validateFields, validateStatus } from "./field-validation.ts";
+import { type ValidatedFields, validateConfig, validateFields, validateStatus } from "./field-validation.ts";
 import { sameJson, surveyJson, withFields } from "./json.ts";
 import { holdsContent, isDone, put, remove } from "./keeping.ts";
 import type { Machinery, WriteOptions, Written } from "./machinery.ts";
@@ -63,7 +63,7 @@ export async function createObject(
     deletionGracePeriodSeconds: undefined,
   };
   const fresh = withMetadata(withoutStatus(definition, given), born);
-  const judged = validateFields(definition, fresh, options.fieldValidation);
+  const judged = decoded(definition, validateFields(definition, fresh, options.fieldValidation));
   const admitted = await carrying(judged.warnings, () =>
     admit(machinery, definition, options, { operation: "CREATE", object: judged.object }),
   );
@@ -126,7 +126,7 @@ export async function changeObject(
     requireSame(definition, current, given);
     const prepared = prepare(definition, current, given, wanted.subresource);
     const validate = wanted.subresource === "status" ? validateStatus : validateFields;
-    const judged = validate(definition, prepared, options.fieldValidation);
+    const judged = decoded(definition, validate(definition, prepared, options.fieldValidation));
     const admitted =
       wanted.subresource === undefined
         ? await carrying(judged.warnings, () =>
@@ -248,6 +248,11 @@ export async function applyObject(
 function updater(definition: ResourceDefinition, { manager }: WriteOptions, subresource?: "status"): Writer {
   const part = subresource === undefined ? {} : { subresource };
   return { manager, operation: "Update", apiVersion: apiVersionOf(definition), ...part };
+}
+
+/** What is kept of an object that its schema has judged. */
+function decoded(definition: ResourceDefinition, judged: ValidatedFields): ValidatedFields {
+  return definition.decode === undefined ? judged : { ...judged, object: definition.decode(judged.object) };
 }
 
 /** What many patches made too large is not stored: the throw undoes it. */

@@ -101,25 +101,6 @@ test("annotations that the node acts on are refused where they cannot be read", 
   }
 });
 
-test("a Secret's stringData is stored in data, over what is there", async () => {
-  const secret: KubeObject = {
-    apiVersion: "v1",
-    kind: "Secret",
-    metadata: { name: "s", namespace: "default" },
-    data: { a: "MQ==", b: "Mg==" },
-    stringData: { b: "x" },
-  };
-  const answer = await admitted(secret);
-  assert.ok(answer.allowed);
-  assert.deepEqual(answer.object["data"], { a: "MQ==", b: "eA==" });
-  assert.equal(answer.object["stringData"], undefined);
-  const leaving = { ...secret, metadata: { ...secret.metadata, deletionTimestamp: "2026-01-01T00:00:00Z" } };
-  const oldObject = { ...answer.object, metadata: leaving.metadata };
-  const last = await admitted(leaving, { operation: "UPDATE", oldObject });
-  assert.ok(last.allowed);
-  assert.equal(last.object["stringData"], undefined);
-});
-
 test("a user's own kind is judged by no rule of a built-in one of its name", async () => {
   const foreign = { ...vmi, apiVersion: "example.io/v1", kind: "VirtualMachine", spec: { anything: 1 } };
   const answer = await admitted(foreign);

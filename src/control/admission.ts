@@ -44,7 +44,7 @@ function admit(request: AdmissionRequest, configuration: unknown): AdmissionResp
       return admitService(object);
     case "ConfigMap":
     case "Secret":
-      return admitData(withoutPlainText(object), oldObject);
+      return admitData(object, oldObject);
     case "PersistentVolumeClaim":
       return admitClaim(object, oldObject);
     case "Pod":
@@ -67,20 +67,6 @@ function saysTheSame(object: KubeObject, oldObject: KubeObject | undefined): boo
 function unreadable(causes: readonly StatusCause[]): AdmissionResponse {
   const message = causes.map((cause) => cause.message).join(" ");
   return { allowed: false, status: 422, reason: "Invalid", message, causes, warnings: [] };
-}
-
-/** `stringData` of a Secret is written for people: it is stored in base64 in `data`, over what is there. */
-function withoutPlainText(object: KubeObject): KubeObject {
-  const { stringData, data, ...rest } = object;
-  if (object.kind !== "Secret" || typeof stringData !== "object" || stringData === null) return object;
-  const encoded = Object.entries(stringData).map(([key, value]) => [
-    key,
-    Buffer.from(String(value), "utf8").toString("base64"),
-  ]);
-  return {
-    ...rest,
-    data: { ...(typeof data === "object" && data !== null ? data : {}), ...Object.fromEntries(encoded) },
-  };
 }
 
 /** Held until the controller has given the VMI's pods back. */

@@ -274,6 +274,29 @@ describe("owners of fields", () => {
     assert.equal(causes(refused)[0]?.["message"], 'conflict with "before-first-apply" using v1');
   });
 
+  test("of a Secret's words are those of its data, but where they are applied", async () => {
+    const secrets = "/api/v1/namespaces/default/secrets";
+    const secret = (name: string, stringData: object) => ({
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: { name },
+      stringData,
+    });
+    const told = (answer: Answer) => owners(answer).map(({ manager, fieldsV1 }) => [manager, fieldsV1]);
+    const made = await call("POST", secrets, "application/json", secret("b5", { a: "1" }), "maker/v1");
+    assert.deepEqual(told(made), [["maker", { "f:data": { ".": {}, "f:a": {} }, "f:type": {} }]]);
+    const more = { stringData: { b: "2" } };
+    const merged = await call("PATCH", `${secrets}/b5`, "application/merge-patch+json", more, "merger/v1");
+    assert.deepEqual(merged.body["data"], { a: "MQ==", b: "Mg==" });
+    assert.deepEqual(told(merged), [
+      ["maker", { "f:data": { ".": {}, "f:a": {} }, "f:type": {} }],
+      ["merger", { "f:data": { "f:b": {} } }],
+    ]);
+    const applied = await apply(`${secrets}/b6`, "one", secret("b6", { a: "1" }));
+    assert.deepEqual([applied.body["data"], applied.body["type"]], [{ a: "MQ==" }, "Opaque"]);
+    assert.deepEqual(told(applied), [["one", { "f:stringData": { "f:a": {} } }]]);
+  });
+
   test("are refused where a client spoils them", async () => {
     const path = `${maps}/b3`;
     await apply(path, "one", map("b3", { a: "1" }));

@@ -6,6 +6,7 @@ import { lease } from "./lease.ts";
 import { pod } from "./pod.ts";
 import { podGrace } from "./pod-grace.ts";
 import type { ResourceDefinition } from "./resource.ts";
+import { decodeSecret } from "./secret.ts";
 import { endpointSlice, service } from "./service.ts";
 
 const core = {
@@ -116,6 +117,7 @@ export const coreDefinitions: readonly ResourceDefinition[] = [
     singular: "secret",
     shortNames: [],
     schema: secret,
+    decode: decodeSecret,
     columns: [
       column("Type", ".type", "What the secret is for."),
       column("Data", "", "Keys that it holds.", { type: "integer", cell: cells.dataCount }),

@@ -24,6 +24,8 @@ export interface ResourceDefinition {
   readonly unconditionalUpdate?: boolean;
   /** Seconds from the deletion of an object to its end, and what the deletion asks for; absent: its kind has no such time. */
   readonly grace?: (object: JsonObject, asked: number | undefined) => number;
+  /** What is kept of an object that conforms to the schema; owners are told of the fields of that. Absent: all of it. */
+  readonly decode?: (object: KubeObject) => KubeObject;
   /** Absent: any object is taken as it is. */
   readonly schema?: JsonSchema;
   /** The CustomResourceDefinition that made the kind, where a user's did. */
