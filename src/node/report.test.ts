@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pino } from "pino";
 import { makeFolder, startSample } from "../../test/kernel/apiserver-sample.ts";
+import { lastFirst } from "../../test/last-first.ts";
 import { changeStatus } from "../client/change-status.ts";
 import { makeEventRecorder } from "../client/events.ts";
 import { definitions } from "../model/api/kinds.ts";
@@ -16,12 +17,13 @@ import { makeReporter } from "./report.ts";
 type Vmi = Stored<VirtualMachineInstance>;
 
 test("a guest that runs on with a fault is not said to be down", async (t) => {
+  const after = lastFirst(t);
   const { folder, remove } = makeFolder();
-  t.after(remove);
+  after(remove);
   const { client, stop } = await startSample(folder, { definitions });
-  t.after(() => stop());
+  after(() => stop());
   const events = makeEventRecorder(client, "test", pino({ level: "silent" }));
-  t.after(() => events.flush());
+  after(() => events.flush());
   const report = makeReporter(client, events, { nodeName: "here", accel: "tcg", accelReason: "" });
   const { metadata } = await client.create<KubeObject>(vmiResource, {
     apiVersion: "kubevirt.io/v1",

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { pino } from "pino";
 import { makeFolder, startSample, until } from "../../test/kernel/apiserver-sample.ts";
+import { lastFirst } from "../../test/last-first.ts";
 import { CARD, driverOf, functionAddress, makeSysfs } from "../../test/sysfs-tree.ts";
 import { makeEventRecorder } from "../client/events.ts";
 import { executeSriov } from "../host/linux/sriov-execute.ts";
@@ -21,12 +22,13 @@ const log = pino({ level: "silent" });
 
 /** An API with this node, a card in a folder of sysfs' shape, and the keeper of its policies. */
 async function stage(t: TestContext, shape: Parameters<typeof makeSysfs>[0] = {}) {
+  const after = lastFirst(t);
   const { folder, remove } = makeFolder();
-  t.after(remove);
+  after(remove);
   const tree = makeSysfs(shape);
-  t.after(tree.remove);
+  after(tree.remove);
   const { client, stop } = await startSample(folder, { definitions });
-  t.after(() => stop());
+  after(() => stop());
   const events = makeEventRecorder(client, "test", log);
   const records = openPodRecords(join(folder, "pods"));
   const stateFile = join(folder, "sriov.json");
@@ -56,7 +58,7 @@ async function stage(t: TestContext, shape: Parameters<typeof makeSysfs>[0] = {}
     },
   };
   const keeper = keepSriov(options);
-  t.after(async () => {
+  after(async () => {
     await keeper.close();
     await events.flush();
   });
@@ -74,6 +76,7 @@ async function stage(t: TestContext, shape: Parameters<typeof makeSysfs>[0] = {}
     until(`that ${name} is applied`, async () => (await statusOf(name))?.conditions?.[0]?.status === "True");
   const remove_ = (name: string) => client.delete(sriovPolicyResource, { namespace: "default", name });
   return {
+    after,
     tree,
     client,
     options,
@@ -141,13 +144,13 @@ test("a policy is made so, offered as a resource, and taken back with it, but no
 });
 
 test("who asks for devices waits until the policies were read, and no longer where there are none", async (t) => {
-  const { keeper, options, create, applied } = await stage(t);
+  const { after, keeper, options, create, applied } = await stage(t);
   await keeper.source.ready;
   assert.deepEqual(keeper.source.pools(), []);
   await create("fast", {});
   await applied("fast");
   const next = keepSriov(options);
-  t.after(() => next.close());
+  after(() => next.close());
   assert.deepEqual(next.source.pools(), []);
   await next.source.ready;
   assert.equal(next.source.pools()[0]?.devices.length, 4);

@@ -11,6 +11,7 @@ import { createNetns, deleteNetns, within } from "../../src/host/linux/netns.ts"
 import { openTap } from "../../src/host/linux/tap.ts";
 import { decideHardware, type HardwareRequest } from "../../src/model/guest/hardware.ts";
 import type { GuestNic } from "../../src/model/wiring/wiring.ts";
+import { lastFirst } from "../last-first.ts";
 import { tinyGuest } from "./tiny-guest.ts";
 
 export interface World {
@@ -28,26 +29,14 @@ export function world(t: TestContext): World {
   const folder = fs.mkdtempSync(`${process.env["PATCHBAY_TEST_DIR"] ?? tmpdir()}/pbqemu-`);
   fs.chmodSync(folder, 0o711);
   const netns = createNetns(name);
-  const undos = [
-    (): void => {
-      deleteNetns(name);
-      fs.rmSync(folder, { recursive: true, force: true });
-    },
-  ] as (() => unknown)[];
-  t.after(async () => {
-    const failures: unknown[] = [];
-    for (const undo of undos.reverse()) {
-      try {
-        await undo();
-      } catch (failure) {
-        failures.push(failure);
-      }
-    }
-    if (failures.length > 0) throw new AggregateError(failures, "the end of the test failed");
+  const after = lastFirst(t);
+  after(() => {
+    deleteNetns(name);
+    fs.rmSync(folder, { recursive: true, force: true });
   });
   return {
     folder,
-    after: (undo) => void undos.push(undo),
+    after,
     netns,
     runDir: `${folder}/run`,
     logFile: `${folder}/qemu.log`,

@@ -7,16 +7,18 @@ import { podResource, vmiResource } from "../../src/model/api/references.ts";
 import type { KubeObject } from "../../src/model/api/resource.ts";
 import { isApiError } from "../../src/model/api/status.ts";
 import type { Stored } from "../../src/model/api/stored.ts";
+import { lastFirst } from "../last-first.ts";
 import { makeFolder, startSample } from "./apiserver-sample.ts";
 
 const at = { namespace: "default", name: "slow" };
 const held = { ...at, finalizers: ["patchbay.io/test"] };
 
 test("a pod has its grace period, which a second deletion may cut, and other objects have none", async (t) => {
+  const after = lastFirst(t);
   const { folder, remove } = makeFolder();
-  t.after(remove);
+  after(remove);
   const sample = await startSample(join(folder, "data"), { definitions: servedDefinitions });
-  t.after(() => sample.stop());
+  after(() => sample.stop());
   const { client } = sample;
   const deleted = async (gracePeriodSeconds?: number): Promise<readonly [seconds: number | undefined, at: number]> => {
     await client.delete(podResource, at, gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds });

@@ -9,6 +9,7 @@ import { connect, type TLSSocket } from "node:tls";
 import { parse } from "yaml";
 import type { Subresource, SubresourceCall } from "../../src/apiserver/subresources.ts";
 import { ApiError, failure } from "../../src/model/api/status.ts";
+import { lastFirst } from "../last-first.ts";
 import { makeFolder, type Sample, startSample } from "./apiserver-sample.ts";
 
 const PLACE = { group: "sub.example.io", versions: ["v1", "v1beta1"], plural: "widgets" } as const;
@@ -49,11 +50,12 @@ async function startBench(t: TestContext): Promise<Bench> {
       },
     },
   ];
+  const after = lastFirst(t);
   const { folder, remove } = makeFolder();
-  t.after(remove);
+  after(remove);
   const documents = [{ group: PLACE.group, versions: ["v1"], name: "version", content: { gitVersion: "v0" } }];
   const sample = await startSample(folder, { subresources, documents });
-  t.after(() => sample.stop());
+  after(() => sample.stop());
   const { users }: { readonly users: readonly { readonly user: { readonly token: string } }[] } = parse(
     readFileSync(sample.kubeconfig, "utf8"),
   );

@@ -8,6 +8,7 @@ import { type TestContext, test } from "node:test";
 import type { Subresource, TextCall } from "../../src/apiserver/subresources.ts";
 import { ApiError, failure } from "../../src/model/api/status.ts";
 import { isJsonObject } from "../../src/model/json.ts";
+import { lastFirst } from "../last-first.ts";
 import { makeFolder, type Sample, startSample, until } from "./apiserver-sample.ts";
 
 const POD = "/api/v1/namespaces/default/pods/one";
@@ -53,10 +54,11 @@ async function startBench(t: TestContext): Promise<Bench> {
       refusal: ({ name }) => new ApiError("PB6010", failure(501, "NotImplemented", `not in ${name}`)),
     },
   ];
+  const after = lastFirst(t);
   const { folder, remove } = makeFolder();
-  t.after(remove);
+  after(remove);
   const sample = await startSample(folder, { subresources, limits: { watchesPerToken: 2 } });
-  t.after(() => sample.stop());
+  after(() => sample.stop());
   return { ...sample, calls, pieces: () => pieces };
 }
 

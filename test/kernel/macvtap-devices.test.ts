@@ -13,6 +13,7 @@ import { MACVTAP_CONFIG_KEY, MACVTAP_CONFIG_MAP } from "../../src/model/pods/mac
 import { makeMacvtapDevices } from "../../src/node/macvtap-devices.ts";
 import { keepNode } from "../../src/node/registration.ts";
 import { twinText } from "../documents/pages.ts";
+import { lastFirst } from "../last-first.ts";
 import { needs } from "../needs.ts";
 import { makeFolder, startSample, until } from "./apiserver-sample.ts";
 
@@ -37,7 +38,8 @@ async function startWithEvents() {
 test("a list of macvtap devices that cannot be read widens nothing: neither at first nor later", async (t) => {
   if (!needs(t, "root")) return;
   const { client, events, stop } = await startWithEvents();
-  t.after(stop);
+  const after = lastFirst(t);
+  after(stop);
   const metadata = { name: MACVTAP_CONFIG_MAP, namespace: "default" };
   const write = (text: string): Promise<unknown> =>
     client.patch(configMapResource, metadata, "merge", { data: { [MACVTAP_CONFIG_KEY]: text } });
@@ -49,7 +51,7 @@ test("a list of macvtap devices that cannot be read widens nothing: neither at f
     data: { [MACVTAP_CONFIG_KEY]: "[{]" },
   });
   const devices = makeMacvtapDevices({ binDirs: [], log });
-  t.after(() => devices.close());
+  after(() => devices.close());
   const offered = (): readonly string[] => devices.pools().map(({ resource }) => resource);
   assert.deepEqual(offered(), []);
   let changes = 0;
@@ -84,17 +86,18 @@ function cardsAndBonds(): readonly string[] {
 test("S3.96: an empty list has the node offer each of its cards and bonds by its own name, and no other link", async (t) => {
   if (!needs(t, "root")) return;
   const { client, events, stop } = await startWithEvents();
-  t.after(stop);
+  const after = lastFirst(t);
+  after(stop);
   const map: KubeObject & { readonly data: Readonly<Record<string, string>> } = parse(twinText("macvtap-all-devices"));
   assert.deepEqual(JSON.parse(map.data[MACVTAP_CONFIG_KEY] ?? ""), []);
   const limiting = { [MACVTAP_CONFIG_KEY]: '[{"name": "a", "lowerDevice": "lo", "capacity": 3}]' };
   const metadata = { ...map.metadata, namespace: "default" };
   await client.create(configMapResource, { ...map, metadata, data: limiting });
   const devices = makeMacvtapDevices({ binDirs: [], log });
-  t.after(() => devices.close());
+  after(() => devices.close());
   const machine = { nodeName: "n", accel: "tcg", version: "0", qemu: "0", pools: devices.pools } as const;
   const node = await keepNode(client, machine, log);
-  t.after(() => node.close());
+  after(() => node.close());
   await devices.follow(client, events, node.refresh);
   const offers = async (wanted: Readonly<Record<string, string>>): Promise<boolean> => {
     const { status } = await client.get<Node & KubeObject>(nodeResource, { name: "n" });

@@ -11,18 +11,20 @@ import type { KubeObject } from "../../src/model/api/resource.ts";
 import type { SriovNetwork } from "../../src/model/api/sriov-resources.ts";
 import { isApiError } from "../../src/model/api/status.ts";
 import type { Stored } from "../../src/model/api/stored.ts";
+import { lastFirst } from "../last-first.ts";
 import { makeFolder, type Sample, startSample, until } from "./apiserver-sample.ts";
 
 const log = pino({ level: "silent" });
 
 async function startStage(t: TestContext): Promise<Sample> {
+  const after = lastFirst(t);
   const { folder, remove } = makeFolder();
-  t.after(remove);
+  after(remove);
   const sample = await startSample(folder, { definitions, admission: makeAdmission(async () => ({})) });
-  t.after(() => sample.stop());
+  after(() => sample.stop());
   const events = makeEventRecorder(sample.client, "test", log);
   const controller = startSriovNetworkController({ client: sample.client, events, log });
-  t.after(async () => {
+  after(async () => {
     await controller.close();
     await events.flush();
   });

@@ -15,6 +15,7 @@ import type { Stored } from "../../src/model/api/stored.ts";
 import type { VirtualMachine } from "../../src/model/api/vm.ts";
 import type { VirtualMachineInstance } from "../../src/model/api/vmi.ts";
 import type { VmiPhase } from "../../src/model/api/vmi-status.ts";
+import { lastFirst } from "../last-first.ts";
 import { makeFolder, type Sample, startSample, until } from "./apiserver-sample.ts";
 
 type Vm = Stored<VirtualMachine>;
@@ -29,15 +30,16 @@ interface Stage extends Sample {
 }
 
 async function startStage(t: TestContext): Promise<Stage> {
+  const after = lastFirst(t);
   const { folder, remove } = makeFolder();
-  t.after(remove);
+  after(remove);
   const settings = { configuration: {} as unknown };
   const admission = makeAdmission(async () => settings.configuration);
   const sample = await startSample(folder, { definitions, admission });
-  t.after(() => sample.stop());
+  after(() => sample.stop());
   const events = makeEventRecorder(sample.client, "test", log);
   const controller = startVmController({ client: sample.client, events, log });
-  t.after(async () => {
+  after(async () => {
     await controller.close();
     await events.flush();
   });

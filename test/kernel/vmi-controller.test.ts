@@ -17,6 +17,7 @@ import type { Stored } from "../../src/model/api/stored.ts";
 import type { VirtualMachineInstance } from "../../src/model/api/vmi.ts";
 import type { ClusterNode } from "../../src/model/pods/node-fit.ts";
 import { keepNode } from "../../src/node/registration.ts";
+import { lastFirst } from "../last-first.ts";
 import { makeFolder, startSample, until } from "./apiserver-sample.ts";
 
 type Vmi = Stored<VirtualMachineInstance>;
@@ -32,10 +33,11 @@ function vmi(name: string): KubeObject {
 
 /** The API with its admission, one node, and the controllers, whose client is `through` another. */
 async function startStage(t: TestContext, through = (client: KubeClient): KubeClient => client): Promise<KubeClient> {
+  const after = lastFirst(t);
   const { folder, remove } = makeFolder();
-  t.after(remove);
+  after(remove);
   const sample = await startSample(folder, { definitions, admission: makeAdmission(async () => ({})) });
-  t.after(() => sample.stop());
+  after(() => sample.stop());
   const { client } = sample;
   const node = { apiVersion: "v1", kind: "Node", metadata: { name: "n" } };
   await client.create(nodeResource, node);
@@ -44,7 +46,7 @@ async function startStage(t: TestContext, through = (client: KubeClient): KubeCl
   const events = makeEventRecorder(client, "test", log);
   const options = { client: through(client), events, log };
   const controllers = [startVmiController(options), startVmController(options)];
-  t.after(async () => {
+  after(async () => {
     await Promise.all(controllers.map((controller) => controller.close()));
     await events.flush();
   });
@@ -197,13 +199,14 @@ test("a cordoned node takes no VMI, and the VMI says so until it does", async (t
 });
 
 test("a node that somebody deletes, or whose conditions somebody takes away, is back and ready", async (t) => {
+  const after = lastFirst(t);
   const { folder, remove } = makeFolder();
-  t.after(remove);
+  after(remove);
   const { client, stop } = await startSample(folder, { definitions });
-  t.after(stop);
+  after(stop);
   const machine = { nodeName: "here", accel: "tcg", version: "1.2.3", qemu: "7.2.22", pools: () => [] } as const;
   const kept = await keepNode(client, machine, log);
-  t.after(() => kept.close());
+  after(() => kept.close());
   const { status } = await client.get<ClusterNode & KubeObject>(nodeResource, { name: "here" });
   const { kubeletVersion, containerRuntimeVersion, osImage } = status?.nodeInfo ?? {};
   assert.deepEqual([kubeletVersion, containerRuntimeVersion], ["1.2.3", "qemu://7.2.22"]);
