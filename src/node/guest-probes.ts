@@ -9,7 +9,7 @@ import { PRIMARY_INTERFACE } from "../model/networks/pod-interface.ts";
 import { isToBePaused } from "../model/pods/pause.ts";
 import { type ProbePlan, type ProbeState, type ProbeWay, probed, probePlan } from "../model/pods/probe.ts";
 import { podAddresses } from "../model/wiring/facts.ts";
-import type { LivePod } from "./pod-lifecycle.ts";
+import type { LivePod } from "./live-pod.ts";
 
 type Vmi = Stored<VirtualMachineInstance>;
 

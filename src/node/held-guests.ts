@@ -1,5 +1,6 @@
 import type { GuestAgents } from "./guest-agents.ts";
-import { adopt, type HeldPod, holdGuest, type NodeParts } from "./pod-lifecycle.ts";
+import type { HeldPod } from "./live-pod.ts";
+import { adopt, holdGuest, type NodeParts } from "./pod-lifecycle.ts";
 import type { PodRecord, Shutdown } from "./records.ts";
 import { type GuestEnd, guestEnd } from "./report.ts";
 

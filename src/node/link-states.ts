@@ -1,7 +1,8 @@
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { linkStateOf } from "../model/rules/link-state.ts";
-import type { LivePod, NodeParts } from "./pod-lifecycle.ts";
+import type { LivePod } from "./live-pod.ts";
+import type { NodeParts } from "./pod-lifecycle.ts";
 import type { PodRecord } from "./records.ts";
 
 /**
