@@ -1,4 +1,5 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -87,9 +88,10 @@ export class TestHost {
 
   async dispose(): Promise<void> {
     await this.patchbay(["down", "--vms"]);
-    for (const child of this.#processes) child.kill("SIGKILL");
+    // What is still written, by one that is dying too, would keep the folder from going.
+    await Promise.all(this.#processes.map(killed));
     for (const namespace of this.#namespaces) await execute("ip", ["netns", "del", namespace]);
-    await rm(this.dataDir, { recursive: true, force: true });
+    await rm(this.dataDir, { recursive: true, force: true, maxRetries: 10 });
   }
 
   /** A command inside the host's namespace, run to its end. */
@@ -339,6 +341,14 @@ export async function eventually<T>(
     if (Date.now() > deadline) throw new Error(`gave up waiting for ${what}`);
     await delay(200);
   }
+}
+
+/** Kills a child, and waits until it is gone. */
+async function killed(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, "exit");
+  child.kill("SIGKILL");
+  await gone;
 }
 
 async function tail(file: string, lines: number): Promise<string> {

@@ -17,6 +17,8 @@ type Answer = Readonly<Record<string, unknown>> & { readonly ok: boolean };
 /** A machine that is itself emulated says how much slower it is. */
 const SLOWNESS = Number(process.env["PATCHBAY_TEST_SLOWNESS"] ?? "1");
 const DEADLINE_MS = 5000 * SLOWNESS;
+/** Of an answer on a connection that is there: a busy guest takes seconds for its page, and asked again it has two to write. */
+const ANSWER_MS = 30_000 * SLOWNESS;
 /** Of a connection; who asks again finds a guest that has come up sooner than the kernel, which waits ever longer. */
 const CONNECT_MS = 2000 * SLOWNESS;
 
@@ -32,13 +34,15 @@ const verbs: Readonly<Record<string, (args: readonly string[]) => Promise<Answer
 
 function http(address: string, tcpPort: number, path: string): Promise<Answer> {
   return new Promise((resolve) => {
-    const call = request({ host: address, port: tcpPort, path, timeout: DEADLINE_MS, agent: false }, (response) => {
+    const call = request({ host: address, port: tcpPort, path, timeout: ANSWER_MS, agent: false }, (response) => {
       let body = "";
       response.setEncoding("utf8");
       response.on("data", (chunk: string) => {
         body += chunk;
       });
       response.on("end", () => resolve({ ok: true, status: response.statusCode, body }));
+      // A guest that ends in the midst of its page.
+      response.on("close", () => resolve({ ok: false, error: "closed" }));
     });
     const unconnected = setTimeout(() => call.destroy(new Error("timeout")), CONNECT_MS);
     call.on("socket", (socket) => socket.once("connect", () => clearTimeout(unconnected)));
@@ -54,7 +58,10 @@ function tcpEcho(address: string, tcpPort: number, payload: Buffer): Promise<Ans
     const socket = connect({ host: address, port: tcpPort });
     const received: Buffer[] = [];
     socket.setTimeout(DEADLINE_MS, () => socket.destroy(new Error("timeout")));
-    socket.on("connect", () => socket.write(payload));
+    socket.on("connect", () => {
+      socket.setTimeout(ANSWER_MS);
+      socket.write(payload);
+    });
     socket.on("data", (chunk) => {
       received.push(chunk);
       if (Buffer.concat(received).length >= payload.length) {
