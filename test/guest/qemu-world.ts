@@ -9,7 +9,7 @@ import { qemuFacts } from "../../src/host/guest/qemu-facts.ts";
 import { GUEST_KERNEL_ARGS } from "../../src/host/images/build-guest.ts";
 import { createNetns, deleteNetns, within } from "../../src/host/linux/netns.ts";
 import { openTap } from "../../src/host/linux/tap.ts";
-import { decideHardware, type HardwareRequest } from "../../src/model/guest/hardware.ts";
+import { decideHardware, type HardwareRequest } from "../../src/model/guest/hardware-decision.ts";
 import type { GuestNic } from "../../src/model/wiring/wiring.ts";
 import { lastFirst } from "../last-first.ts";
 import { tinyGuest } from "./tiny-guest.ts";

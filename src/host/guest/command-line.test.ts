@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isFault } from "../../model/fault.ts";
-import { decideHardware, type HardwareRequest } from "../../model/guest/hardware.ts";
+import { decideHardware, type HardwareRequest } from "../../model/guest/hardware-decision.ts";
 import type { GuestNic, UserNetwork } from "../../model/wiring/wiring.ts";
 import { qemuCommandLine, startsPaused } from "./command-line.ts";
 import { guestFiles } from "./guest-files.ts";

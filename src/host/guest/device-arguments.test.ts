@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { isFault } from "../../model/fault.ts";
-import { decideHardware, type HardwareRequest } from "../../model/guest/hardware.ts";
+import { decideHardware, type HardwareRequest } from "../../model/guest/hardware-decision.ts";
 import { qemuCommandLine } from "./command-line.ts";
 import { findEfi } from "./efi.ts";
 import type { GuestDevices, GuestSpec } from "./guest-spec.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { decideHardware } from "../../model/guest/hardware.ts";
+import { decideHardware } from "../../model/guest/hardware-decision.ts";
 import type { GuestNic } from "../../model/wiring/wiring.ts";
 import { readyDeadlineMs } from "./runner.ts";
 

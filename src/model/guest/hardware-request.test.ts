@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isFault } from "../fault.ts";
 import { planVmi } from "../wiring/plan.ts";
-import { decideHardware } from "./hardware.ts";
+import { decideHardware } from "./hardware-decision.ts";
 import { diskBus, hardwareRequest, type Offered } from "./hardware-request.ts";
 
 const QEMU: Offered = { accel: "tcg", machines: ["pc-q35-7.2"], devices: ["virtio-net-pci"] };

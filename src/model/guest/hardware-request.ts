@@ -1,6 +1,7 @@
 import type { Domain } from "../api/domain.ts";
 import type { GuestNic } from "../wiring/wiring.ts";
-import type { DiskBus, HardwareRequest } from "./hardware.ts";
+import type { DiskBus } from "./hardware.ts";
+import type { HardwareRequest } from "./hardware-decision.ts";
 import { ROOT_COMPLEX_ANNOTATION } from "./pci.ts";
 import { memoryOf, topologyOf } from "./topology.ts";
 

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { isFault } from "../fault.ts";
 import type { GuestNic, NicModel } from "../wiring/wiring.ts";
-import { decideHardware, type GuestHardware, guestPciAddress, type HardwareRequest } from "./hardware.ts";
+import { type GuestHardware, guestPciAddress } from "./hardware.ts";
+import { decideHardware, type HardwareRequest } from "./hardware-decision.ts";
 
 const devices = ["virtio-net-pci", "virtio-net-pci-transitional", "e1000", "e1000e", "ne2k_pci", "pcnet", "rtl8139"];
 

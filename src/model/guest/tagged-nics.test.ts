@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { GuestNic } from "../wiring/wiring.ts";
-import { decideHardware } from "./hardware.ts";
+import { decideHardware } from "./hardware-decision.ts";
 import { taggedNics } from "./tagged-nics.ts";
 
 test("the guest is told of NICs with a tag: where they are, and their MAC where it is known", () => {

@@ -1,7 +1,7 @@
 import { formatMac, isGroupMac, parseMac } from "../addresses/mac.ts";
 import type { Interface } from "../api/interfaces.ts";
 import { isFault } from "../fault.ts";
-import { acpiIndexesTold, LARGEST_ACPI_INDEX } from "../guest/hardware.ts";
+import { acpiIndexesTold, LARGEST_ACPI_INDEX } from "../guest/hardware-decision.ts";
 import { badReference } from "../networks/definition-name.ts";
 import { idleFields } from "./idle-fields.ts";
 import type { Problem } from "./problem.ts";

@@ -1,6 +1,7 @@
 import { formatCidr } from "../addresses/cidr.ts";
 import type { NicContext } from "../bindings/binding.ts";
-import { decideHardware, type GuestHardware, guestPciAddress } from "../guest/hardware.ts";
+import { type GuestHardware, guestPciAddress } from "../guest/hardware.ts";
+import { decideHardware } from "../guest/hardware-decision.ts";
 import { hardwareRequest, type Offered } from "../guest/hardware-request.ts";
 import type { NicNetwork } from "../networks/network.ts";
 import { globalAddresses, type PodFacts, type RouteFacts } from "./facts.ts";
