@@ -1,6 +1,7 @@
 import { Fault } from "../../model/fault.ts";
 import type { Sighting } from "./kernel.ts";
-import { type Cure, type Need, type NeededBy, needs } from "./needs.ts";
+import type { Cure, Need, NeededBy } from "./need.ts";
+import { needs } from "./needs.ts";
 import { look } from "./probes.ts";
 
 /** A need together with what was seen of it. */
