@@ -67,7 +67,7 @@ export function makeCollections(machinery: Machinery, hub: WatchHub, forms: Form
   }
 
   function watch(exchange: Exchange, { definition, namespace }: ResourceRoute): void {
-    const { query, response, form } = exchange;
+    const { query, response } = exchange;
     const { resourceVersion, sendInitialEvents } = readListOptions(query, true);
     const asked = resourceVersion === undefined ? undefined : readRevision(resourceVersion);
     // A server that began anew would be silent until it has come so far, and then leave out all before.
@@ -84,13 +84,8 @@ export function makeCollections(machinery: Machinery, hub: WatchHub, forms: Form
         ...(namespace === undefined ? {} : { namespace }),
         selection: readSelection(parameter(query, "labelSelector"), parameter(query, "fieldSelector"), definition),
         from,
-        // A bookmark is no row of a table.
-        markInitialEnd: sendInitialEvents === true && form.as !== "Table",
-        bookmarks: flagParameter(query, "allowWatchBookmarks") && form.as !== "Table",
-        bookmarkType:
-          form.as === "PartialObjectMetadata"
-            ? { kind: form.as, apiVersion: `meta.k8s.io/${form.version}` }
-            : { kind: definition.kind, apiVersion: apiVersionOf(definition) },
+        markInitialEnd: sendInitialEvents === true,
+        bookmarks: flagParameter(query, "allowWatchBookmarks"),
         timeoutSeconds: wholeParameter(query, "timeoutSeconds") || WATCH_SECONDS + randomInt(WATCH_SECONDS),
         represent,
       },

@@ -25,7 +25,7 @@ export interface Forms {
     body: string,
     warnings?: readonly string[],
   ): void;
-  /** One stored object as an event of a watch tells it. */
+  /** One stored object as an event of a watch tells it; of Tables, the first has the columns. For one watch only. */
   representer(exchange: Exchange, definition: ResourceDefinition): (body: string) => string;
   printerOf(definition: ResourceDefinition): TablePrinter;
 }
@@ -55,10 +55,14 @@ export function makeForms(now: () => number): Forms {
   function representer({ form, query }: Exchange, definition: ResourceDefinition): (body: string) => string {
     if (form.as === "Table") {
       const include = readIncludeObject(query.get("includeObject"));
+      let isFirst = true;
       return (body) => {
         const object = parseStored(body);
         const metadata = { resourceVersion: revisionOf(object) };
-        return JSON.stringify(printerOf(definition).table([object], metadata, form.version, include));
+        const table = printerOf(definition).table([object], metadata, form.version, include);
+        const told = isFirst ? table : { ...table, columnDefinitions: null };
+        isFirst = false;
+        return JSON.stringify(told);
       };
     }
     if (form.as === "PartialObjectMetadata") {

@@ -1,8 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { ResourceDefinition } from "../model/api/resource.ts";
 import { failure } from "../model/api/status.ts";
-import type { JsonObject } from "../model/json.ts";
-import type { Catalog } from "./catalog.ts";
+import { apiVersionOf, type Catalog } from "./catalog.ts";
 import { type Scanned, scanAt } from "./reads.ts";
 import { expired } from "./refusals.ts";
 import type { Selection } from "./selectors.ts";
@@ -18,10 +17,8 @@ export interface WatchOptions {
   /** With `sendInitialEvents`, a bookmark says where what was there ends. */
   readonly markInitialEnd: boolean;
   readonly bookmarks: boolean;
-  /** What bookmarks are of: the kind, or metadata alone. */
-  readonly bookmarkType: { readonly kind: string; readonly apiVersion: string };
   readonly timeoutSeconds: number;
-  /** What stands for an object in an event: its own text, or a Table. */
+  /** What stands for an object in an event, a bookmark's too: its own text, or a Table. */
   readonly represent: (body: string) => string;
 }
 
@@ -212,7 +209,7 @@ function makeWatcher(context: WatchContext, gone: () => void): Watcher {
     scan = undefined;
     initial = undefined;
     if (options.markInitialEnd) {
-      write(bookmarkLine(options.bookmarkType, String(cursor), { "k8s.io/initial-events-end": "true" }));
+      bookmark({ "k8s.io/initial-events-end": "true" });
     }
   }
 
@@ -256,8 +253,12 @@ function makeWatcher(context: WatchContext, gone: () => void): Watcher {
     end();
   }
 
-  function bookmark(): void {
-    write(bookmarkLine(options.bookmarkType, String(cursor)));
+  /** An event that only moves the client's resourceVersion on: of an object that has nothing else. */
+  function bookmark(annotations?: Readonly<Record<string, string>>): void {
+    const moved = { resourceVersion: String(cursor), creationTimestamp: null };
+    const metadata = annotations === undefined ? moved : { ...moved, annotations };
+    const bare = { kind: definition.kind, apiVersion: apiVersionOf(definition), metadata };
+    write(eventLine("BOOKMARK", options.represent(JSON.stringify(bare))));
   }
 
   function end(): void {
@@ -315,16 +316,6 @@ export function asItIs(body: string): string {
 
 function eventLine(type: string, object: string): string {
   return `{"type":"${type}","object":${object}}\n`;
-}
-
-/** An event that only moves the client's resourceVersion on. */
-function bookmarkLine(
-  { kind, apiVersion }: WatchOptions["bookmarkType"],
-  resourceVersion: string,
-  annotations?: JsonObject,
-): string {
-  const metadata = { resourceVersion, creationTimestamp: null, ...(annotations === undefined ? {} : { annotations }) };
-  return eventLine("BOOKMARK", JSON.stringify({ kind, apiVersion, metadata }));
 }
 
 /** What the change is to a watch that sees a selection only; undefined where it is none. */

@@ -35,6 +35,15 @@ after(async () => {
   remove();
 });
 
+/** What the test reads of a Table of meta/v1. */
+interface Table {
+  readonly kind: string;
+  readonly metadata: { readonly resourceVersion: string };
+  /** Null but in the first event of a watch. */
+  readonly columnDefinitions: readonly { readonly name: string }[] | null;
+  readonly rows: readonly { readonly object: { readonly metadata: KubeObject["metadata"] } }[];
+}
+
 const at = (name: string) => ({ namespace: "default", name });
 
 describe("a watch", () => {
@@ -294,7 +303,20 @@ describe("a watch", () => {
       return lines.map((line): WatchEvent<KubeObject> => JSON.parse(line));
     };
     const metadataAlone = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-    const [whole, partial] = await Promise.all([heard("application/json"), heard(metadataAlone)]);
+    const table = metadataAlone.replace("PartialObjectMetadata", "Table");
+    const [whole, partial, rows] = await Promise.all([heard("application/json"), heard(metadataAlone), heard(table)]);
+    const told = rows.map(({ type, object }) => {
+      const { kind, metadata, columnDefinitions, rows: lines } = object as unknown as Table;
+      assert.equal(lines.length, 1);
+      const { name, resourceVersion, annotations } = lines[0]?.object.metadata ?? { name: "none" };
+      assert.equal(metadata.resourceVersion, resourceVersion);
+      return [type, kind, columnDefinitions?.[0]?.name, name, annotations];
+    });
+    assert.deepEqual(told, [
+      ["ADDED", "Table", "Name", "first", undefined],
+      ["BOOKMARK", "Table", undefined, undefined, { "k8s.io/initial-events-end": "true" }],
+      ["BOOKMARK", "Table", undefined, undefined, undefined],
+    ]);
     for (const [events, kind] of [
       [whole, "ConfigMap"],
       [partial, "PartialObjectMetadata"],
