@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { requireEfiKernel } from "../host/guest/efi.ts";
 import type { DiskTuning, GuestDisk } from "../host/guest/guest-spec.ts";
 import { ephemeralDisk, placeClaim } from "../host/images/claim-image.ts";
 import { placeHostDisk } from "../host/images/host-disk.ts";
@@ -71,7 +72,7 @@ const OVERLAYS: readonly VolumeSource["kind"][] = ["containerDisk", "emptyDisk",
  *
  * Throws PB5001 for an image that is missing, PB5070 for a volume of a kind that this version cannot make, PB5072 for one
  * that cannot be as it is asked for, PB5073 for an object that is missing, PB5074 for a host disk that is not permitted,
- * PB5081 for a claim that has no image.
+ * PB5081 for a claim that has no image, PB5083 for a kernel that the EFI firmware cannot start.
  */
 export async function findVolumes(parts: VolumeParts, vmi: Vmi): Promise<readonly FoundVolume[]> {
   const volumes = vmi.spec.volumes ?? [];
@@ -88,7 +89,11 @@ export async function findVolumes(parts: VolumeParts, vmi: Vmi): Promise<readonl
   });
   const kernel = vmi.spec.domain.firmware?.kernelBoot?.container;
   if (kernel !== undefined) {
-    await onceMore(() => kernelBoot(parts.images, kernel.image, kernel.kernelPath, kernel.initrdPath));
+    const byEfi = vmi.spec.domain.firmware?.bootloader?.efi !== undefined;
+    await onceMore(async () => {
+      const files = await kernelBoot(parts.images, kernel.image, kernel.kernelPath, kernel.initrdPath);
+      if (byEfi) await requireEfiKernel(files.kernel, kernel.kernelPath ?? "");
+    });
   }
   const found: FoundVolume[] = [];
   for (const [index, { source, ...disk }] of sources.entries()) {

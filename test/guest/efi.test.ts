@@ -26,10 +26,10 @@ ls /mnt | sed -n 's/^Boot/variable Boot/p'
 echo looked-$((6 * 7))
 `;
 
-function byEfi(spec: GuestWish["spec"] = {}): string {
+function byEfi(spec: GuestWish["spec"] = {}, kernelPath: string = guestPaths.bzImage): string {
   const container = {
     image: GUEST_IMAGE,
-    kernelPath: guestPaths.bzImage,
+    kernelPath,
     initrdPath: guestPaths.initrd,
   };
   return guestManifest({
@@ -57,15 +57,23 @@ test("EFI: the firmware starts a guest, with variables of its own", { timeout: 3
   const template = await readFile(join(FIRMWARE, FILES[1]));
   const variablesOf = ({ folder }: TestGuest): Promise<Buffer> => readFile(join(folder, "efi-variables.fd"));
 
+  const said = (code: string): Promise<string> =>
+    eventually(
+      code,
+      async () => (await host.value("vmi", NAME, `.status.conditions[?(@.reason=="${code}")].message`)) || undefined,
+    );
+
+  await step("a kernel that the firmware would not start is told of, instead of a guest that stays in it", async () => {
+    await host.kubectlOk(["apply", "-f", "-"], byEfi({}, guestPaths.kernel));
+    assert.match(await said("PB5083"), /kernel \/boot\/vmlinuz: it is an ELF file .*\/boot\/bzImage/);
+    await host.kubectlOk(["delete", "vmi", NAME]);
+  });
+
   await step(
     "on a machine without the firmware it is told what brings it, and starts by itself once it is there",
     async () => {
       await host.kubectlOk(["apply", "-f", "-"], byEfi());
-      const message = await eventually(
-        "PB5075",
-        async () => (await host.value("vmi", NAME, '.status.conditions[?(@.reason=="PB5075")].message')) || undefined,
-      );
-      assert.match(message, /no EFI firmware in \/usr\/share\/OVMF.*apt-get install ovmf/);
+      assert.match(await said("PB5075"), /no EFI firmware in \/usr\/share\/OVMF.*apt-get install ovmf/);
       for (const file of FILES) {
         await copyFile(join(FIRMWARE, file), join(shown, "half"));
         await rename(join(shown, "half"), join(shown, file));

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { copyFile } from "node:fs/promises";
+import { copyFile, open } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../../model/fault.ts";
 import { making } from "../images/volumes.ts";
@@ -36,6 +36,28 @@ export function findEfi(secureBoot: boolean, folder: string = FOLDER): EfiFirmwa
   throw new Fault("PB5075", `This machine has no EFI firmware${secureBoot ? " with secure boot" : ""} in ${folder}.`, {
     place: "spec.domain.firmware.bootloader.efi",
     cure: "Install Debian's package for it: apt-get install ovmf; the VMI then starts by itself. Or use the BIOS: leave efi out.",
+  });
+}
+
+const ELF_MAGIC = Buffer.from("\x7fELF", "latin1");
+
+/**
+ * Looks that a kernel is no ELF file: QEMU starts one by its PVH entry, which the EFI firmware does not know, and the guest
+ * would stay in the firmware.
+ *
+ * @throws Fault PB5083
+ */
+export async function requireEfiKernel(file: string, kernelPath: string): Promise<void> {
+  const handle = await open(file);
+  try {
+    const { buffer } = await handle.read(Buffer.alloc(ELF_MAGIC.length), 0, ELF_MAGIC.length, 0);
+    if (!buffer.equals(ELF_MAGIC)) return;
+  } finally {
+    await handle.close();
+  }
+  throw new Fault("PB5083", `The EFI firmware cannot start the kernel ${kernelPath}: it is an ELF file (vmlinux).`, {
+    place: "spec.domain.firmware.kernelBoot.container.kernelPath",
+    cure: "Name the kernel as its distribution packs it, a bzImage (in patchbay/guest:latest /boot/bzImage). Or use the BIOS: leave efi out.",
   });
 }
 

@@ -44,4 +44,5 @@ export const guestCodes = {
   PB5080: "too few processors are left for a guest of its own",
   PB5081: "a claim cannot be provided",
   PB5082: "a claim is in use",
+  PB5083: "the EFI firmware cannot start the kernel",
 } as const;
