@@ -7,11 +7,11 @@ import { GUEST_IMAGE, GUEST_KERNEL_ARGS, guestPaths } from "../../src/host/image
 import { kernelBoot } from "../../src/host/images/volumes.ts";
 import { startServices } from "../../src/host/serve/services.ts";
 import type { NicServices } from "../../src/model/wiring/wiring.ts";
+import { PATIENCE_MS } from "../daemon.ts";
 import { needs } from "../needs.ts";
 import { guestImages } from "./image-cache.ts";
 
 const NETNS = "pbimage-net";
-const PATIENCE_MS = 60_000;
 const MAC = "02:00:00:00:00:01";
 
 /** What Patchbay's servers tell the guest; each value is looked for on the guest's page. */
@@ -83,7 +83,7 @@ async function page(url: string, patterns: readonly RegExp[], console: () => str
       "exec",
       NETNS,
       "timeout",
-      "5",
+      "30",
       "busybox",
       "wget",
       "-q",

@@ -4,7 +4,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -12,16 +12,16 @@ import { describe, type TestContext, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { GUEST_IMAGE, GUEST_KERNEL_ARGS, guestPaths } from "../../src/host/images/build-guest.ts";
 import { cloudInitDisk, containerDisk, kernelBoot } from "../../src/host/images/volumes.ts";
-import { eventually } from "../daemon.ts";
+import { eventually, PATIENCE_MS } from "../daemon.ts";
 import { needs } from "../needs.ts";
 import { guestImages } from "./image-cache.ts";
 
-/** Longest that anything here may take; an idle machine needs a tenth of it. */
-const PATIENCE_MS = 120_000;
-
+/** Of the loopback interface; QEMU chose them. */
 interface Ports {
   readonly page: number;
   readonly echo: number;
+  /** By UDP. */
+  readonly datagrams: number;
 }
 
 interface Guest {
@@ -31,19 +31,10 @@ interface Guest {
   type(text: string): void;
   /** Waits until the console has shown this. */
   shows(pattern: RegExp): Promise<void>;
-  qmp(command: string, args?: object): Promise<void>;
+  /** What the command returns. */
+  qmp(command: string, args?: object): Promise<unknown>;
   /** Fetches the page until it matches. */
   page(...patterns: readonly RegExp[]): Promise<string>;
-}
-
-/** A port of the loopback interface that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 function scratch(t: TestContext): string {
@@ -58,12 +49,8 @@ async function boot(
   args: readonly string[],
   models: readonly string[] = ["virtio-net-pci"],
 ): Promise<Guest> {
-  const ports = { page: await freePort(), echo: await freePort() };
-  const forwards = [
-    `tcp:127.0.0.1:${ports.page}-:80`,
-    `tcp:127.0.0.1:${ports.echo}-:7`,
-    `udp:127.0.0.1:${ports.echo}-:7`,
-  ];
+  // Ports that are free when QEMU takes them: one that was found here might be another's by then.
+  const forwards = ["tcp:127.0.0.1:0-:80", "tcp:127.0.0.1:0-:7", "udp:127.0.0.1:0-:7"];
   const nics = models.flatMap((model, index) => [
     "-netdev",
     [
@@ -115,35 +102,49 @@ async function boot(
     }
     assert.fail(`no ${what} within ${PATIENCE_MS} ms; console:\n${console}`);
   };
-  const qmpLines = async (command: string, args: object): Promise<void> => {
-    const link = connect(socket);
+  const connected = (): Promise<Socket | undefined> =>
+    new Promise((resolve) => {
+      const link = connect(socket);
+      link.once("connect", () => resolve(link)).once("error", () => resolve(undefined));
+    });
+  const qmp = async (command: string, args: object = {}): Promise<unknown> => {
+    const link = await within("QEMU's socket", connected);
     const lines = createInterface(link)[Symbol.asyncIterator]();
-    const ask = async (execute: string, argument: object): Promise<void> => {
+    const ask = async (execute: string, argument: object): Promise<unknown> => {
       link.write(`${JSON.stringify({ execute, arguments: argument })}\n`);
       for (;;) {
         const { value, done } = await lines.next();
-        if (done === true) return;
+        if (done === true) return undefined;
         const answer: unknown = JSON.parse(String(value));
         assert.ok(typeof answer === "object" && answer !== null);
         assert.ok(!("error" in answer), String(value));
-        if ("return" in answer) return;
+        if ("return" in answer) return answer.return;
       }
     };
     await ask("qmp_capabilities", {});
-    await ask(command, args);
+    const returned = await ask(command, args);
     link.destroy();
+    return returned;
   };
+  const forwarded = String(await qmp("human-monitor-command", { "command-line": "info usernet" }));
+  const portOf = (protocol: string, to: number): number => {
+    const line = new RegExp(`^ *${protocol}\\[HOST_FORWARD\\] +\\d+ +127\\.0\\.0\\.1 +(\\d+) +\\S+ +${to} `, "m");
+    const [, port] = line.exec(forwarded) ?? [];
+    assert.ok(port !== undefined, `${protocol} ${to} is not forwarded:\n${forwarded}`);
+    return Number(port);
+  };
+  const ports = { page: portOf("TCP", 80), echo: portOf("TCP", 7), datagrams: portOf("UDP", 7) };
   return {
     process: child,
     ports,
     type: (text) => void child.stdin.write(text),
     shows: (pattern) =>
       within(`${pattern}`, async () => (pattern.test(console) ? true : undefined)).then(() => undefined),
-    qmp: (command, argument = {}) => qmpLines(command, argument),
+    qmp,
     page: (...patterns) =>
       within(`page with ${patterns.join(" and ")}`, async () => {
         // The head comes at once; the body of a guest with seven NICs takes seconds on a busy machine.
-        const text = await fetch(`http://127.0.0.1:${ports.page}/`, { signal: AbortSignal.timeout(20_000) })
+        const text = await fetch(`http://127.0.0.1:${ports.page}/`, { signal: AbortSignal.timeout(PATIENCE_MS / 2) })
           .then((answer) => answer.text())
           .catch(() => "");
         return text !== "" && patterns.every((pattern) => pattern.test(text)) ? text : undefined;
@@ -178,7 +179,7 @@ async function echoedDatagram(port: number, data: Buffer): Promise<Buffer> {
   const socket = createSocket("udp4");
   try {
     // Datagrams may be lost; each attempt is answered or given up after a second.
-    for (let attempt = 0; attempt < 20; attempt++) {
+    for (let attempt = 0; attempt < 60; attempt++) {
       socket.send(data, port, "127.0.0.1");
       const answer = await Promise.race([once(socket, "message"), setTimeout(1000)]);
       if (answer !== undefined) return answer[0] as Buffer;
@@ -232,7 +233,7 @@ describe("the test guest", { concurrency: 2 }, () => {
       hash: expected.digest("hex"),
     });
     const datagram = randomBytes(1200);
-    assert.deepEqual(await echoedDatagram(guest.ports.echo, datagram), datagram);
+    assert.deepEqual(await echoedDatagram(guest.ports.datagrams, datagram), datagram);
 
     const zeros = await fetch(`http://127.0.0.1:${guest.ports.page}/cgi-bin/bytes?3`);
     assert.deepEqual(Buffer.from(await zeros.arrayBuffer()), Buffer.alloc(3 * 1024 * 1024));
