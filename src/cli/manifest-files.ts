@@ -1,7 +1,7 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../model/fault.ts";
-import { type Manifests, readManifests } from "../model/manifest/read.ts";
+import { LARGEST_MANIFEST, type Manifests, readManifests } from "../model/manifest/read.ts";
 
 /** A manifest's text with the name that findings show. */
 export interface ManifestText {
@@ -9,10 +9,14 @@ export interface ManifestText {
   readonly text: string;
 }
 
+/** UTF-8 has at most three bytes a UTF-16 unit: whoever has read more knows that the text is larger than it may be. */
+const MOST_BYTES = 3 * LARGEST_MANIFEST;
+
 /**
  * The texts of files, of the YAML, JSON and CNI files of folders, and of stdin (`-`). PB1000 where one cannot be read.
  *
- * A folder's `.conf` that holds no object is some other program's, and is passed over.
+ * A folder's `.conf` that holds no object is some other program's, and is passed over. Of what is larger than a manifest may
+ * be, or has no end, only the beginning is read: enough to see that (PB1006).
  */
 export function manifestTexts(names: readonly string[]): ManifestText[] {
   return names.flatMap((name): ManifestText[] => {
@@ -35,12 +39,38 @@ export function readAll(texts: readonly ManifestText[]): readonly Manifests[] {
   return texts.map(({ file, text }) => readManifests(text, file));
 }
 
+/** A file, or stdin (`-`), as long as it is. PB1000 where it cannot be read. */
+export function wholeText(name: string): string {
+  try {
+    return readFileSync(name === "-" ? 0 : name, "utf8");
+  } catch (thrown) {
+    throw unreadable(name === "-" ? "stdin" : name, thrown);
+  }
+}
+
 function readText(source: string | number, name: string): string {
   try {
-    return readFileSync(source, "utf8");
+    const descriptor = typeof source === "number" ? source : openSync(source, "r");
+    try {
+      return readBeginning(descriptor);
+    } finally {
+      if (descriptor !== source) closeSync(descriptor);
+    }
   } catch (thrown) {
     throw unreadable(name, thrown);
   }
+}
+
+function readBeginning(descriptor: number): string {
+  const pieces: Buffer[] = [];
+  for (let length = 0; length <= MOST_BYTES; ) {
+    const piece = Buffer.allocUnsafe(64 * 1024);
+    const read = readSync(descriptor, piece);
+    if (read === 0) break;
+    pieces.push(piece.subarray(0, read));
+    length += read;
+  }
+  return Buffer.concat(pieces).toString("utf8");
 }
 
 const WHY: Readonly<Record<string, string>> = {

@@ -146,6 +146,18 @@ test("a manifest on stdin is completed, and told of plainly in a pipe", () => {
   assert.match(broken.stdout, /did you mean "devices"\?/);
 });
 
+test("of what has no end only the beginning is read", () => {
+  const { status, stdout } = patchbay(["validate", "-f", "/dev/zero", "-o", "json"]);
+  assert.equal(status, 1);
+  const { findings } = JSON.parse(stdout) as { readonly findings: readonly Record<string, unknown>[] };
+  assert.deepEqual(
+    findings.map(({ code, file }) => `${file} ${code}`),
+    ["/dev/zero PB1006"],
+  );
+  const cases = `${"\n".repeat(10 * 1024 * 1024)}{"id": "far", "object": {"kind": "VirtualMachine"}}`;
+  assert.match(patchbay(["validate", "--cases", "-"], cases).stdout, /^\{"id":"far",/);
+});
+
 test("what no machine could be is told as well, though every rule holds", () => {
   const vm = (more: string): string => `apiVersion: kubevirt.io/v1
 kind: VirtualMachine

@@ -65,15 +65,14 @@ async function judgeAll(
 
 /** Answers every case of a file, one JSON line each; a line that is none is refused (PB1001). PB1000 where the file cannot be read. */
 export async function validateCases(path: string): Promise<number> {
-  const [{ answerCase }, { readCase }, { manifestTexts }] = await Promise.all([
+  const [{ answerCase }, { readCase }, { wholeText }] = await Promise.all([
     import("../model/rules/conformance.ts"),
     import("../model/rules/case-line.ts"),
     import("./manifest-files.ts"),
   ]);
-  const [source] = manifestTexts([path]);
   const answers: string[] = [];
   let unread = 0;
-  for (const [index, line] of (source?.text ?? "").split("\n").entries()) {
+  for (const [index, line] of wholeText(path).split("\n").entries()) {
     if (line.trim() === "") continue;
     const one = readCase(line);
     if ("why" in one) {
