@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import type { Logger } from "pino";
 import { writeWhole } from "../host/whole-file.ts";
 import { Fault } from "../model/fault.ts";
+import { shellWord } from "../model/shell-word.ts";
 
 /** What an image command makes in a data folder before there is a daemon: nothing that is secret. */
 export const IMAGE_FOLDERS: readonly string[] = ["images", "cache"];
@@ -32,7 +33,7 @@ export function ownFolder(path: string, log: Logger, harmless: readonly string[]
     if (user !== undefined && found.uid !== user) {
       throw new Fault("PB6001", `${path} belongs to user ${found.uid}, and this is user ${user}`, {
         place: path,
-        cure: `Run \`chown -R ${user} ${path}\`, or choose another folder with --data-dir.`,
+        cure: `Run \`chown -R ${user} ${shellWord(path)}\`, or choose another folder with --data-dir.`,
       });
     }
     if ((found.mode & 0o077) !== 0) {
@@ -41,7 +42,7 @@ export function ownFolder(path: string, log: Logger, harmless: readonly string[]
         const mode = (found.mode & 0o777).toString(8).padStart(4, "0");
         throw new Fault("PB6001", `others can enter ${path} (its mode is ${mode}), and "${inside}" is in it`, {
           place: path,
-          cure: `Run \`chmod 700 ${path}\` if nobody else has used it; remove the keys below it (pki) first if somebody may have. Or choose another folder with --data-dir.`,
+          cure: `Run \`chmod 700 ${shellWord(path)}\` if nobody else has used it; remove the keys below it (pki) first if somebody may have. Or choose another folder with --data-dir.`,
         });
       }
       chmodSync(path, 0o700);

@@ -17,7 +17,7 @@ const NOW = Date.parse("2026-01-01T00:00:00Z");
 
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(base, "pki-"));
+  folder = mkdtempSync(join(base, "pki of-"));
 });
 
 describe("credentials", () => {
@@ -75,7 +75,7 @@ describe("credentials", () => {
     await assert.rejects(loadCredentials(folder, NOW, log), (thrown) => {
       assert.ok(isFault(thrown, "PB6001"));
       assert.match(thrown.message, /mode is 0750/);
-      assert.match(thrown.cure ?? "", /chmod 700/);
+      assert.ok(thrown.cure?.includes(`chmod 700 '${folder}'`), thrown.cure);
       return true;
     });
   });

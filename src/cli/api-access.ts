@@ -5,8 +5,9 @@ import { isApiError } from "../model/api/status.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import { Fault } from "../model/fault.ts";
+import { shellWord } from "../model/shell-word.ts";
 import { livingDaemon } from "./daemon-process.ts";
-import { type DataPaths, shellWord } from "./paths.ts";
+import type { DataPaths } from "./paths.ts";
 
 /** A VMI as the API has it. */
 export type Vmi = Stored<VirtualMachineInstance>;
@@ -27,10 +28,16 @@ export async function withApi<T>(paths: DataPaths, work: (client: KubeClient) =>
   }
 }
 
-/** Reads `name`, `namespace/name`, `vmi/name` or `vmi/namespace/name`. */
+/** Reads `name`, `namespace/name`, `vmi/name` or `vmi/namespace/name`; PB6115 for anything else. */
 export function vmiReference(text: string, namespace: string): { readonly namespace: string; readonly name: string } {
   const parts = text.replace(/^(vmis?|virtualmachineinstances?)\//, "").split("/");
   const [first = "", second] = parts;
+  if (parts.length > 2 || parts.includes("")) {
+    throw new Fault("PB6115", `"${text}" is not the name of a VirtualMachineInstance.`, {
+      place: text,
+      cure: "Write NAME or NAMESPACE/NAME. List them: kubectl get vmi -A",
+    });
+  }
   return second === undefined ? { namespace, name: first } : { namespace: first, name: second };
 }
 

@@ -2,7 +2,8 @@ import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { setTimeout as sleep } from "node:timers/promises";
 import { flock, LOCK_EX, LOCK_NB, LOCK_SH } from "../host/linux/libc.ts";
 import { Fault } from "../model/fault.ts";
-import { type DataPaths, shellWord } from "./paths.ts";
+import { shellWord } from "../model/shell-word.ts";
+import type { DataPaths } from "./paths.ts";
 
 /** Somebody who only looks holds the lock for a moment. */
 const CLAIM_MS = 1_000;

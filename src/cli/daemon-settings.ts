@@ -3,7 +3,8 @@ import { hostname } from "node:os";
 import { writeWhole } from "../host/whole-file.ts";
 import { Fault } from "../model/fault.ts";
 import { isJsonObject, textAt } from "../model/json.ts";
-import { type DataPaths, shellWord } from "./paths.ts";
+import { shellWord } from "../model/shell-word.ts";
+import type { DataPaths } from "./paths.ts";
 
 /** How a data folder's daemon was last started: what its next start, or its end, must agree with. */
 export interface DaemonSettings {

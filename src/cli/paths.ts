@@ -25,11 +25,6 @@ export interface DataPaths {
   readonly claims: string;
 }
 
-/** Text as one word of a shell's command line. */
-export function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-}
-
 export function dataPaths(dataDir: string): DataPaths {
   const root = resolve(dataDir);
   return {

@@ -11,8 +11,8 @@ test("what cannot be applied is refused before a daemon is started", (t) => {
   const folder = mkdtempSync(join(tmpdir(), "patchbay-run-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const data = join(folder, "data");
-  const run = (input: string) =>
-    spawnSync(process.execPath, [join(import.meta.dirname, "main.ts"), "run", "-f", "-", "--data-dir", data], {
+  const run = (input: string, ...more: readonly string[]) =>
+    spawnSync(process.execPath, [join(import.meta.dirname, "main.ts"), "run", "-f", "-", "--data-dir", data, ...more], {
       input,
       encoding: "utf8",
     });
@@ -24,6 +24,11 @@ test("what cannot be applied is refused before a daemon is started", (t) => {
   const misspelt = run(`${vmi}metadata: {name: a}\nspce: {}\n`);
   assert.equal(misspelt.status, 1);
   assert.match(misspelt.stderr, /did you mean "spec"\?/);
+  assert.equal(misspelt.stdout, "");
+  const asJson = run(`${vmi}metadata: {name: a}\nspce: {}\n`, "-o", "json");
+  assert.equal(asJson.status, 1);
+  assert.match(asJson.stderr, /did you mean "spec"\?/);
+  assert.equal((JSON.parse(asJson.stdout) as { findings: { code: string }[] }).findings[0]?.code, "PB1002");
   assert.equal(existsSync(data), false);
 });
 

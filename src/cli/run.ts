@@ -5,11 +5,13 @@ import { vmResource } from "../model/api/references.ts";
 import type { Stored } from "../model/api/stored.ts";
 import type { VirtualMachine } from "../model/api/vm.ts";
 import { Fault } from "../model/fault.ts";
+import { findingJson } from "../model/manifest/finding.ts";
+import { shellWord } from "../model/shell-word.ts";
 import { getVmi, type Vmi, withApi } from "./api-access.ts";
 import { addressed, apply, isServed } from "./apply.ts";
 import { livingDaemon } from "./daemon-process.ts";
 import { isSound, judgeManifests, printFindings } from "./judged-manifests.ts";
-import { type DataPaths, dataPaths, shellWord } from "./paths.ts";
+import { type DataPaths, dataPaths } from "./paths.ts";
 import { exportLine, startBehind, type UpOptions } from "./up.ts";
 
 /** Options of `patchbay run`. */
@@ -49,7 +51,12 @@ export async function run(options: RunOptions): Promise<number> {
   const living = isUp ? await (await import("./living.ts")).readLiving(options.dataDir) : undefined;
   const judged = judgeManifests(options.filename, undefined, living);
   printFindings(judged, process.stderr);
-  if (!isSound(judged)) return 1;
+  if (!isSound(judged)) {
+    if (options.output === "json") {
+      process.stdout.write(`${JSON.stringify({ findings: judged.findings.map(findingJson) }, undefined, 2)}\n`);
+    }
+    return 1;
+  }
   // What is not served has been warned of (PB1009); what has no name is refused before anything is applied.
   const documents = judged.documents.filter(isServed);
   for (const document of documents) addressed(document);

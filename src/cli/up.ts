@@ -11,9 +11,10 @@ import { guestFiles } from "../host/guest/guest-files.ts";
 import { requireNeeds } from "../host/setup/check.ts";
 import { type Code, codes } from "../model/codes/codes.ts";
 import { Fault, isFault } from "../model/fault.ts";
+import { shellWord } from "../model/shell-word.ts";
 import { startDaemon } from "./daemon.ts";
 import { claimDataFolder, livingDaemon, writing } from "./daemon-process.ts";
-import { type DataPaths, dataPaths, shellWord } from "./paths.ts";
+import { type DataPaths, dataPaths } from "./paths.ts";
 
 /** Options of `patchbay up`. */
 export interface UpOptions {
