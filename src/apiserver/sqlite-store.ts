@@ -1,9 +1,10 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Fault, isFault } from "../model/fault.ts";
+import { beginCommit, type CommitBase, type PendingCommit } from "./pending-commit.ts";
 import { makeRecentObjects } from "./recent-objects.ts";
 import { notStored } from "./refusals.ts";
-import type { Change, ChangeType, CommitListener, Place, Store, StoredObject, Transaction } from "./store.ts";
+import type { Change, CommitListener, ObjectKey, Store, StoredObject, Transaction } from "./store.ts";
 import {
   makePrivate,
   prepareFile,
@@ -13,14 +14,13 @@ import {
   storageError,
   takeLock,
 } from "./store-file.ts";
-import type { StoreReport, WrittenChange } from "./store-orders.ts";
-import { asStored, changeFromRow, keyFromRow, keyOf, placeOf, type Row, storedFromRow, text } from "./store-rows.ts";
+import type { StoreReport } from "./store-orders.ts";
+import { makeStoreQueries } from "./store-queries.ts";
+import { asStored, placeOf } from "./store-rows.ts";
 import { prepareReads } from "./store-statements.ts";
 import { startStoreWriter } from "./store-writer.ts";
 
 const FILE = "store.db";
-/** Behind every name that can be. */
-const END: Place = { namespace: "\u{10ffff}", name: "\u{10ffff}" };
 const KEPT_REVISIONS = 10_000;
 const COMPACT_EVERY = 250;
 /** Characters of JSON that are kept in memory. */
@@ -69,12 +69,6 @@ interface Pending {
   reject(error: unknown): void;
 }
 
-/** What the works of one commit left at a place; `object` null: nothing. */
-interface Left {
-  readonly object: StoredObject | null;
-  readonly owners: readonly string[];
-}
-
 function makeStore(
   folder: string,
   lock: DatabaseSync,
@@ -95,66 +89,15 @@ function makeStore(
   let busy: PromiseWithResolvers<void> | undefined;
   let closed = false;
 
-  let changes: WrittenChange[] = [];
-  /** The same as watches see them. */
-  let published: Change[] = [];
-  let left = new Map<string, Left>();
   const recent = makeRecentObjects(LARGEST_RECENT);
-  const transaction: Transaction = {
-    get(key) {
-      const at = placeOf(key);
-      const own = left.get(at);
-      if (own !== undefined) return own.object ?? undefined;
-      return recent.get(at) ?? asStored(read.get.get(key.group, key.plural, key.namespace, key.name));
-    },
-    put(key, uid, owners, body) {
-      const before = transaction.get(key);
-      next += 1;
-      const stored: StoredObject = { ...keyOf(key), uid, revision: next, body: body(next) };
-      note(before === undefined ? "ADDED" : "MODIFIED", stored, before, owners);
-      return stored;
-    },
-    remove(key, body) {
-      const before = transaction.get(key);
-      if (before === undefined) throw new Error(`${key.plural} ${key.namespace}/${key.name} is not stored`);
-      next += 1;
-      const stored: StoredObject = { ...before, revision: next, body: body(next) };
-      note("DELETED", stored, before, []);
-      return stored;
-    },
-    inhabited(namespace) {
-      if (namespace === "") return false;
-      for (const { object } of left.values()) if (object?.namespace === namespace) return true;
-      return read.inhabitants.all(namespace, left.size + 1).some(isUntouched);
-    },
-    holds(group, plural) {
-      for (const { object } of left.values()) if (object?.group === group && object.plural === plural) return true;
-      return read.holdings.all(group, plural, left.size + 1).some(isUntouched);
-    },
-    owns(uid) {
-      for (const { object, owners } of left.values()) if (object !== null && owners.includes(uid)) return true;
-      const touched = new Set(changes.map((change) => change.uid));
-      return read.owned.all(uid, touched.size + 1).some((row) => !touched.has(text(row, "uid")));
-    },
+  const base: CommitBase = {
+    read,
+    stored: (key, place) => recent.get(place) ?? committedAt(key),
+    nextRevision: () => ++next,
   };
 
-  /** True for an object of the file that no work of this commit has changed. */
-  function isUntouched(row: Row): boolean {
-    return !left.has(placeOf(keyFromRow(row)));
-  }
-
-  function note(
-    type: ChangeType,
-    stored: StoredObject,
-    before: StoredObject | undefined,
-    owners: readonly string[],
-  ): void {
-    const { uid, revision, body } = stored;
-    const change: Change = { ...keyOf(stored), type, revision, body, previous: before?.body ?? null };
-    const written = { ...keyOf(stored), type, revision, body, uid, owners, sameUid: before?.uid === uid };
-    published.push(change);
-    changes.push(written);
-    left.set(placeOf(stored), leftBy(written));
+  function committedAt({ group, plural, namespace, name }: ObjectKey): StoredObject | undefined {
+    return asStored(read.get.get(group, plural, namespace, name));
   }
 
   /** Writes all that is to be written, one commit after the other. */
@@ -174,13 +117,11 @@ function makeStore(
   async function commit(): Promise<void> {
     const batch = queue;
     queue = [];
-    changes = [];
-    published = [];
-    left = new Map();
+    const { changes, published, left, attempt } = beginCommit(base);
     const begun = performance.now();
     const settle: (() => void)[] = [];
     try {
-      for (const pending of batch) settle.push(attempt(pending));
+      for (const pending of batch) settle.push(answerOf(pending, attempt));
     } catch (thrown) {
       // The file cannot be read: nothing of this is to be relied on.
       const error = storageError(thrown, folder);
@@ -202,23 +143,19 @@ function makeStore(
       letGo();
       hold();
       committed = next;
-      for (const [at, { object }] of left) recent.put(at, object);
+      for (const [place, object] of left()) recent.put(place, object);
       for (const { body, previous } of published) unchecked += 2 * body.length + (previous?.length ?? 0);
       for (const listener of listeners) listener(published);
     }
     for (const answer of settle) answer();
   }
 
-  /** Runs one work; of one that throws nothing is left. What SQLite itself throws fails all. */
-  function attempt(pending: Pending): () => void {
-    const noted = changes.length;
+  /** Runs one work; how it is answered then. What SQLite itself throws fails all. */
+  function answerOf(pending: Pending, attempt: PendingCommit["attempt"]): () => void {
     try {
-      return pending.run(transaction);
+      return attempt((transaction) => pending.run(transaction));
     } catch (thrown) {
       if (sqliteCode(thrown) !== undefined) throw thrown;
-      changes.length = noted;
-      published.length = noted;
-      left = new Map(changes.map((written) => [placeOf(written), leftBy(written)]));
       return () => pending.reject(thrown);
     }
   }
@@ -280,42 +217,11 @@ function makeStore(
       const at = placeOf(key);
       const held = recent.get(at);
       if (held !== undefined) return held;
-      const found = asStored(read.get.get(key.group, key.plural, key.namespace, key.name));
+      const found = committedAt(key);
       if (found !== undefined) recent.put(at, found);
       return found;
     },
-    getByUid: (uid) => asStored(read.byUid.get(uid)),
-    list({ group, plural, namespace, limit, after }) {
-      const rows =
-        namespace === undefined
-          ? read.list.all(group, plural, after?.namespace ?? "", after?.name ?? "", limit)
-          : read.listIn.all(group, plural, namespace, after?.name ?? "", limit);
-      return rows.map(storedFromRow);
-    },
-    count({ group, plural, namespace, after }) {
-      const row =
-        namespace === undefined
-          ? read.count.get(group, plural, after?.namespace ?? "", after?.name ?? "")
-          : read.countIn.get(group, plural, namespace, after?.name ?? "");
-      return Number(row?.["count"] ?? 0);
-    },
-    dependents: (owner) => (owner === undefined ? read.orphans.all() : read.dependents.all(owner)).map(storedFromRow),
-    inNamespace: (namespace) => read.inNamespace.all(namespace).map(storedFromRow),
-    census: () =>
-      read.census.all().map((row) => ({
-        group: text(row, "group"),
-        plural: text(row, "plural"),
-        count: Number(row["count"]),
-      })),
-    changes: ({ group, plural, behind, limit }) => read.changes.all(group, plural, behind, limit).map(changeFromRow),
-    former({ group, plural, behind, namespace, name, upTo = END }) {
-      const rows = read.former.all(group, plural, behind, namespace, name, upTo.namespace, upTo.name);
-      return rows.map((row) => ({
-        namespace: text(row, "namespace"),
-        name: text(row, "name"),
-        body: typeof row["previous"] === "string" ? row["previous"] : null,
-      }));
-    },
+    ...makeStoreQueries(read),
     revision: () => committed,
     compacted: () => compactedTo,
     subscribe(listener) {
@@ -332,12 +238,6 @@ function makeStore(
       lock.close();
     },
   };
-}
-
-/** What a change leaves at its place. */
-function leftBy(written: WrittenChange): Left {
-  const { type, uid, revision, body, owners } = written;
-  return { object: type === "DELETED" ? null : { ...keyOf(written), uid, revision, body }, owners };
 }
 
 /** What the thread reported, as SQLite throws it. */
