@@ -5,7 +5,7 @@ import { revisionOf } from "./reads.ts";
 import { type Representation, readIncludeObject } from "./representation.ts";
 import { parseStored } from "./serving.ts";
 import { makeTablePrinter, partialMetadata, type TablePrinter } from "./table.ts";
-import { asItIs } from "./watch.ts";
+import { asItIs } from "./watch-events.ts";
 
 /** A request to a resource, and what its answer is to look like. */
 export interface Exchange {
