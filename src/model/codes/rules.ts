@@ -128,6 +128,7 @@ export const rulesCodes = {
   PB2434: "a disk cannot have the bus",
   PB2435: "memory encryption is of no kind, or of several",
   PB2436: "tdx does not go with system management mode",
+  PB2437: "a disk cannot have the setting",
   PB2441: "a migration names no VMI",
   PB2442: "a migration's VMI is not there or has ended",
   PB2443: "a VMI is being migrated already",

@@ -145,6 +145,7 @@ export const EXPECTED: Readonly<Record<RuleCode, string>> = {
   PB2434: "virtio, sata, scsi or usb; no virtio for a cdrom",
   PB2435: "one of sev, snp and tdx",
   PB2436: "features.smm.enabled: false",
+  PB2437: "a setting that KubeVirt knows",
   PB2441: "the name of a VMI",
   PB2442: "a VMI that runs",
   PB2443: "a VMI that is not being migrated",

@@ -63,6 +63,12 @@ test("fields without an effect are told of at their place, those that are off ar
     advice({ domain: { ...domain, devices: { disks: matched } }, volumes: [volume], utilityVolumes: [{ name: "u" }] }),
     ["PB2509 spec.utilityVolumes", "PB2509 spec.domain.devices.disks[0].blockSize.matchVolume.enabled"],
   );
+  const io = (fields: object) =>
+    advice({ domain: { ...domain, devices: { disks: [{ name: "d", ...fields }] } }, volumes: [volume] });
+  for (const cache of [{}, { cache: "writeback" }]) {
+    assert.deepEqual(io({ io: "native", ...cache }), ["PB2509 spec.domain.devices.disks[0].io"]);
+  }
+  assert.deepEqual([...io({ io: "native", cache: "none" }), ...io({ io: "threads" })], []);
   const features = { acpi: {}, smm: { enabled: true } };
   const plain = { ...domain, cpu: { maxSockets: 0 }, clock: { utc: {} }, features, devices: {} };
   assert.deepEqual(advice({ domain: plain }), []);

@@ -72,11 +72,22 @@ export function idleFields(subject: Subject): Problem[] {
   const { volumes = [], domain } = subject.spec;
   return [
     ...IDLE.flatMap((idle) => told(subject, [], idle)),
-    ...(domain.devices.disks ?? []).flatMap((_, index) =>
-      OF_DISKS.flatMap((idle) => told(subject, [...DEVICES, "disks", index], idle)),
-    ),
+    ...(domain.devices.disks ?? []).flatMap((disk, index) => [
+      ...OF_DISKS.flatMap((idle) => told(subject, [...DEVICES, "disks", index], idle)),
+      ...(disk.io === "native" && disk.cache !== "none" ? [threadedIo(subject, index)] : []),
+    ]),
     ...volumes.flatMap((_, index) => OF_VOLUMES.flatMap((idle) => told(subject, ["volumes", index], idle))),
   ];
+}
+
+/** QEMU has native I/O without the page cache alone; libvirt refuses it with another cache. */
+function threadedIo(subject: Subject, index: number): Problem {
+  return problemAt(subject, [...DEVICES, "disks", index, "io"], {
+    code: "PB2509",
+    type: "FieldValueNotSupported",
+    message: "io: native has no effect here without cache: none: threads read and write the disk.",
+    cure: "Write cache: none beside it, or leave io out.",
+  });
 }
 
 /** What counts as not written. */

@@ -11,6 +11,7 @@ import { judgeBootOrder } from "./boot-order.ts";
 import { judgeCloudInit } from "./cloud-init.ts";
 import { withDefaults } from "./defaults.ts";
 import { judgeDhcpOptions } from "./dhcp.ts";
+import { judgeDiskSettings } from "./disk-settings.ts";
 import { judgeDns } from "./dns.ts";
 import { judgeInterfaces } from "./interfaces.ts";
 import { judgeLaunchSecurity } from "./launch-security.ts";
@@ -115,6 +116,7 @@ function judgeSpec(subject: Subject): Problem[] {
     ...judgeDns(subject),
     ...judgeLaunchSecurity(subject),
     ...judgeVolumes(subject),
+    ...judgeDiskSettings(subject),
     ...judgeCloudInit(subject),
     ...judgeMachine(subject),
     ...judgeResources(subject),
