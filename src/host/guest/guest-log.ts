@@ -19,6 +19,19 @@ export function keepBounded(paths: readonly string[], limit: number = LIMIT, kee
   return () => clearInterval(timer);
 }
 
+/** Who reads a file while it may be cut, by its path. */
+const readers = new Map<string, Set<(removed: number) => void>>();
+
+/** Calls `moved` with how many bytes went from a file's beginning whenever it is cut, until the function returned is called. */
+export function onCut(path: string, moved: (removed: number) => void): () => void {
+  const all = readers.get(path) ?? new Set();
+  readers.set(path, all.add(moved));
+  return () => {
+    all.delete(moved);
+    if (all.size === 0) readers.delete(path);
+  };
+}
+
 /** Cuts one file where it is too long. Lines that come while it is cut may be lost. */
 export function cut(path: string, limit: number, keep: number): void {
   withFile(path, fs.constants.O_RDWR, (fd, size) => {
@@ -26,6 +39,7 @@ export function cut(path: string, limit: number, keep: number): void {
     const tail = read(fd, size - keep, keep);
     fs.ftruncateSync(fd, 0);
     fs.writeSync(fd, tail, 0, tail.length, 0);
+    for (const moved of readers.get(path) ?? []) moved(size - tail.length);
   });
 }
 
