@@ -19,8 +19,13 @@ export function livingDaemon(paths: DataPaths): number | undefined {
   let fd: number;
   try {
     fd = openSync(paths.lock, "r");
-  } catch {
-    return undefined;
+  } catch (thrown) {
+    if (!isRefused(thrown)) return undefined;
+    throw new Fault("PB6001", `This user may not look into ${paths.root}.`, {
+      place: paths.root,
+      cure: "Run the command with sudo, or name a folder of this user's own with --data-dir.",
+      cause: thrown,
+    });
   }
   try {
     if (flock(fd, LOCK_SH | LOCK_NB) === 0) return undefined;
@@ -32,6 +37,11 @@ export function livingDaemon(paths: DataPaths): number | undefined {
   } finally {
     closeSync(fd);
   }
+}
+
+/** True where the kernel says that this user may not. */
+export function isRefused(thrown: unknown): boolean {
+  return thrown instanceof Error && "code" in thrown && (thrown.code === "EACCES" || thrown.code === "EPERM");
 }
 
 /** Makes this process the data folder's daemon. PB6110 where there is one, PB6001 where the folder cannot be written. */

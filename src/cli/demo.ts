@@ -18,7 +18,7 @@ import { judgeManifests } from "./judged-manifests.ts";
 import { dataPaths } from "./paths.ts";
 import { becomesReady } from "./run.ts";
 import { setup } from "./setup.ts";
-import { startBehind, type UpOptions } from "./up.ts";
+import { requireRoot, startBehind, type UpOptions } from "./up.ts";
 
 const EXAMPLE = `${import.meta.dirname}/../../examples/masquerade.yaml`;
 /** Images outlive the demo, so that the next one starts at once. */
@@ -31,6 +31,7 @@ const POLL_MS = 100;
 export async function demo(options: UpOptions): Promise<number> {
   say("what the machine lacks");
   if ((await setup({})) !== 0) return 1;
+  requireRoot();
   const imageDir = options.imageDir ?? IMAGES;
   const onProgress = (line: string): void => void process.stderr.write(`  ${line}\n`);
   const images = await openImageStore(imageDir, { onWait: onProgress });

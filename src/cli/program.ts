@@ -199,14 +199,25 @@ function describe(thrown: unknown): string {
   return `patchbay: ${thrown.code}: ${thrown.message}${place}${cure}`;
 }
 
-/** A full disk is nobody's defect, wherever it is met. */
-function fullDisk(thrown: unknown): Fault | undefined {
-  const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
-  if (code !== "ENOSPC" && code !== "EDQUOT") return undefined;
-  const path = thrown instanceof Error && "path" in thrown ? String(thrown.path) : undefined;
-  return new Fault("PB6001", `A disk is full: ${thrown instanceof Error ? thrown.message : code}.`, {
-    ...(path === undefined ? {} : { place: path }),
-    cure: "Free space on it (df shows which one is full).",
+const OWN_FOLDER = "Run the command with sudo, or name a folder of this user's own with --data-dir.";
+
+/** What the kernel says of the machine and its user, with the cure. */
+const OF_THE_MACHINE: Readonly<Record<string, readonly [said: string, cure: string]>> = {
+  ENOSPC: ["A disk is full", "Free space on it (df shows which one is full)."],
+  EDQUOT: ["A disk is full", "Free space on it (df shows which one is full)."],
+  EROFS: ["A disk is read-only", "Name a folder on another one with --data-dir."],
+  EACCES: ["This user may not do it", OWN_FOLDER],
+  EPERM: ["This user may not do it", OWN_FOLDER],
+};
+
+/** A full disk and a user without the rights are nobody's defect, wherever they are met. */
+function machineFault(thrown: unknown): Fault | undefined {
+  if (!(thrown instanceof Error) || !("code" in thrown)) return undefined;
+  const [said, cure] = OF_THE_MACHINE[String(thrown.code)] ?? [];
+  if (said === undefined || cure === undefined) return undefined;
+  return new Fault("PB6001", `${said}: ${thrown.message}.`, {
+    ...("path" in thrown ? { place: String(thrown.path) } : {}),
+    cure,
     cause: thrown,
   });
 }
@@ -226,7 +237,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return code;
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
-    process.stderr.write(`${describe(fullDisk(thrown) ?? thrown)}\n`);
+    process.stderr.write(`${describe(machineFault(thrown) ?? thrown)}\n`);
     return 1;
   }
 }

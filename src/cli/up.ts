@@ -103,16 +103,20 @@ async function behind(paths: DataPaths, options: UpOptions): Promise<number> {
   return 0;
 }
 
+/** @throws Fault PB6113 where this user is not root. */
+export function requireRoot(): void {
+  if (process.getuid?.() === 0) return;
+  throw new Fault("PB6113", "The daemon needs root: it makes network namespaces and runs CNI plugins.", {
+    cure: "Run the command with sudo. `patchbay validate` and `patchbay plan` need no root.",
+  });
+}
+
 /**
  * Makes the data folder where there is none. Nothing is made in one that cannot serve: PB6113 without root, PB5060
  * where its path is too long, PB6001 where it is another user's or no folder.
  */
 function prepareFolder(paths: DataPaths, log: Logger): void {
-  if (process.getuid?.() !== 0) {
-    throw new Fault("PB6113", "The daemon needs root: it makes network namespaces and runs CNI plugins.", {
-      cure: "Run the command with sudo. `patchbay validate` and `patchbay plan` need no root.",
-    });
-  }
+  requireRoot();
   try {
     guestFiles(join(paths.guests, SOME_UID));
   } catch (cause) {

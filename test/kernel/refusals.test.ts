@@ -158,6 +158,17 @@ test("a daemon that cannot start says why, and leaves the folder as it was", asy
     const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", ...READS_ALL];
     const outcome = await host.run([...nobody, patchbay, "up", "--data-dir", "/tmp/patchbay-nobody", "--port", "0"]);
     refused(outcome, 1, [/PB6113: The daemon needs root/, /with sudo/]);
+    const list = await host.run([...nobody, patchbay, "image", "ls", "--data-dir", host.dataDir]);
+    refused(list, 1, [/PB6001: This user may not do it: E\S+: .*images/, /with sudo/]);
+    // Without the right to read everything, which the checkout may need.
+    const asked = `const { livingDaemon } = await import("${patchbay}/../src/cli/daemon-process.ts");
+      const { dataPaths } = await import("${patchbay}/../src/cli/paths.ts");
+      process.setegid(65534);
+      process.seteuid(65534);
+      try { console.log(livingDaemon(dataPaths(${JSON.stringify(host.dataDir)}))); }
+      catch (fault) { console.error(fault.code + ": " + fault.message + " " + fault.cure); process.exitCode = 1; }`;
+    const look = await host.run([process.execPath, "--input-type=module", "-e", asked]);
+    refused(look, 1, [/PB6001: This user may not look into /, /with sudo/]);
   });
   await t.test("a folder of somebody else", async () => {
     const folder = await other("foreign");
