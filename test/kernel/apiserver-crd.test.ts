@@ -460,7 +460,7 @@ for (const version of kubectlVersions) {
       spec.names["categories"] = ["all"];
       await kubectl.ok(["apply", "-f", "-"], JSON.stringify(definition));
       assert.match(
-        await kubectl.ok(["wait", "--for=condition=Established", "crd/orders.shop.test", "--timeout=20s"]),
+        await kubectl.ok(["wait", "--for=condition=Established", "crd/orders.shop.test", "--timeout=60s"]),
         /condition met/,
       );
       assert.match(

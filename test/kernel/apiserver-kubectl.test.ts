@@ -391,7 +391,7 @@ for (const version of kubectlVersions) {
       watch.stdout.on("data", (chunk: Buffer) => watched.push(chunk));
       const lines = () => Buffer.concat(watched).toString().trim().split("\n");
       await until("the watch's first line", () => lines().length >= 2);
-      const waiting = ok(["wait", "--for=condition=Ready", "wd/awaited", "--timeout=20s"]);
+      const waiting = ok(["wait", "--for=condition=Ready", "wd/awaited", "--timeout=100s"]);
       const ready = { status: { conditions: [{ type: "Ready", status: "True" }] } };
       await sample.client.patchStatus(widgets, at, "merge", ready);
       assert.equal(await waiting, "widget.example.io/awaited condition met\n");

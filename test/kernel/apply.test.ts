@@ -64,7 +64,7 @@ async function withPod(fn: (path: string) => void | Promise<void>): Promise<void
  * they are there.
  */
 async function settled(path: string, ...links: readonly string[]): Promise<void> {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + 60_000;
   const ready = (): boolean =>
     within(path, () => {
       const { routes, addresses } = withRouteSocket((fd) => ({ routes: dumpRoutes(fd), addresses: dumpAddresses(fd) }));

@@ -336,7 +336,7 @@ export async function changesSince(
     ];
     return ignored === undefined ? changed : changed.filter((line) => !ignored.test(line));
   };
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 60_000;
   for (;;) {
     const found = changes();
     if (found.length === 0 || Date.now() > deadline) return found;
@@ -358,7 +358,7 @@ export async function settledLines(path: string): Promise<readonly string[]> {
       const isAlone = sysctls[`net/ipv6/conf/${name}/addr_gen_mode`] === NO_LINK_LOCAL;
       return (isAlone || own.some(({ cidr }) => cidr.startsWith("fe80:"))) && own.every(isRouted) ? [] : [name];
     });
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + 60_000;
   for (;;) {
     const dump = dumpNetns(path);
     const names = waiting(dump);

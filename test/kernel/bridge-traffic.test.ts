@@ -52,7 +52,7 @@ for (const position of [0, 7]) {
       await ip("neighbour", "replace", announced.address, "lladdr", before, "dev", "far0", "nud", "stale");
       const { taps } = applyKernel(path, wiring.kernel);
       try {
-        const deadline = performance.now() + 20_000;
+        const deadline = performance.now() + 60_000;
         for (;;) {
           const known = await ip("neighbour", "show", announced.address);
           if (known.includes(mac)) break;

@@ -88,7 +88,7 @@ export function testTraffic(shape: PodShape, own: string, peer: string): void {
         guest.send({ ...toPeer, payload: ip4Packet(1, own, peer, echo("request", rest)) });
         assert.deepEqual(await guest.until("the peer's echo", (frame) => echoOf(frame, "reply")), rest);
 
-        const pinged = run("nsenter", [`--net=${outside}`, "busybox", "ping", "-c", "2", "-i", "0.1", "-W", "4", own]);
+        const pinged = run("nsenter", [`--net=${outside}`, "busybox", "ping", "-c", "2", "-i", "0.1", "-W", "30", own]);
         let answered = 0;
         await guest.until("two echo requests", (frame) => {
           if (arpOf(frame)?.operation === "request")

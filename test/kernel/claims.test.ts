@@ -60,7 +60,7 @@ test("claims get disk images, which go with them, but not from under a guest", a
     ["apply", "-f", "-"],
     [claim("data", "10M"), claim("foreign", "1Gi", ", storageClassName: fast")].join("---"),
   );
-  await kubectl.ok(["wait", "--for=jsonpath={.status.phase}=Bound", "pvc/data"]);
+  await kubectl.ok(["wait", "--for=jsonpath={.status.phase}=Bound", "pvc/data", "--timeout=60s"]);
   const uid = await get("data", ".metadata.uid");
   const image = join(images, uid, "disk.img");
   assert.equal(await get("data", ".metadata.annotations.patchbay\\.io/disk-image"), image);

@@ -149,7 +149,7 @@ async function whoConnects(netns: string, address: string): Promise<ChildProcess
 }
 
 async function ask(netns: string, address: string): Promise<string> {
-  const program = `require("node:net").connect(7000, ${JSON.stringify(address)}).on("data", (d) => process.stdout.write(d)).setTimeout(5000, () => process.exit(1))`;
+  const program = `require("node:net").connect(7000, ${JSON.stringify(address)}).on("data", (d) => process.stdout.write(d)).setTimeout(60000, () => process.exit(1))`;
   const child = within(netns, () => spawn(process.execPath, ["-e", program], { stdio: ["ignore", "pipe", "inherit"] }));
   let said = "";
   child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {

@@ -83,7 +83,7 @@ export function sysctl(netns: string, ...settings: readonly string[]): void {
 }
 
 /** Waits until `look` finds something; fails after `seconds` with what was looked for. */
-export async function eventually<T>(what: string, look: () => T | undefined, seconds = 30): Promise<T> {
+export async function eventually<T>(what: string, look: () => T | undefined, seconds = 60): Promise<T> {
   const end = performance.now() + seconds * 1000;
   for (;;) {
     const found = look();

@@ -44,14 +44,14 @@ async function udhcpc(
       "-n",
       "-q",
       "-t",
-      "5",
+      "30",
       "-T",
       "1",
       "-s",
       script,
       ...options,
     ],
-    { timeout: 20_000 },
+    { timeout: 60_000 },
   );
   const lines = readFileSync(out, "utf8").split("\n");
   const lease = new Map(lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
@@ -93,7 +93,7 @@ test("a DHCPv4 client gets address, routes, DNS, MTU and search list", async (t)
     );
     // More where the answer was late and the client asked again.
     assert.ok(events.of("dhcp4", "leased").length > 0);
-    await run("ip", ["netns", "exec", link.guest, "busybox", "ping", "-c", "1", "-W", "3", "10.0.2.1"]);
+    await run("ip", ["netns", "exec", link.guest, "busybox", "ping", "-c", "1", "-W", "30", "10.0.2.1"]);
   } finally {
     await running.close();
   }
@@ -185,7 +185,7 @@ test("a server that was killed is followed by the next one, and the guest's rene
     stdio: ["ignore", "pipe", "inherit"],
   });
   t.after(() => first.kill("SIGKILL"));
-  await once(first.stdout, "data", { signal: AbortSignal.timeout(20_000) });
+  await once(first.stdout, "data", { signal: AbortSignal.timeout(60_000) });
   const bound = join(link.folder, "bound");
   const script = join(link.folder, "keeper");
   const set = 'ip address replace "$ip/$mask" dev "$interface"';

@@ -198,7 +198,7 @@ for (const [position, own] of [
 }
 
 async function eventually(what: string, condition: () => boolean): Promise<void> {
-  const end = performance.now() + 20_000;
+  const end = performance.now() + 60_000;
   while (!condition()) {
     if (performance.now() > end) throw new Error(`gave up waiting for ${what}`);
     await pause(10);

@@ -146,7 +146,7 @@ export class TapGuest {
 
   /** Waits for a frame of which `found` makes something; `ask` is called before each look. */
   async until<T>(what: string, found: (frame: Frame) => T | undefined, ask = (): void => {}): Promise<T> {
-    const end = performance.now() + 20_000;
+    const end = performance.now() + 60_000;
     while (performance.now() < end) {
       ask();
       for (const frame of this.listen()) {
