@@ -32,7 +32,7 @@ function run(cwd: string, program: string, ...args: readonly string[]): Outcome 
   const env = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^npm_(lifecycle|package)/.test(name)),
   );
-  const { status, stdout, stderr } = spawnSync(program, args, { cwd, env, encoding: "utf8", timeout: 100_000 });
+  const { status, stdout, stderr } = spawnSync(program, args, { cwd, env, encoding: "utf8", timeout: 200_000 });
   return { status, stdout, stderr };
 }
 
@@ -194,7 +194,7 @@ test("the packed package works when installed elsewhere", async (t) => {
         cwd: work,
         env,
         encoding: "utf8",
-        timeout: 100_000,
+        timeout: 200_000,
         ...ids,
       });
       return { status, stdout, stderr };

@@ -30,14 +30,14 @@ const levels: readonly Level[] = [
     patterns: ["src/**/*.test.ts", "test/*.test.ts"],
     first: ["test/package.test.ts", "test/file-run.test.ts"],
     width: cores,
-    limits: { test: 120_000, file: 180_000 },
+    limits: { test: 240_000, file: 360_000 },
   },
   {
     name: "kernel",
     patterns: ["test/kernel/*.test.ts"],
     first: ["compliance", "bridge", "failures", "churn", "setup"].map((name) => `test/kernel/${name}.test.ts`),
     width: cores,
-    limits: { test: 120_000, file: 300_000 },
+    limits: { test: 240_000, file: 600_000 },
   },
   {
     name: "guest",
@@ -46,7 +46,7 @@ const levels: readonly Level[] = [
       (name) => `test/guest/${name}.test.ts`,
     ),
     width: cores,
-    limits: { test: 300_000, file: 900_000 },
+    limits: { test: 600_000, file: 900_000 },
   },
 ];
 

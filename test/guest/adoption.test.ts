@@ -31,7 +31,7 @@ const LOUD_HARM = [
 ];
 
 test("guests outlive their daemon: one connection goes on, what was harmed is mended, what ended is told", {
-  timeout: 300_000,
+  timeout: 600_000,
 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl")) return;
   const host = await TestHost.make(t);

@@ -14,7 +14,7 @@ const SEED = 5;
 const ROUNDS = 5;
 const AT_ONCE = 4;
 
-test("after 20 VMIs on random networks nothing is left", { timeout: 280_000 }, async (t) => {
+test("after 20 VMIs on random networks nothing is left", { timeout: 600_000 }, async (t) => {
   if (!needs(t, "daemon", "kubectl", "macvtap")) return;
   const host = await TestHost.make(t);
   await makeBlankImage(join(host.dataDir, "images"));

@@ -15,7 +15,7 @@ const BRIDGED = guestManifest({
   devices: { interfaces: [{ name: "default", bridge: {}, ports: [{ port: 80 }] }] },
 });
 
-test("the claims about bridge are true", { timeout: 400_000 }, async (t) => {
+test("the claims about bridge are true", { timeout: 600_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl", "busybox")) return;
   const host = await TestHost.make(t);
   await host.useGuestImage();

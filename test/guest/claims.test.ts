@@ -21,7 +21,7 @@ const LIMITED = guestManifest({
   },
 });
 
-test("the claims about masquerade are true", { timeout: 400_000 }, async (t) => {
+test("the claims about masquerade are true", { timeout: 600_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl", "busybox")) return;
   const host = await TestHost.make(t);
   await host.useGuestImage();

@@ -15,7 +15,7 @@ function deafManifest(name: string): string {
   return blankManifest({ name, spec: { terminationGracePeriodSeconds: 3_600 } });
 }
 
-test("guests that shut down slowly", { timeout: 240_000 }, async (t) => {
+test("guests that shut down slowly", { timeout: 600_000 }, async (t) => {
   if (!needs(t, "daemon", "kubectl")) return;
   const host = await TestHost.make(t);
   await makeBlankImage(join(host.dataDir, "images"));

@@ -22,7 +22,7 @@ const INSIDE = guestManifest({
   },
 });
 
-test("NICs that are not asked for", { timeout: 300_000 }, async (t) => {
+test("NICs that are not asked for", { timeout: 600_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl", "busybox")) return;
   const host = await TestHost.make(t);
   await host.useGuestImage();

@@ -56,7 +56,7 @@ cd /sys/bus/pci/devices
 echo pci $(for place in *; do echo $place$(ls -d $place/net/* $place/*/net/* 2>/dev/null | sed 's,.*/net/,/net/,'); done)
 `;
 
-test("volumes and devices: one guest with every kind that this machine makes", { timeout: 300_000 }, async (t) => {
+test("volumes and devices: one guest with every kind that this machine makes", { timeout: 600_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl")) return;
   const host = await TestHost.make(t);
   await host.useGuestImage();

@@ -44,7 +44,7 @@ function byEfi(spec: GuestWish["spec"] = {}, kernelPath: string = guestPaths.bzI
   });
 }
 
-test("EFI: the firmware starts a guest, with variables of its own", { timeout: 300_000 }, async (t) => {
+test("EFI: the firmware starts a guest, with variables of its own", { timeout: 600_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl", "efi")) return;
   const host = await TestHost.make(t);
   await host.useGuestImage();

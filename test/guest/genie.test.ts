@@ -7,7 +7,7 @@ import { eventually, TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
 
-test("a VM on two networks through Genie, and one that does not ask Genie", { timeout: 400_000 }, async (t) => {
+test("a VM on two networks through Genie, and one that does not ask Genie", { timeout: 600_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl", "busybox")) return;
   const host = await TestHost.make(t);
   await host.useGuestImage();

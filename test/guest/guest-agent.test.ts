@@ -29,7 +29,7 @@ interface Status {
 }
 
 test("status.interfaces by domain, guest agent and Multus, whatever becomes of the agent", {
-  timeout: 400_000,
+  timeout: 600_000,
 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl", "debianMirror")) return;
   await agentImage();

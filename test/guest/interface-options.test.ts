@@ -45,7 +45,7 @@ const OLD = guestManifest({
   devices: { interfaces: [{ name: "default", masquerade: {}, model: "e1000" }] },
 });
 
-test("what an interface and its network ask for reaches the guest", { timeout: 300_000 }, async (t) => {
+test("what an interface and its network ask for reaches the guest", { timeout: 600_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl")) return;
   const host = await TestHost.make(t);
   await host.useGuestImage();

@@ -23,7 +23,7 @@ const MOMENTS: Readonly<Record<string, (dataDir: string) => boolean>> = {
 };
 
 test("a daemon killed at any moment of a start leaves a VMI that the next one starts, once", {
-  timeout: 300_000,
+  timeout: 600_000,
 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl")) return;
   const host = await TestHost.make(t);

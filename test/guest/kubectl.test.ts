@@ -147,7 +147,7 @@ async function walk(t: TestContext, host: TestHost, version: KubectlVersion): Pr
   });
 }
 
-test("a VM's life by kubectl, of each version", { timeout: 290_000 }, async (t) => {
+test("a VM's life by kubectl, of each version", { timeout: 600_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectls")) return;
   const host = await TestHost.make(t);
   await host.useGuestImage();

@@ -17,7 +17,7 @@ interface Quiet {
   readonly pods: string[];
 }
 
-test("VMIs live, end in every way, and leave nothing", { timeout: 400_000 }, async (t) => {
+test("VMIs live, end in every way, and leave nothing", { timeout: 600_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl")) return;
   const host = await TestHost.make(t);
   await host.useGuestImage();

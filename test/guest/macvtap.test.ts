@@ -61,7 +61,7 @@ const onData = { name: "data", multus: { networkName: "data" } };
 const addressed = (address: string): string =>
   `#!/bin/sh\n(while :; do ip address add ${address}/24 dev eth0; sleep 1; done) > /dev/null 2>&1 &\n`;
 
-test("macvtap and the binding plugins tap and managedTap", { timeout: 500_000 }, async (t) => {
+test("macvtap and the binding plugins tap and managedTap", { timeout: 600_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl", "macvtap")) return;
   const host = await TestHost.make(t);
   await host.useGuestImage();

@@ -13,7 +13,7 @@ const stacks = [
 
 for (const { stack, families } of stacks) {
   test(`${stack}: listed ports, all ports, ping, echo, and the world outside`, {
-    timeout: 400_000,
+    timeout: 600_000,
   }, async (t) => {
     if (!needs(t, "daemon", "guestImage", "kubectl", "busybox")) return;
     const host = await TestHost.make(t);

@@ -21,7 +21,7 @@ for (const [what, ports] of [
   ["every port", undefined],
   ["listed ports", [{ port: 80 }, { port: 22 }]],
 ] as const) {
-  test(`a guest with ${what} in a mesh`, { timeout: 400_000 }, async (t) => {
+  test(`a guest with ${what} in a mesh`, { timeout: 600_000 }, async (t) => {
     if (!needs(t, "daemon", "guestImage", "kubectl", "busybox")) return;
     const host = await TestHost.make(t);
     await host.useGuestImage();

@@ -37,7 +37,7 @@ const paths = [
 const network = (name: string): object =>
   name === "pod" ? { pod: {} } : { multus: { networkName: name.endsWith("bare") ? "bare" : "lan" } };
 
-test("the MTU of every path", { timeout: 300_000 }, async (t) => {
+test("the MTU of every path", { timeout: 600_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl", "busybox")) return;
   const host = await TestHost.make(t);
   await host.useGuestImage();

@@ -11,7 +11,7 @@ import { definitions, networkStatusOf } from "./attachments.ts";
 
 const RED_MAC = "02:00:00:00:00:07";
 
-test("multus networks beside the pod network, and in its place", { timeout: 500_000 }, async (t) => {
+test("multus networks beside the pod network, and in its place", { timeout: 600_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl", "busybox")) return;
   const host = await TestHost.make(t);
   await host.useGuestImage();

@@ -96,7 +96,7 @@ function manifestOf({ name, spec, servers = ["192.0.2.53"], searches }: Named): 
 /** So many guests at once: each costs the machine a core while it boots. */
 const AT_ONCE = 3;
 
-test("names and DHCP options", { timeout: 300_000 }, async (t) => {
+test("names and DHCP options", { timeout: 600_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl")) return;
   const host = await TestHost.make(t);
   await host.useGuestImage();

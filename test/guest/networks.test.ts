@@ -53,7 +53,7 @@ const clusters = {
 for (const [stack, families] of Object.entries(stacks)) {
   for (const [cluster, { rows, on, start }] of Object.entries(clusters)) {
     if (!on.has(stack)) continue;
-    test(`${stack} networks of ${cluster}`, { timeout: 300_000 }, async (t) => {
+    test(`${stack} networks of ${cluster}`, { timeout: 600_000 }, async (t) => {
       if (!needs(t, "daemon", "guestImage", "kubectl", "busybox")) return;
       const host = await TestHost.make(t);
       await host.useGuestImage();

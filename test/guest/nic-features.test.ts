@@ -33,7 +33,7 @@ const canonical = (mac: string): string =>
     .match(/../g)
     ?.join(":") ?? "";
 
-test("the features of NICs, each seen from inside the guest", { timeout: 300_000 }, async (t) => {
+test("the features of NICs, each seen from inside the guest", { timeout: 600_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl")) return;
   const host = await TestHost.make(t);
   await host.useGuestImage();

@@ -7,7 +7,7 @@ import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
 
 test("guests belong to their node's name, and a daemon that cannot start leaves nothing running", {
-  timeout: 200_000,
+  timeout: 600_000,
 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl")) return;
   const host = await TestHost.make(t);

@@ -169,7 +169,7 @@ function checksOf(
   };
 }
 
-test("passt", { timeout: 500_000 }, async (t) => {
+test("passt", { timeout: 600_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl", "passt")) return;
   const { host, outside, asked, called } = await surroundings(t, [
     "default",

@@ -47,7 +47,7 @@ const SIX = annotated(
   onFamily("six"),
 );
 
-test("slirp", { timeout: 400_000 }, async (t) => {
+test("slirp", { timeout: 600_000 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl")) return;
   const { host, outside, asked, called } = await surroundings(t);
   const refused = await host.kubectl(["apply", "-f", "-"], PORTED);

@@ -12,7 +12,7 @@ const OWN = "02:00:00:00:58:01";
 const OTHER = "02:00:00:00:58:02";
 
 test("S3.100 S3.101 S3.102 S3.103: row 58: with macspoofchk a guest is heard with its own MAC alone", {
-  timeout: 200_000,
+  timeout: 600_000,
 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl", "busybox")) return;
   const host = await TestHost.make(t);

@@ -21,7 +21,7 @@ interface Identity {
   readonly addresses: readonly string[];
 }
 
-test("a VirtualMachine's life", { timeout: 590_000, concurrency: true }, async (t) => {
+test("a VirtualMachine's life", { timeout: 600_000, concurrency: true }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectls")) return;
   const host = await TestHost.make(t);
   await host.useGuestImage();

@@ -5,9 +5,11 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { type TestContext, test } from "node:test";
+import { stringify } from "yaml";
 import { eventually, type TestGuest, TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
+import { smallDisk } from "../small-disk.ts";
 
 /** Between the boot sector and the first partition, which begins at sector 2048. */
 const UNUSED_SECTOR = 1000;
@@ -46,10 +48,11 @@ echo $((6 * 7))-written >/dev/console
 /** Boots by its kernel with the same disk beside it, its data in base64. */
 const BESIDE = guestManifest({
   name: "beside",
-  devices: { disks: [{ ...DISK, serial: "PB-7" }, SEED] },
+  devices: { disks: [{ ...DISK, serial: "PB-7" }, SEED, { name: "kept", disk: { bus: "virtio" } }] },
   spec: {
     volumes: [
       { name: "root", ...IMAGE },
+      { name: "kept", persistentVolumeClaim: { claimName: "kept" } },
       {
         name: "seed",
         cloudInitNoCloud: {
@@ -58,6 +61,7 @@ echo found-$(dd if=/dev/vda bs=512 skip=${UNUSED_SECTOR} count=1 2>/dev/null | t
 echo serial-$(cat /sys/class/block/vda/serial)- >/dev/console
 cat /run/cloud/network-config >/dev/console
 echo $((6 * 8))-read >/dev/console
+dd if=/dev/urandom of=/dev/vdc bs=1M count=4 conv=fsync 2>/dev/null && echo $((6 * 9))-kept >/dev/console
 `).toString("base64"),
           networkDataBase64: Buffer.from(NETWORK_DATA).toString("base64"),
         },
@@ -66,12 +70,21 @@ echo $((6 * 8))-read >/dev/console
   },
 });
 
+const KEPT = stringify({
+  apiVersion: "v1",
+  kind: "PersistentVolumeClaim",
+  metadata: { name: "kept" },
+  spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "6Mi" } } },
+});
+
 test("disks: a containerDisk boots and keeps its writes to itself, cloud-init data is read", {
   timeout: 300_000,
 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl")) return;
   const host = await TestHost.make(t);
   await host.useGuestImage();
+  const disk = await smallDisk(join(host.dataDir, "claims"), 8 << 20);
+  t.after(() => disk.unmount());
   await host.up();
   const step = (name: string, act: () => Promise<void>): Promise<void> =>
     t.test(name, host.explained<TestContext>(act));
@@ -94,14 +107,36 @@ test("disks: a containerDisk boots and keeps its writes to itself, cloud-init da
   });
 
   await step("beside kernelBoot the same image's disk is clean for another guest", async () => {
+    await host.kubectlOk(["apply", "-f", "-"], KEPT);
+    await host.kubectlOk(["wait", "--for=jsonpath={.status.phase}=Bound", "pvc/kept"]);
+    await disk.fill();
     await host.kubectlOk(["apply", "-f", "-"], BESIDE);
     const guest = await host.guest("beside");
     const console = await said(guest, "48-read");
     assert.match(console, /found-0-bytes/);
     assert.match(console, /serial-PB-7-/);
     assert.ok(console.replaceAll("\r", "").includes(NETWORK_DATA), console);
-    assert.match(await pageOf(host, "beside"), /^hostname: beside$/m);
   });
+
+  await step(
+    "a guest that finds no room for what it writes stands still, which is told, and goes on once there is",
+    async () => {
+      const guest = await host.guest("beside");
+      const condition = (type: string, field: string): Promise<string> =>
+        host.value("vmi", "beside", `.status.conditions[?(@.type=="${type}")].${field}`);
+      await eventually("its pause", async () => (await condition("Paused", "reason")) === "PausedIOError");
+      assert.equal(await condition("Ready", "reason"), "PB5084");
+      assert.match(
+        await condition("Ready", "message"),
+        /no room is left for what it writes on its disk "kept"\. .*\(df \/\S+\/kept\.\* shows where\)/,
+      );
+      await disk.free();
+      await said(guest, "54-kept");
+      await eventually("Ready", async () => (await condition("Ready", "status")) === "True");
+      assert.equal(await condition("Paused", "reason"), "");
+      assert.match(await pageOf(host, "beside"), /^hostname: beside$/m);
+    },
+  );
 
   await step("with the guests the overlays go, and the image's disk stays as it was", async () => {
     const guest = await host.guest("booted");

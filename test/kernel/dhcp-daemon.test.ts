@@ -33,7 +33,7 @@ function serve(t: TestContext, host: TestHost): void {
 }
 
 test("the CNI plugin dhcp finds a daemon, which outlives Patchbay, is replaced when it hangs, and ends with the last lease", {
-  timeout: 180_000,
+  timeout: 280_000,
 }, async (t) => {
   if (!needs(t, "root", "netns", "cni", "bridge", "veth", "busybox")) return;
   const host = testHost(t);

@@ -31,7 +31,7 @@ spec: {config: '${JSON.stringify({ cniVersion: "1.0.0", name, ...config })}'}
 `;
 }
 
-test("validate --live tells what is missing in the cluster and on the host", { timeout: 200_000 }, async (t) => {
+test("validate --live tells what is missing in the cluster and on the host", { timeout: 280_000 }, async (t) => {
   if (!needs(t, "daemon", "kubectl")) return;
   const host = await TestHost.make(t);
   await host.up();
@@ -152,7 +152,7 @@ spec:
 }
 
 test("what the host lacks is told at admission, of creations, updates and dry runs", {
-  timeout: 200_000,
+  timeout: 280_000,
 }, async (t) => {
   if (!needs(t, "daemon", "kubectl")) return;
   const host = await TestHost.make(t);

@@ -23,7 +23,7 @@ const MAC = "02:00:00:00:00:21";
 const BASE = { cniVersion: "1.0.0", name: "data", type: "macvtap", lowerDevice: "low0", deviceID: "dataMvp0" };
 const linkOf = (netns: string, wanted: string) => readLinks(netns).links.find(({ name }) => name === wanted);
 
-test("the CNI plugin macvtap", { timeout: 120_000 }, async (t) => {
+test("the CNI plugin macvtap", async (t) => {
   if (!needs(t, "root", "netns", "veth", "macvtap")) return;
   const host = testHost(t);
   host.ip(host.netns, "link", "add", "low0", "mtu", "1450", "type", "veth", "peer", "name", "low1");
@@ -109,7 +109,7 @@ test("the CNI plugin macvtap", { timeout: 120_000 }, async (t) => {
   });
 });
 
-test("pods claim devices before CNI, in their records, and give them back", { timeout: 120_000 }, async (t) => {
+test("pods claim devices before CNI, in their records, and give them back", async (t) => {
   if (!needs(t, "root", "netns", "cni", "bridge", "veth", "macvtap")) return;
   const host = testHost(t);
   const folder = join(host.dataDir, "pods");
@@ -192,7 +192,7 @@ test("pods claim devices before CNI, in their records, and give them back", { ti
   });
 });
 
-test("macvtap-cni's own plugin finds the link of its device on the host", { timeout: 60_000 }, async (t) => {
+test("macvtap-cni's own plugin finds the link of its device on the host", async (t) => {
   if (!needs(t, "root", "netns", "veth", "macvtap")) return;
   const [lower, id, uid] = [`pbl${process.pid}`, `pbd${process.pid}`, "pod-uid"];
   // This is the machine's own namespace, where other tests may have links.

@@ -12,7 +12,7 @@ import { needs } from "../needs.ts";
 import { startOpenVSwitch } from "../openvswitch.ts";
 import { fault, leases, networkOf, testHost } from "./cni-hosts.ts";
 
-test("the CNI plugin ovs", { timeout: 180_000 }, async (t) => {
+test("the CNI plugin ovs", { timeout: 280_000 }, async (t) => {
   if (!needs(t, "root", "netns", "tun", "veth", "cni", "busybox", "openvswitch")) return;
   const host = testHost(t);
   const ovs = await startOpenVSwitch(t, host.netns);

@@ -27,7 +27,7 @@ function inCopy(
     exec chroot root /bin/bash -eu -c "$1"`;
   const run = spawnSync("unshare", ["--mount", "--propagation", "private", "sh", "-c", enter, "sh", script], {
     encoding: "utf8",
-    timeout: 110_000,
+    timeout: 220_000,
     env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
   });
   return { status: run.status, stdout: run.stdout, stderr: run.stderr };
