@@ -64,7 +64,8 @@ export async function readList(store: Store, definition: ResourceDefinition, opt
   const query = { group: definition.group, plural: definition.plural, ...where };
   const found: Held[] = [];
   const wanted = limit === 0 ? Number.POSITIVE_INFINITY : limit;
-  const range = { revision, ...(token === undefined ? {} : { after: token.after }) };
+  // One more tells whether there are more.
+  const range = { revision, first: Math.min(wanted, PAGE) + 1, ...(token === undefined ? {} : { after: token.after }) };
   let begun = performance.now();
   for (const { held, selected } of scanAt(store, definition, options, range)) {
     if (selected && found.length === wanted) {
@@ -96,8 +97,10 @@ export interface ReadRange {
   readonly revision: number;
   /** Starts behind this place. */
   readonly after?: Place;
-  /** How many objects are read, and held, at once. */
+  /** How many objects are read, and held, at once in the end. */
   readonly page?: number;
+  /** How many of them at first; then twice as many each time. Absent: as in the end. */
+  readonly first?: number;
 }
 
 /** An object that was looked at. */
@@ -115,7 +118,7 @@ export function* scanAt(
   store: Store,
   definition: ResourceDefinition,
   { namespace, selection }: Pick<ListOptions, "namespace" | "selection">,
-  { revision, after, page = PAGE }: ReadRange,
+  { revision, after, page = PAGE, first = page }: ReadRange,
 ): Generator<Scanned> {
   const { name, matches } = selection;
   const direct = name !== undefined && (!definition.namespaced || namespace !== undefined);
@@ -126,7 +129,7 @@ export function* scanAt(
   }
   const { group, plural } = definition;
   const query = { group, plural, ...readingPlace(definition, namespace) };
-  for (const held of heldAt(store, query, revision, after ?? START, page)) {
+  for (const held of heldAt(store, query, revision, after ?? START, { first, page })) {
     const named = name === undefined || name === held.name;
     yield { held, selected: named && (matches === undefined || matches(parseStored(held.body))) };
   }
@@ -142,11 +145,11 @@ function* heldAt(
   query: Pick<ListQuery, "group" | "plural" | "namespace">,
   revision: number,
   start: Place,
-  size: number,
+  sizes: { readonly first: number; readonly page: number },
 ): Generator<Held> {
   const { group, plural, namespace } = query;
   let after = namespace === undefined ? start : { namespace, name: start.name };
-  for (;;) {
+  for (let size = Math.min(sizes.first, sizes.page); ; size = Math.min(2 * size, sizes.page)) {
     const page = store.list({ ...query, limit: size, after });
     const last = page.length < size ? undefined : page.at(-1);
     if (store.revision() === revision) {

@@ -119,11 +119,21 @@ describe("the store", () => {
       store.list({ group: "", plural: "things", limit: 10 }).map(({ name }) => name),
       ["a", "c"],
     );
-    const changes = store.changes({ group: "", plural: "things", behind: 0, limit: 10 });
-    assert.deepEqual(
-      changes.map(({ name }) => name),
-      ["a", "c"],
-    );
+    const changes = store.changes({ group: "", plural: "things", behind: 0 });
+    assert.deepEqual(changes.map(({ name }) => name).toArray(), ["a", "c"]);
+  });
+
+  test("reads changes one by one, as they are asked for", async () => {
+    const large = "x".repeat(1_000_000);
+    for (let index = 0; index < 40; index += 1) await put("large", `${index}${large}`);
+    const before = process.memoryUsage().heapUsed;
+    const changes = store.changes({ group: "", plural: "things", behind: 0 });
+    assert.equal(changes.next().value?.revision, 1);
+    // All of them, with what they changed, have some 80 MB.
+    assert.ok(process.memoryUsage().heapUsed - before < 20_000_000);
+    changes.return(undefined);
+    await put("small", "1");
+    assert.deepEqual(store.changes({ group: "", plural: "things", behind: 40 }).toArray().length, 1);
   });
 
   test("shows nothing before it is committed, and tells commits in order", async () => {
@@ -146,7 +156,7 @@ describe("the store", () => {
         ["DELETED", 3, false],
       ],
     );
-    assert.deepEqual(store.changes({ group: "", plural: "things", behind: 0, limit: 10 }), heard);
+    assert.deepEqual(store.changes({ group: "", plural: "things", behind: 0 }).toArray(), heard);
   });
 
   test("finds dependents of an owner, and those whose owner is gone", async () => {
@@ -266,7 +276,8 @@ describe("the store", () => {
     await store.prove();
     assert.ok(store.compacted() > 0);
     const compacted = store.compacted();
-    assert.equal(store.changes({ group: "", plural: "things", behind: 0, limit: 1 })[0]?.revision, compacted + 1);
+    const [oldest] = store.changes({ group: "", plural: "things", behind: 0 });
+    assert.equal(oldest?.revision, compacted + 1);
     await store.close();
     store = openStore(folder);
     assert.equal(store.revision(), 12_000);

@@ -36,7 +36,9 @@ export function makeStoreQueries(read: ReturnType<typeof prepareReads>): StoreQu
         plural: text(row, "plural"),
         count: Number(row["count"]),
       })),
-    changes: ({ group, plural, behind, limit }) => read.changes.all(group, plural, behind, limit).map(changeFromRow),
+    *changes({ group, plural, behind }) {
+      for (const row of read.changes.iterate(group, plural, behind)) yield changeFromRow(row);
+    },
     former({ group, plural, behind, namespace, name, upTo = END }) {
       const rows = read.former.all(group, plural, behind, namespace, name, upTo.namespace, upTo.name);
       return rows.map((row) => ({

@@ -91,7 +91,7 @@ export function prepareReads(
     census: reader.prepare('SELECT grp AS "group", plural, count(*) AS count FROM objects GROUP BY grp, plural'),
     changes: reader.prepare(
       `SELECT type, grp AS "group", plural, namespace, name, revision, body, previous FROM history
-       WHERE grp = ? AND plural = ? AND revision > ? ORDER BY revision LIMIT ?`,
+       WHERE grp = ? AND plural = ? AND revision > ? ORDER BY revision`,
     ),
     // Beside min(), SQLite gives the other columns of the row that has it.
     former: reader.prepare(

@@ -88,8 +88,8 @@ export interface Store {
   inNamespace(namespace: string): StoredObject[];
   /** How many objects each resource has, by group and plural. */
   census(): { group: string; plural: string; count: number }[];
-  /** Changes behind `revision` in order, at most `limit`. */
-  changes(query: { group: string; plural: string; behind: number; limit: number }): Change[];
+  /** Changes behind a revision in order, each read when it is asked for; all in one tick, for the file waits meanwhile. */
+  changes(query: { group: string; plural: string; behind: number }): Generator<Change>;
   /** Objects behind a place that changed behind a revision, as they were at it, in the order of namespace and name. */
   former(query: FormerQuery): FormerObject[];
   /** The newest committed revision. */

@@ -29,7 +29,6 @@ export interface Watcher {
 
 /** Unsent bytes beyond which a watch is no longer fed from memory but reads the history as the client drains it. */
 const BUFFER_LIMIT = 128 * 1024;
-const HISTORY_PAGE = 100;
 const INITIAL_PAGE = 50;
 const BOOKMARK_MS = 60_000;
 /** Beyond it, Node's timers run at once. */
@@ -97,7 +96,7 @@ export function makeWatcher(context: WatchContext, gone: () => void): Watcher {
   }
 
   /** Delivers one after another, at least the first; what is left over is read from the history again. */
-  function deliverUntil(changes: readonly Change[], isEnough: () => boolean): void {
+  function deliverUntil(changes: Iterable<Change>, isEnough: () => boolean): void {
     for (const change of changes) {
       deliver(change);
       if (isEnough()) return;
@@ -110,7 +109,8 @@ export function makeWatcher(context: WatchContext, gone: () => void): Watcher {
    * later pages do.
    */
   function tellInitial(range: { readonly after?: Place }, isOver: () => boolean): void {
-    scan ??= scanAt(store, definition, options, { ...range, revision: cursor, page: INITIAL_PAGE });
+    // A large object alone may fill the client's buffer, and then what is read behind it is read in vain.
+    scan ??= scanAt(store, definition, options, { ...range, revision: cursor, page: INITIAL_PAGE, first: 1 });
     for (;;) {
       const { done, value } = scan.next();
       if (done === true) break;
@@ -146,15 +146,15 @@ export function makeWatcher(context: WatchContext, gone: () => void): Watcher {
         tellInitial(initial, isOver);
         continue;
       }
-      const page = store.changes({ group, plural, behind: cursor, limit: HISTORY_PAGE });
-      if (page.length === 0) {
+      const from = cursor;
+      deliverUntil(store.changes({ group, plural, behind: cursor }), () => congested() || isOver());
+      if (cursor === from) {
         cursor = store.revision();
         live = true;
         clearTimeout(stalled);
         stalled = undefined;
         return;
       }
-      deliverUntil(page, () => congested() || isOver());
     }
     live = false;
     clearTimeout(stalled);
