@@ -47,6 +47,8 @@ export interface ApiServerOptions {
   readonly address?: string;
   readonly definitions: readonly ResourceDefinition[];
   readonly admission: Admission;
+  /** Namespaces that are made at a start where they are missing, beside those that cannot be deleted. */
+  readonly namespaces?: readonly string[];
   /** Calls below objects, which the server knows nothing of. */
   readonly subresources?: readonly Subresource[];
   /** What is to be read of API groups beside their resources. */
@@ -117,7 +119,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       now: Date.now,
       log,
     };
-    await makePermanentNamespaces(machinery);
+    await makeNamespaces(machinery, [...PERMANENT_NAMESPACES, ...(options.namespaces ?? [])]);
     const hub = makeWatchHub(catalog, store);
     await customKinds.start(machinery, hub);
     const handle = makeHandler(machinery, hub);
@@ -298,14 +300,14 @@ function expiring(validTo: number, now: number): string | undefined {
   return `the server certificate ends at ${new Date(validTo).toISOString()} and could not be renewed; the daemon's log says why`;
 }
 
-async function makePermanentNamespaces(machinery: Machinery): Promise<void> {
+async function makeNamespaces(machinery: Machinery, names: readonly string[]): Promise<void> {
   const definition = machinery.catalog.stored("", "namespaces");
   if (definition === undefined) return;
   const permissive: Machinery = {
     ...machinery,
     admission: async ({ object }) => ({ allowed: true, object, warnings: [] }),
   };
-  for (const name of PERMANENT_NAMESPACES) {
+  for (const name of names) {
     if (machinery.store.get(keyFor(definition, "", name)) !== undefined) continue;
     const body = { metadata: { name } };
     const options = { user: OWN.user, manager: "patchbay", dryRun: false, fieldValidation: "Ignore" } as const;

@@ -41,8 +41,12 @@ import { keepSettings, nodeNameFor } from "./daemon-settings.ts";
 import { makeHostWarnings } from "./host-warnings.ts";
 import { packageVersion } from "./package-files.ts";
 import type { DataPaths } from "./paths.ts";
+import { podSubresources } from "./pod-subresources.ts";
 import { probeKernel } from "./probe-kernel.ts";
 import { kubevirtSubresources, kubevirtVersion } from "./subresources.ts";
+
+/** Where the pages put the objects of KubeVirt and of the SR-IOV operator: their installation makes these on a cluster. */
+const OPERATORS_NAMESPACES = ["kubevirt", "sriov-network-operator"];
 
 export interface DaemonOptions {
   readonly paths: DataPaths;
@@ -112,6 +116,7 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
       port,
       ...(options.address === undefined ? {} : { address: options.address }),
       definitions: servedDefinitions,
+      namespaces: OPERATORS_NAMESPACES,
       admission: withMigrations(
         withWholePath(
           configuration.admission(makeAdmission(() => configuration.current())),
@@ -127,11 +132,14 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
         ),
         () => client,
       ),
-      subresources: kubevirtSubresources({
-        client: () => client,
-        guestsDir: paths.guests,
-        agentOf: (podUid) => records.get(podUid)?.agent,
-      }),
+      subresources: [
+        ...kubevirtSubresources({
+          client: () => client,
+          guestsDir: paths.guests,
+          agentOf: (podUid) => records.get(podUid)?.agent,
+        }),
+        ...podSubresources({ client: () => client, logsDir: paths.logs, records }),
+      ],
       documents: [kubevirtVersion],
       checks: [
         {

@@ -51,7 +51,6 @@ export function completed({ file }: Source): JsonObject {
 
 /** Applies the configuration that permits every binding. */
 export async function permitEverything(host: TestHost): Promise<void> {
-  await host.kubectlOk(["create", "namespace", "kubevirt"]);
   await host.kubectlOk(["apply", "-f", PERMITTED]);
 }
 

@@ -38,7 +38,6 @@ test("NICs that are not asked for", { timeout: 600_000 }, async (t) => {
         spec: { configuration: { network: { defaultNetworkInterface } } },
       }),
     );
-  await host.kubectl(["create", "namespace", "kubevirt"]);
   await configure("bridge");
   await host.kubectlOk(
     ["apply", "-f", "-"],

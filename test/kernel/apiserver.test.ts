@@ -899,6 +899,22 @@ describe("the start", () => {
     other.remove();
   });
 
+  test("makes the namespaces that are asked for, which can be deleted and are made at the next one", async () => {
+    const other = makeFolder();
+    for (const round of ["first", "again"]) {
+      const one = await startSample(other.folder, { namespaces: ["operator"] });
+      const { items } = await one.client.list(namespaces);
+      assert.deepEqual(
+        items.map(({ metadata }) => metadata.name).sort(),
+        ["default", "kube-system", "operator"],
+        round,
+      );
+      await one.client.delete(namespaces, { name: "operator" });
+      await one.stop();
+    }
+    other.remove();
+  });
+
   test("again keeps objects, CA and token: clients of before go on", async () => {
     const other = makeFolder();
     const one = await startSample(other.folder);
