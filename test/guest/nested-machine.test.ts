@@ -19,7 +19,7 @@ async function inside(
   const [output, progress]: [Uint8Array[], string[]] = [[], []];
   const status = await runInMachine(["sh", "-c", script], {
     cwd: folder,
-    timeLimitMs: 100_000,
+    timeLimitMs: 500_000,
     onOutput: (bytes) => output.push(bytes),
     onProgress: (line) => progress.push(line),
     ...more,

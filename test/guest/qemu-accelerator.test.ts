@@ -20,7 +20,7 @@ test("the probe boot reaches the guest's first process under TCG", async (t) => 
   if (!needs(t, "root", "qemu", "guestImage")) return;
   const at = world(t);
   const { kernel } = await tinyGuest(at.folder);
-  const boot = await probeBoot({ accel: "tcg", kernel, user: findQemuUser(), workDir: at.folder, seconds: 40 });
+  const boot = await probeBoot({ accel: "tcg", kernel, user: findQemuUser(), workDir: at.folder, seconds: 120 });
   assert.deepEqual(boot, { reached: true });
 });
 
@@ -31,7 +31,7 @@ test("a probe boot that hangs is ended, and one that fails has QEMU's words", as
   const { kernel, initrd } = await tinyGuest(at.folder);
   const hangs = await probeBoot({ accel: "tcg", kernel, user, workDir: at.folder, seconds: 0.5 });
   assert.deepEqual(hangs, { reached: false, words: "" });
-  const fails = await probeBoot({ accel: "tcg", kernel: initrd, user, workDir: at.folder, seconds: 10 });
+  const fails = await probeBoot({ accel: "tcg", kernel: initrd, user, workDir: at.folder, seconds: 60 });
   assert.ok(!fails.reached && fails.words !== "");
   assert.deepEqual(
     fs.readdirSync(at.folder).filter((name) => name.startsWith("probe-")),

@@ -11,6 +11,7 @@ import { createNetns, deleteNetns, within } from "../../src/host/linux/netns.ts"
 import { openTap } from "../../src/host/linux/tap.ts";
 import { decideHardware, type HardwareRequest } from "../../src/model/guest/hardware-decision.ts";
 import type { GuestNic } from "../../src/model/wiring/wiring.ts";
+import { PATIENCE_MS } from "../daemon.ts";
 import { lastFirst } from "../last-first.ts";
 import { tinyGuest } from "./tiny-guest.ts";
 
@@ -102,7 +103,7 @@ export interface TextConsole {
   close(): void;
 }
 
-const CONSOLE_DEADLINE_MS = 40_000;
+const CONSOLE_DEADLINE_MS = PATIENCE_MS;
 
 function deadline(then: () => void): Disposable {
   const timer = setTimeout(then, CONSOLE_DEADLINE_MS);

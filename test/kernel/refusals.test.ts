@@ -243,7 +243,7 @@ test("a full disk under a daemon: writes are refused whole, and images can be re
     await host.up();
     await makeBlankImage(join(host.dataDir, "images"));
     await host.kubectlOk(["apply", "-f", "-"], blankManifest({ name: "first" }));
-    await host.kubectlOk(["wait", "--for=condition=Ready", "vmi/first", "--timeout=60s"]);
+    await host.kubectlOk(["wait", "--for=condition=Ready", "vmi/first", "--timeout=120s"]);
     await host.kubectlOk(["delete", "vmi", "first", "--timeout=60s"]);
     await eventually("its links to go", async () => (await tracesOf(host)).links.join() === "lo");
     await disk.fill();
