@@ -31,16 +31,19 @@ export function texts(value: unknown): readonly string[] {
   return value.map(String);
 }
 
-/** Whether an echo request to an address is answered while the guest stands still. */
-export async function answersFrozen(host: TestHost, name: string, address: string): Promise<boolean> {
+/** Whether an echo request to an address is answered, within so many seconds, while the guest stands still. */
+export async function answersFrozen(host: TestHost, name: string, address: string, seconds = 2): Promise<boolean> {
   const { qemuPid } = await host.guest(name);
   process.kill(qemuPid, "SIGSTOP");
   try {
-    return await answers(host, address, 2);
+    return await answers(host, address, seconds);
   } finally {
     process.kill(qemuPid, "SIGCONT");
   }
 }
+
+/** Long enough for an answer that is to come. */
+export const COMES_SECONDS = 30;
 
 /** Whether an echo request to an address is answered within so many seconds. */
 export async function answers(host: TestHost, address: string, seconds = 5): Promise<boolean> {

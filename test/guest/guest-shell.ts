@@ -10,6 +10,8 @@ export interface GuestShell {
   run(commands: string): Promise<{ readonly code: number; readonly output: string }>;
   /** What commands printed that must succeed, without blanks around it. */
   ask(commands: string): Promise<string>;
+  /** The same, tried until they succeed: for what goes over a network, where an address may be coming and a packet lost. */
+  insist(commands: string): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -31,6 +33,18 @@ export async function openShell(host: TestHost, name: string): Promise<GuestShel
       const { code, output } = await run(commands);
       assert.equal(code, 0, `${name}: ${commands}\n${output}`);
       return output.trim();
+    },
+    insist: async (commands) => {
+      let last = "";
+      try {
+        return await eventually(commands, async () => {
+          const { code, output } = await run(commands);
+          last = output;
+          return code === 0 && { said: output.trim() };
+        }).then(({ said }) => said);
+      } catch (cause) {
+        throw new Error(`${name}: ${commands} never succeeds:\n${last}`, { cause });
+      }
     },
     close: async () => {
       await console.detach();
