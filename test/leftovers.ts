@@ -65,9 +65,9 @@ export function differences(before: Snapshot, after: Snapshot): readonly string[
   return told;
 }
 
-/** What differs still after the kernel had some seconds to clean up behind a deleted namespace. */
+/** What differs still after the kernel had half a minute to clean up behind a deleted namespace. */
 export async function lastingDifferences(before: Snapshot): Promise<readonly string[]> {
-  const until = performance.now() + 10_000;
+  const until = performance.now() + 30_000;
   let told = differences(before, snapshot());
   while (told.length > 0 && performance.now() < until) {
     await delay(250);
