@@ -4,6 +4,7 @@ import type { KubeObject } from "../model/api/resource.ts";
 import { admitVm, admitVmi, admitVmiUpdate } from "../model/rules/admit.ts";
 import { admitClaim } from "../model/rules/claim.ts";
 import { admitData } from "../model/rules/data-objects.ts";
+import { admitEndpointSlice } from "../model/rules/endpoint-slice.ts";
 import { admitPod } from "../model/rules/pod.ts";
 import { admitService } from "../model/rules/service.ts";
 import { admitSriov } from "../model/rules/sriov.ts";
@@ -47,6 +48,8 @@ function admit(request: AdmissionRequest, configuration: unknown): AdmissionResp
       return admitData(object, oldObject);
     case "PersistentVolumeClaim":
       return admitClaim(object, oldObject);
+    case "discovery.k8s.io/EndpointSlice":
+      return admitEndpointSlice(object, oldObject);
     case "Pod":
       return admitPod(object, oldObject);
     default:

@@ -212,7 +212,7 @@ test("what start, stop and restart make of each strategy and state", async (t) =
       apiVersion: "v1",
       kind: "Pod",
       metadata: { name: "launcher", namespace: "default", labels: { "kubevirt.io/created-by": vmi.metadata.uid } },
-      spec: { containers: [{ name: "compute" }], terminationGracePeriodSeconds: 30 },
+      spec: { containers: [{ name: "compute", image: "none" }], terminationGracePeriodSeconds: 30 },
     };
     await client.create(podResource, pod);
     await refused(restartVm(client, call("graceful", { gracePeriodSeconds: 3 })), 400, /only gracePeriod=0/);
@@ -298,7 +298,7 @@ test("a VMI that a VM left behind, or that was made by hand, is adopted and runs
       apiVersion: "v1",
       kind: "Pod",
       metadata: ref("owner"),
-      spec: { containers: [{ name: "c" }] },
+      spec: { containers: [{ name: "c", image: "none" }] },
     });
     const { uid = "" } = owner.metadata;
     const ownerReferences = [{ apiVersion: "v1", kind: "Pod", name: "owner", uid, controller: true }];

@@ -25,3 +25,39 @@ test("of a pod's spec only what may change does", () => {
   assert.ok(!changed({ hostname: "h" }));
   assert.ok(admitPod(pod({ nodeName: "n" }), pod({})).allowed, "a node is given once");
 });
+
+test("of a new pod the names are judged as Kubernetes judges them", () => {
+  const refused = (spec: object) => {
+    const answer = admitPod(pod(spec), undefined);
+    return answer.allowed ? [] : answer.causes.map(({ field, message }) => `${field}: ${message}`);
+  };
+  const [a, b] = [
+    { name: "a", image: "one" },
+    { name: "b", image: "two" },
+  ];
+  const volumes = [{ name: "data", emptyDir: {} }];
+  const volumeMounts = [{ name: "data", mountPath: "/data" }];
+  assert.deepEqual(refused({ volumes, initContainers: [b], containers: [{ ...a, volumeMounts }] }), []);
+  assert.deepEqual(refused({ containers: [a, b, a] }), ['spec.containers[2].name: Duplicate value: "a"']);
+  assert.deepEqual(refused({ initContainers: [b, a, b] }), [
+    'spec.initContainers[1].name: Duplicate value: "a"',
+    'spec.initContainers[2].name: Duplicate value: "b"',
+  ]);
+  assert.deepEqual(refused({ containers: [] }), ["spec.containers: Required value"]);
+  assert.deepEqual(refused({ containers: [{ image: "one" }, { name: "b" }] }), [
+    "spec.containers[0].name: Required value",
+    "spec.containers[1].image: Required value",
+  ]);
+  assert.match(
+    refused({ containers: [{ ...a, name: "A_b" }] }).join(),
+    /^spec\.containers\[0\]\.name: Invalid value: "A_b"/,
+  );
+  assert.deepEqual(refused({ volumes: [...volumes, ...volumes] }), ['spec.volumes[1].name: Duplicate value: "data"']);
+  const mounted = [...volumeMounts, ...volumeMounts, { name: "other", mountPath: "/other" }];
+  const ports = ["web", "web"].map((name, index) => ({ name, containerPort: 80 + index }));
+  assert.deepEqual(refused({ volumes, containers: [{ ...a, ports, volumeMounts: mounted }] }), [
+    'spec.containers[0].ports[1].name: Duplicate value: "web"',
+    'spec.containers[0].volumeMounts[1].mountPath: Invalid value: "/data": must be unique',
+    'spec.containers[0].volumeMounts[2].name: Not found: "other"',
+  ]);
+});

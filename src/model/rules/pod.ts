@@ -3,6 +3,7 @@ import { canonicalJson } from "../api/canonical-json.ts";
 import type { KubeObject } from "../api/resource.ts";
 import { isJsonObject, type JsonObject, objectAt } from "../json.ts";
 import { LAUNCHER_LABEL, LAUNCHER_LABEL_VALUE } from "../pods/launcher-pod.ts";
+import { podSpecCauses } from "./pod-spec.ts";
 
 /** Without something that runs it, silence would look like a node that is stuck. */
 const NOT_RUN = "This version of Patchbay runs the pods of VMIs only: this one stays Pending.";
@@ -14,7 +15,11 @@ const MAY_CHANGE = ["activeDeadlineSeconds", "tolerations", "terminationGracePer
 export function admitPod(pod: KubeObject, oldPod: KubeObject | undefined): AdmissionResponse {
   if (oldPod === undefined) {
     const isLauncher = pod.metadata.labels?.[LAUNCHER_LABEL] === LAUNCHER_LABEL_VALUE;
-    return { allowed: true, object: pod, warnings: isLauncher ? [] : [NOT_RUN] };
+    if (isLauncher) return { allowed: true, object: pod, warnings: [] };
+    const causes = podSpecCauses(objectAt(pod, "spec"));
+    return causes.length === 0
+      ? { allowed: true, object: pod, warnings: [NOT_RUN] }
+      : { allowed: false, status: 422, reason: "Invalid", message: "", causes, warnings: [] };
   }
   const [spec, earlier] = [objectAt(pod, "spec"), objectAt(oldPod, "spec")];
   if (canonicalJson(fixedPart(spec, earlier)) === canonicalJson(fixedPart(earlier, earlier))) {
