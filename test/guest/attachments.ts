@@ -68,15 +68,15 @@ export function linkLocal(mac: string): string {
   return `fe80::${groups.map((group) => group.toString(16)).join(":")}`;
 }
 
-/** Waits until VMIs run; where one says that it cannot start, fails with its words. */
+/** Waits until VMIs run; where one does not come to it, fails with what it says: a start may fail and be tried again. */
 export async function ready(host: TestHost, ...names: readonly string[]): Promise<void> {
   for (const name of names) {
+    let said = "";
     await eventually(`${name} to be ready`, async () => {
-      const said = await host.value("vmi", name, `range .status.conditions[*]}{.type}={.status} {.message}{"\\n"}{end`);
-      if (/^Ready=True /m.test(said)) return true;
-      const [, refusal] = /^Synchronized=False (.*)$/m.exec(said) ?? [];
-      if (refusal === undefined) return false;
-      throw new Error(`${name}: ${refusal}`);
+      said = await host.value("vmi", name, `range .status.conditions[*]}{.type}={.status} {.message}{"\\n"}{end`);
+      return /^Ready=True /m.test(said);
+    }).catch((thrown: unknown) => {
+      throw new Error(`${String(thrown)}; it says:\n${said}`, { cause: thrown });
     });
   }
 }
