@@ -58,7 +58,9 @@ export const disk = object(
     tag: text("Word that the guest finds beside the disk's address in its cloud-init metadata. Default none."),
     blockSize: anyObject("Block size that the guest sees."),
     shareable: flag("True allows several guests to use the disk at once. Default false."),
-    errorPolicy: text("What a failed write does: `stop`, `ignore`, `report` or `enospace`; any other is refused. Default enospace."),
+    errorPolicy: text(
+      "What a failed write does: `stop`, `ignore`, `report` or `enospace`; any other is refused. Default enospace.",
+    ),
     changedBlockTracking: flag("True records changed blocks for backups. Default false."),
   },
 );
