@@ -120,13 +120,14 @@ export function importCircles(root: string): readonly Breach[] {
   }));
 }
 
-/** What the model may use beside the language: pure classes that every runtime has. */
+/** What the model may use beside the language: pure classes and functions that every runtime has. */
 const pureGlobals = `
 interface TextEncoder { encode(text?: string): Uint8Array<ArrayBuffer>; }
 declare var TextEncoder: { new (): TextEncoder };
 interface TextDecoder { decode(bytes?: ArrayBufferView | ArrayBuffer): string; }
 declare var TextDecoder: { new (label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean }): TextDecoder };
 declare function structuredClone<T>(value: T): T;
+declare function btoa(binary: string): string;
 `;
 
 /** Checks the model once more, by a compiler that knows no globals of Node or of a browser. */
