@@ -4,7 +4,7 @@ import { type TestContext, test } from "node:test";
 import { eventually } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
-import { answersFrozen, claimOf, explained, texts } from "./explained.ts";
+import { answersFrozen, COMES_SECONDS, claimOf, explained, texts } from "./explained.ts";
 import { openShell } from "./guest-shell.ts";
 import {
   annotated,
@@ -82,7 +82,7 @@ test("slirp", { timeout: 600_000 }, async (t) => {
 
   await step("slirp.in-icmp: the pod answers, whether the guest runs or not", async () => {
     assert.equal(claim(nic, "in-icmp")["answeredBy"], "pod");
-    assert.equal(await answersFrozen(host, "ported", address), true);
+    assert.equal(await answersFrozen(host, "ported", address, COMES_SECONDS), true);
   });
 
   await step(
@@ -93,13 +93,13 @@ test("slirp", { timeout: 600_000 }, async (t) => {
       assert.match(page, new RegExp(`^ *dhcp4: ip=${guest}$`, "m"));
       assert.match(page, new RegExp(`^ *dhcp4: router=${gateway}$`, "m"));
       assert.match(page, new RegExp(`^ *dhcp4: dns=${nameserver}$`, "m"));
-      for (const at of outside) await shell.ask(fetching(at, 8099));
+      for (const at of outside) await shell.insist(fetching(at, 8099));
       for (const at of texts(seenAs)) {
-        await shell.ask(fetching(gatewayOf(at), 8098));
+        await shell.insist(fetching(gatewayOf(at), 8098));
         await eventually(`the call of ${at}`, () => Promise.resolve(called.of("client").includes(at)));
       }
       for (const at of outside) assert.notEqual((await shell.run(`ping -c 1 -W 2 ${at}`)).code, 0, at);
-      assert.match(await shell.ask("nslookup ported.lab.example"), /192\.0\.2\.77/);
+      assert.match(await shell.insist("nslookup ported.lab.example"), /192\.0\.2\.77/);
       await eventually("the question", () => Promise.resolve(asked.of("asked").includes("ported.lab.example")));
       assert.equal(await shell.ask("grep ^search /etc/resolv.conf"), "search lab.example");
     },
@@ -156,13 +156,9 @@ test("slirp", { timeout: 600_000 }, async (t) => {
   await step("slirp.needs: S3.45: without the setting it is refused, and with it, it runs", async () => {
     assert.deepEqual(claim(nic, "needs")["needs"], [{ what: "setting", name: "permitSlirpInterface" }]);
     assert.match(refused.stderr, /PB2019.*permitSlirpInterface/);
-    const events = await host.kubectlOk([
-      "get",
-      "events",
-      "-o",
-      "jsonpath={range .items[*]}{.reason} {.message}{'\\n'}{end}",
-    ]);
-    assert.match(events, /UnregisteredNetworkBindingPlugin .*network-slirp-binding:20230830_638c60fc8/);
+    const events = ["get", "events", "-o", "jsonpath={range .items[*]}{.reason} {.message}{'\\n'}{end}"];
+    const told = /UnregisteredNetworkBindingPlugin .*network-slirp-binding:20230830_638c60fc8/;
+    await eventually("the event", async () => told.test(await host.kubectlOk(events)));
   });
 
   await step(
@@ -180,8 +176,8 @@ test("slirp", { timeout: 600_000 }, async (t) => {
       assert.doesNotMatch(await inside.ask("ip -6 address show dev eth0"), /inet6 fec0::/);
       assert.equal(await inside.ask("cat /sys/class/net/eth0/address"), MAC);
       assert.match(await inside.ask("readlink /sys/class/net/eth0/device/driver"), /8139/);
-      await inside.ask(fetching("192.0.2.2", 8099));
-      assert.match(await inside.ask("nslookup plugged.lab.example"), /192\.0\.2\.77/);
+      await inside.insist(fetching("192.0.2.2", 8099));
+      assert.match(await inside.insist("nslookup plugged.lab.example"), /192\.0\.2\.77/);
       await inside.close();
     },
   );
@@ -193,7 +189,7 @@ test("slirp", { timeout: 600_000 }, async (t) => {
     const inside = await openShell(host, "six");
     assert.doesNotMatch(await inside.ask("ip -4 address show dev eth0"), /inet /);
     await eventually("the outside", async () => (await inside.run(fetching("2001:db8::2", 8099))).code === 0);
-    assert.match(await inside.ask("nslookup six.lab.example fec0::3"), /192\.0\.2\.77/);
+    assert.match(await inside.insist("nslookup six.lab.example fec0::3"), /192\.0\.2\.77/);
     await inside.close();
   });
   await shell.close();
