@@ -1,4 +1,4 @@
-import { isJsonObject } from "../json.ts";
+import { isJsonObject, objectAt, textAt } from "../json.ts";
 import { nearMiss } from "../near-miss.ts";
 import { readJson } from "../networks/cni-json.ts";
 import type { LinkFacts } from "../wiring/facts.ts";
@@ -39,6 +39,21 @@ const MOST = 65_536;
 const FIELDS = ["name", "lowerDevice", "mode", "capacity"] as const;
 /** Kinds of links that a device of its own is put on where the configuration names none: cards and bonds. */
 const SUITABLE: readonly string[] = ["", "bond"];
+
+/**
+ * What is wrong with the ConfigMap that names a node's macvtap devices (PB6123): the rest of a sentence about its key, which
+ * may be absent. Nothing for a sound one, and for every other object.
+ */
+export function macvtapConfigProblem(
+  object: unknown,
+): { readonly absent: boolean; readonly problem: string; readonly cure: string } | undefined {
+  if (!isJsonObject(object) || object["kind"] !== "ConfigMap") return undefined;
+  if (textAt(objectAt(object, "metadata"), "name") !== MACVTAP_CONFIG_MAP) return undefined;
+  const text = textAt(objectAt(object, "data"), MACVTAP_CONFIG_KEY);
+  if (text === undefined) return { absent: true, problem: "is not there", cure: 'Write "[]" for every link.' };
+  const reading = readMacvtapConfig(text);
+  return "problem" in reading ? { absent: false, ...reading } : undefined;
+}
 
 /** Reads `DP_MACVTAP_CONF`; an empty text is an empty list. Never throws. */
 export function readMacvtapConfig(text: string): MacvtapConfigReading {

@@ -49,3 +49,14 @@ test("a Secret is Opaque where it says nothing, and keeps its type", () => {
   assert.deepEqual(fieldsRefused(secret({}), secret({ type: "Opaque" })), []);
   assert.deepEqual(fieldsRefused(secret({ type: "kubernetes.io/tls" }), secret({})), ["type"]);
 });
+
+test("S3.95: a list of macvtap devices that cannot be read is warned of", () => {
+  const warned = (data: Record<string, string>, name = "macvtap-deviceplugin-config"): readonly string[] =>
+    admitData({ ...configMap({ data }), metadata: { name } }, undefined).warnings;
+  assert.deepEqual(warned({ DP_MACVTAP_CONF: "[" }), [
+    'PB6123: data.DP_MACVTAP_CONF: line 1, column 2: it ends where a value or "]" is expected. Write JSON.',
+  ]);
+  assert.deepEqual(warned({ other: "x" }), ['PB6123: data.DP_MACVTAP_CONF is not there. Write "[]" for every link.']);
+  assert.deepEqual(warned({ DP_MACVTAP_CONF: "[]" }), []);
+  assert.deepEqual(warned({ DP_MACVTAP_CONF: "[" }, "another"), []);
+});

@@ -2,6 +2,7 @@ import type { AdmissionResponse, StatusCause } from "../api/admission.ts";
 import { canonicalJson } from "../api/canonical-json.ts";
 import type { KubeObject } from "../api/resource.ts";
 import { isJsonObject, type JsonObject, objectAt, textAt } from "../json.ts";
+import { MACVTAP_CONFIG_KEY, macvtapConfigProblem } from "../pods/macvtap-devices.ts";
 
 const KEY = /^[-._a-zA-Z0-9]{1,253}$/;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
@@ -12,7 +13,7 @@ const OPAQUE = "Opaque";
 /**
  * A ConfigMap or Secret that is to be created or changed, judged as Kubernetes judges it (API reference, ConfigMap and
  * Secret): names of keys, base64, size, and that what is immutable stays. A Secret without a type is Opaque. Its shape is
- * right already.
+ * right already. A list of macvtap devices that cannot be read is warned of (PB6123).
  */
 export function admitData(object: KubeObject, oldObject: KubeObject | undefined): AdmissionResponse {
   const typed = object.kind === "Secret" ? { ...object, type: textAt(object, "type") ?? OPAQUE } : object;
@@ -20,7 +21,14 @@ export function admitData(object: KubeObject, oldObject: KubeObject | undefined)
   if (causes.length > 0) {
     return { allowed: false, status: 422, reason: "Invalid", message: "", causes, warnings: [] };
   }
-  return { allowed: true, object: typed, warnings: [] };
+  return { allowed: true, object: typed, warnings: macvtapWarnings(typed) };
+}
+
+function macvtapWarnings(object: KubeObject): string[] {
+  const found = macvtapConfigProblem(object);
+  return found === undefined
+    ? []
+    : [`PB6123: data.${MACVTAP_CONFIG_KEY}${found.absent ? " " : ": "}${found.problem}. ${found.cure}`];
 }
 
 function dataCauses(object: KubeObject): StatusCause[] {
