@@ -7,9 +7,10 @@ import { podResource } from "../model/api/references.ts";
 import { isFault } from "../model/fault.ts";
 import { type KubeClient, makeKubeClient } from "./client.ts";
 
-const ANSWER_MS = 50;
+/** For a server that is to answer, on a busy machine too. */
+const ANSWER_MS = 1_000;
 
-async function clientOf(t: TestContext, listener: RequestListener): Promise<KubeClient> {
+async function clientOf(t: TestContext, listener: RequestListener, answerMs = ANSWER_MS): Promise<KubeClient> {
   const server = createServer(listener);
   t.after(() => server.closeAllConnections());
   t.after(() => server.close());
@@ -17,7 +18,7 @@ async function clientOf(t: TestContext, listener: RequestListener): Promise<Kube
   await once(server, "listening");
   const address: AddressInfo | string | null = server.address();
   assert.ok(typeof address === "object" && address !== null);
-  const client = makeKubeClient({ server: `http://127.0.0.1:${address.port}`, namespace: "default" }, ANSWER_MS);
+  const client = makeKubeClient({ server: `http://127.0.0.1:${address.port}`, namespace: "default" }, answerMs);
   t.after(() => client.close());
   return client;
 }
@@ -31,7 +32,7 @@ async function watched(client: KubeClient, timeoutSeconds: number): Promise<stri
 }
 
 test("a server that takes a call or a watch and says nothing is given up", async (t) => {
-  const client = await clientOf(t, () => {});
+  const client = await clientOf(t, () => {}, 50);
   const silent = (thrown: unknown) => isFault(thrown, "PB6012") && thrown.message.includes("no answer within");
   await assert.rejects(client.raw("/version"), silent);
   await assert.rejects(watched(client, 1), silent);
@@ -49,7 +50,7 @@ test("a watch may be silent for longer than an answer may take", async (t) => {
   const event = { type: "ADDED", object: { apiVersion: "v1", kind: "Pod", metadata: { name: "late" } } };
   const client = await clientOf(t, (_, response) => {
     response.writeHead(200).flushHeaders();
-    setTimeout(() => response.end(`${JSON.stringify(event)}\n`), 4 * ANSWER_MS);
+    setTimeout(() => response.end(`${JSON.stringify(event)}\n`), 1.5 * ANSWER_MS);
   });
   assert.deepEqual(await watched(client, 60), ["late"]);
 });

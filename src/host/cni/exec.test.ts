@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { isFault } from "../../model/fault.ts";
+import { startTimeOf } from "../guest/process.ts";
 import { type PluginCall, runPlugin } from "./exec.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "patchbay-cni-exec-"));
@@ -122,12 +123,10 @@ for (const [what, said, code, wanted] of [
 test("a plugin that hangs is killed with its children", async () => {
   const pids = join(folder, "pids");
   const script = `#!/bin/sh\nsleep 1000 &\necho $$ $! > ${pids}\nwait\n`;
-  const { message } = await fails(call("hang", script, { timeLimitMs: 300 }), "PB3008");
-  assert.match(message, /"hang".* did not answer within 0\.3 s and was killed\.$/);
+  const { message } = await fails(call("hang", script, { timeLimitMs: 3_000 }), "PB3008");
+  assert.match(message, /"hang".* did not answer within 3 s and was killed\.$/);
   for (const pid of readFileSync(pids, "utf8").trim().split(" ")) {
-    while (existsSync(`/proc/${pid}`) && !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))) {
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    while (startTimeOf(Number(pid)) !== undefined) await new Promise((resolve) => setTimeout(resolve, 5));
   }
 });
 
