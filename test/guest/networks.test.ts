@@ -141,9 +141,8 @@ async function masqueraded({ host, vmi, families, own }: Checked): Promise<void>
     const inside = { 4: "10.0.2.2/24", 6: "fd10:0:2::2/128" };
     const page = await host.page(
       address,
-      new RegExp(families.map((family) => `address: ${inside[family]}$`).join("[^]*"), "m"),
+      new RegExp([`^hostname: ${vmi}$`, ...families.map((family) => `address: ${inside[family]}$`)].join("[^]*"), "m"),
     );
-    assert.ok(page.includes(`hostname: ${vmi}\n`), page);
     const { block } = nicOf(page, own.mac);
     for (const family of [4, 6] as const)
       assert.equal(
@@ -168,7 +167,10 @@ async function bridged({ host, vmi, nic, families, shell, own, named }: Checked)
       await shell.ask(`ip -6 address add ${address}/64 dev ${link}`);
       if (nic.leadsOut) await shell.ask(`ip -6 route add default via ${gatewayOf(address)} dev ${link}`);
     }
-    const page = await host.page(address, new RegExp(`address: ${address}/`));
+    const page = await host.page(
+      address,
+      new RegExp(`${named ? `^hostname: ${vmi}$[^]*` : ""}address: ${address}/`, "m"),
+    );
     // Of DHCP servers a bridge has one for IPv4 alone.
     assert.equal(page.includes(`hostname: ${vmi}\n`), named);
     assert.match(nicOf(page, own.mac).block, new RegExp(`address: ${address}/(24|64)$`, "m"));
@@ -196,14 +198,14 @@ async function peers(host: TestHost, families: Families): Promise<void> {
   const addresses = await givenTo(host, two.name, lan);
   assert.equal(addresses.length, families.length);
   for (const address of addresses) {
-    await shell.ask(`ping -${familyOf(address)} -c 1 -W 5 ${address}`);
-    assert.match(await shell.ask(fetching(address, 80)), new RegExp(`address: ${address}/`));
+    await shell.insist(`ping -${familyOf(address)} -c 1 -W 5 ${address}`);
+    assert.match(await shell.insist(fetching(address, 80)), new RegExp(`address: ${address}/`));
   }
   await shell.close();
 }
 
 function fetching(address: string, port = 8099): string {
-  return `timeout 5 wget -q -O - http://${familyOf(address) === 6 ? `[${address}]` : address}:${port}/`;
+  return `timeout 20 wget -q -O - http://${familyOf(address) === 6 ? `[${address}]` : address}:${port}/`;
 }
 
 /** The first address of the /64 that an address is in: CNI's gateway. */
