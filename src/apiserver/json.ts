@@ -35,6 +35,8 @@ export interface JsonSurvey {
   readonly fields: number;
   /** How many fields its objects and elements its lists have. */
   readonly values: number;
+  /** True where a whole number is so large that the text may have said another one. */
+  readonly rounds: boolean;
   /** Why it cannot be taken: nesting deeper than the limit, a key that would reach a prototype, a number that JSON has not. */
   readonly hazard?: string;
 }
@@ -43,9 +45,11 @@ export interface JsonSurvey {
 export function surveyJson(value: unknown, limit: number): JsonSurvey {
   let fields = 0;
   let elements = 0;
+  let rounds = false;
   const survey = (hazard?: string): JsonSurvey => ({
     fields,
     values: fields + elements,
+    rounds,
     ...(hazard === undefined ? {} : { hazard }),
   });
   let level: unknown[] = [value];
@@ -58,6 +62,7 @@ export function surveyJson(value: unknown, limit: number): JsonSurvey {
         elements += item.length;
       } else if (typeof item === "number") {
         if (!Number.isFinite(item)) return survey("it has a number that is too large, or none");
+        rounds ||= Number.isInteger(item) && !Number.isSafeInteger(item);
       } else if (isJsonObject(item)) {
         for (const [key, field] of Object.entries(item)) {
           if (key === "__proto__") return survey("it has a field named __proto__");

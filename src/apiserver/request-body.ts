@@ -3,7 +3,8 @@ import { LineCounter, parseDocument } from "yaml";
 import { isJsonObject, type JsonObject } from "../model/json.ts";
 import { duplicateKeys } from "../model/manifest/duplicate-keys.ts";
 import { duplicateFields } from "./duplicate-fields.ts";
-import { surveyJson } from "./json.ts";
+import { roundingIn } from "./exact-numbers.ts";
+import { type JsonSurvey, surveyJson } from "./json.ts";
 import { PROTOBUF, readProtobufObject } from "./protobuf-objects.ts";
 import { badRequest, tooLarge, tooManyValues, unsupportedMediaType } from "./refusals.ts";
 
@@ -69,17 +70,20 @@ export async function readDocument(
   const json = mediaType.endsWith("yaml") ? jsonIn(text) : { value: parseJson(text) };
   const document = json === undefined ? parseYaml(text) : { ...json, duplicates: undefined };
   const { value } = document;
-  const fields = requireHandy(value);
+  const { fields, rounds } = requireHandy(value);
+  const rounding = rounds ? roundingIn(text, json === undefined ? "yaml" : "json") : undefined;
+  if (rounding !== undefined) throw badRequest(`the body is refused: ${rounding}`);
   const { duplicates = duplicateFields(text, fields).map((path) => `duplicate field "${path}"`) } = document;
   return { value, duplicates };
 }
 
-/** How many fields the document has. @throws ApiError 400 or 413 where it holds what nobody here is to go through. */
-function requireHandy(value: unknown): number {
-  const { hazard, fields, values } = surveyJson(value, DEEPEST_NESTING);
+/** @throws ApiError 400 or 413 where the document holds what nobody here is to go through. */
+function requireHandy(value: unknown): JsonSurvey {
+  const survey = surveyJson(value, DEEPEST_NESTING);
+  const { hazard, values } = survey;
   if (hazard !== undefined) throw badRequest(`the body is refused: ${hazard}`);
   if (values > MOST_VALUES) throw tooManyValues(MOST_VALUES, values);
-  return fields;
+  return survey;
 }
 
 function readBytes(request: IncomingMessage): Promise<Buffer> {

@@ -200,6 +200,19 @@ describe("the door", () => {
     assert.equal(yaml.code, 201);
   });
 
+  test("refuses a whole number that it would round, wherever it stands", async () => {
+    const path = "/api/v1/namespaces/default/configmaps";
+    const said = "the body is refused: x-any.id is 9007199254740993, which is not kept exactly";
+    const written = '{"metadata":{"name":"exact"},"x-any":{"id":9007199254740993}}';
+    for (const type of ["application/json", "application/yaml"]) {
+      const { code, body } = await raw("POST", path, { body: written, headers: { "content-type": type } });
+      assert.deepEqual([code, body["reason"]], [400, "BadRequest"]);
+      assert.ok(String(body["message"]).startsWith(said), JSON.stringify(body));
+    }
+    const exact = written.replace("9007199254740993", "9007199254740991");
+    assert.equal((await raw("POST", `${path}?dryRun=All`, { body: exact })).code, 201);
+  });
+
   test("takes in protobuf no more, and no other names, than in JSON", async () => {
     const entry = (key: string) => {
       const said = writeMessage([[1, key]]);
