@@ -41,6 +41,7 @@ import { keepSettings, nodeNameFor } from "./daemon-settings.ts";
 import { makeHostWarnings } from "./host-warnings.ts";
 import { packageVersion } from "./package-files.ts";
 import type { DataPaths } from "./paths.ts";
+import { podSubresources } from "./pod-subresources.ts";
 import { probeKernel } from "./probe-kernel.ts";
 import { kubevirtSubresources, kubevirtVersion } from "./subresources.ts";
 
@@ -131,11 +132,14 @@ export async function startDaemon({ paths, port, log, ...options }: DaemonOption
         ),
         () => client,
       ),
-      subresources: kubevirtSubresources({
-        client: () => client,
-        guestsDir: paths.guests,
-        agentOf: (podUid) => records.get(podUid)?.agent,
-      }),
+      subresources: [
+        ...kubevirtSubresources({
+          client: () => client,
+          guestsDir: paths.guests,
+          agentOf: (podUid) => records.get(podUid)?.agent,
+        }),
+        ...podSubresources({ client: () => client, logsDir: paths.logs, records }),
+      ],
       documents: [kubevirtVersion],
       checks: [
         {

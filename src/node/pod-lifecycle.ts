@@ -29,6 +29,7 @@ import { type GuestParts, guestSpec, hardwareOf } from "./guest-spec.ts";
 import { findVolumes, prepareVolumes, type VolumeParts } from "./guest-volumes.ts";
 import { activate, type HeldPod, type LiveParts, type LivePod, timedApply } from "./live-pod.ts";
 import { openNicFds } from "./nic-fds.ts";
+import { qemuLog } from "./pod-logs.ts";
 import type { PodSource, SandboxRequest } from "./pod-source.ts";
 import type { PodRecord, PodRecords } from "./records.ts";
 
@@ -87,7 +88,7 @@ export async function bringUp(
     const own = dedicatedCpus(vmi.spec.domain, held, parts.records);
     const wired: PodRecord = { ...held, ...own, stage: "wired", facts, hardware, wiring };
     parts.records.put(wired);
-    const place = { netns, runDir: runDirOf(parts, podUid), logFile: join(parts.logsDir, `${podUid}.log`) };
+    const place = { netns, runDir: runDirOf(parts, podUid), logFile: qemuLog(parts, podUid) };
     const disks = await prepareVolumes(parts, vmi, volumes, place.runDir, hardware);
     await prepareDevices(devices, place.runDir);
     const spec = guestSpec(parts, vmi, wired, disks, devices);
@@ -187,7 +188,7 @@ export async function takeDown(parts: NodeParts, record: PodRecord, held?: HeldP
   else await endPassts(record.wiring?.nics ?? [], runDirOf(parts, record.podUid));
   await parts.pods.release(record.podUid);
   await removeFolder(runDirOf(parts, record.podUid));
-  rmSync(join(parts.logsDir, `${record.podUid}.log`), { force: true });
+  rmSync(qemuLog(parts, record.podUid), { force: true });
   parts.records.remove(record.podUid);
 }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -38,16 +39,17 @@ class Kubectl {
     return stdout;
   }
 
-  /** Starts one that goes on, and gives what it has printed so far. */
-  watch(...args: readonly string[]): () => readonly string[] {
+  /** Starts one that goes on, and gives what it has printed so far, and its exit code. */
+  begin(...args: readonly string[]): { readonly lines: () => readonly string[]; readonly code: Promise<unknown> } {
     const child = this.#host.start([...this.#argv, ...args]);
+    const code = once(child, "close").then(([exit]) => exit);
     let text = "";
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding("utf8").on("data", (data: string) => {
         text += data;
       });
     }
-    return () => text.split("\n").filter((line) => line !== "");
+    return { lines: () => text.split("\n").filter((line) => line !== ""), code };
   }
 }
 
@@ -95,7 +97,7 @@ async function walk(t: TestContext, host: TestHost, version: KubectlVersion): Pr
   const kubectl = await Kubectl.of(host, version);
   assert.equal(await kubectl.ok("get", "--raw", "/readyz"), "ok");
   const before = await traces(host);
-  const seen = kubectl.watch("get", "vmi", "-w");
+  const { lines: seen } = kubectl.begin("get", "vmi", "-w");
 
   assert.equal(await kubectl.ok("apply", "-f", EXAMPLE), "virtualmachineinstance.kubevirt.io/masquerade created\n");
   await kubectl.ok("wait", "--for=condition=Ready", "vmi/masquerade", "--timeout=120s");
@@ -129,6 +131,36 @@ async function walk(t: TestContext, host: TestHost, version: KubectlVersion): Pr
     const told = /Events:\n[\s\S]*Normal +Started /;
     await eventually("the event", async () => told.test(await kubectl.ok("describe", "vmi", "masquerade")));
   });
+  const pod = (await kubectl.ok("get", "pods", "-l", "kubevirt.io=virt-launcher", "-o", "name")).trim();
+  const console = ["logs", pod, "-c", "guest-console-log"] as const;
+  const followed = kubectl.begin(...console, "-f", "--tail=5");
+  await t.test("logs show what the guest prints on its console, to who may only look, too", async () => {
+    const ready = /patchbay-guest: ready/;
+    await eventually("the guest's word", async () => ready.test(await kubectl.ok(...console)));
+    await eventually("the follower to have it", () => Promise.resolve(ready.test(followed.lines().join("\n"))));
+    const all = await kubectl.ok(...console, "--since=24h");
+    const last = await kubectl.ok(...console, "--tail=1", `--kubeconfig=${join(host.dataDir, "kubeconfig-view")}`);
+    assert.ok(all.length > last.length && last.trimEnd() !== "" && !last.trimEnd().includes("\n"), last);
+    assert.equal(await kubectl.ok(...console, "--limit-bytes=7"), all.slice(0, 7));
+    const { code, stderr } = await kubectl.run("logs", pod);
+    assert.deepEqual([code, stderr], [0, ""], "of several containers it is QEMU's");
+  });
+  await t.test("logs say what they cannot tell, and exec, attach and port-forward what to do instead", async () => {
+    const name = pod.replace("pod/", "");
+    for (const [args, why] of [
+      [["logs", pod, "--timestamps"], /timestamps: .*is not recorded/],
+      [["logs", pod, "--since=1s"], /sinceSeconds: .*before the pod's beginning/],
+      [["logs", pod, "-p"], /previous terminated container "compute" in pod "virt-launcher-masquerade-\w+" not found/],
+      [["logs", pod, "-c", "other"], /container other is not (?:found|valid)/],
+      [["exec", name, "--", "id"], /runs no containers; log in on the guest's serial console/],
+      [["attach", name], /runs no containers; .*patchbay console/],
+      [["port-forward", name, "18080:80"], /runs no containers; .*addresses that/],
+    ] as const) {
+      const { code, stderr, stdout } = await kubectl.run(...args);
+      assert.notEqual(code, 0, args.join(" "));
+      assert.match(stderr + stdout, why);
+    }
+  });
   await t.test("apply again changes nothing", async () => {
     assert.equal(await kubectl.ok("apply", "-f", EXAMPLE), "virtualmachineinstance.kubevirt.io/masquerade unchanged\n");
     assert.equal((await host.guest("masquerade")).qemuPid, guest.qemuPid);
@@ -141,6 +173,7 @@ async function walk(t: TestContext, host: TestHost, version: KubectlVersion): Pr
       'virtualmachineinstance.kubevirt.io "masquerade" deleted\n',
     );
     assert.equal((await kubectl.run("get", "vmi", "masquerade")).code, 1);
+    assert.equal(await followed.code, 0, "the log ends with the guest");
     await eventually("the pod's end", async () => (await kubectl.ok("get", "pods", "-o", "name")) === "");
     assert.ok(!namespaces().includes(name), "`ip netns` shows the pod's namespace no more");
     await comesTo(before, () => traces(host));

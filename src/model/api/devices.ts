@@ -27,7 +27,7 @@ export const devices = object(
     rng: object("A source of randomness for the guest (virtio).", {}, {}),
     autoattachGraphicsDevice: flag("False: no screen. Default true."),
     autoattachSerialConsole: flag("False: no serial console. Default true."),
-    logSerialConsole: flag("True keeps what the serial console prints. Default false."),
+    logSerialConsole: flag("False: the pod has no container `guest-console-log`. Default true."),
     autoattachMemBalloon: flag("False: no memory balloon. Default true."),
     autoattachInputDevice: flag("True adds a tablet. Default false."),
     autoattachVSOCK: flag("True adds a vsock device. Default false."),

@@ -21,6 +21,10 @@ const PLUGINS_ANNOTATION = "patchbay.io/binding-plugins";
 export const CREATED_BY_LABEL = "kubevirt.io/created-by";
 export const LAUNCHER_LABEL = "kubevirt.io";
 export const LAUNCHER_LABEL_VALUE = "virt-launcher";
+/** The container in which KubeVirt runs QEMU. */
+export const COMPUTE_CONTAINER = "compute";
+/** The container that prints the guest's serial console, beside the other one as long as that runs. */
+export const CONSOLE_LOG_CONTAINER = "guest-console-log";
 /** The image field of a Pod cannot be empty; standalone nothing is pulled for it. */
 const LAUNCHER_IMAGE = "patchbay/launcher";
 const DEFAULT_GRACE_SECONDS = 30;
@@ -117,6 +121,7 @@ export function launcherPod(
   const resources = bindingResources(vmi.spec.domain, nics);
   const ports = interfaces.flatMap((iface) => iface.ports ?? []);
   const volumes = claimVolumes(vmi);
+  const { autoattachSerialConsole = true, logSerialConsole = true } = vmi.spec.domain.devices;
   return {
     apiVersion: "v1",
     kind: "Pod",
@@ -135,6 +140,7 @@ export function launcherPod(
         ...meshAnnotations(nics),
         ...pluginsAnnotation(nics),
         "kubevirt.io/domain": name,
+        "kubectl.kubernetes.io/default-container": COMPUTE_CONTAINER,
       },
       finalizers: [NODE_FINALIZER],
       ownerReferences: [
@@ -151,9 +157,12 @@ export function launcherPod(
       restartPolicy: "Never",
       terminationGracePeriodSeconds: vmi.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS,
       ...(volumes.length === 0 ? {} : { volumes }),
+      ...(autoattachSerialConsole && logSerialConsole
+        ? { initContainers: [{ name: CONSOLE_LOG_CONTAINER, image: LAUNCHER_IMAGE, restartPolicy: "Always" }] }
+        : {}),
       containers: [
         {
-          name: "compute",
+          name: COMPUTE_CONTAINER,
           image: LAUNCHER_IMAGE,
           ...(resources === undefined ? {} : { resources }),
           ports: ports.map((port) => ({
