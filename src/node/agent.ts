@@ -11,8 +11,10 @@ import { setLinks } from "./link-states.ts";
 import { type HeldPod, mend } from "./live-pod.ts";
 import { networkChecks } from "./network-checks.ts";
 import { bringUp, endOf, type NodeParts, takeDown } from "./pod-lifecycle.ts";
+import { forgetPodLogs, keepPodLogs, podsWithKeptLogs } from "./pod-logs.ts";
 import type { PodRecord } from "./records.ts";
 import type { Reporter } from "./report.ts";
+import { stalledGuests } from "./stalled-guests.ts";
 import { type LauncherPod, ownerVmi, type Vmi, watchPods } from "./watched-pods.ts";
 
 export interface AgentOptions {
@@ -41,6 +43,8 @@ const VERIFY_MS = 10_000;
  * each slower.
  */
 export const PARALLEL = 8;
+/** How often a disk is tried again for whose sake a guest stands still. */
+const STALLED_MS = 2_000;
 const LAST_RETRY_MS = 20_000;
 /** A pod whose guest has longer than this to shut down is looked at meanwhile: timers have an end. */
 const LONGEST_WAIT_MS = 3_600_000;
@@ -97,11 +101,13 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
       queue.add(podUid);
     },
   });
+  const stalls = stalledGuests((podUid) => queue.add(podUid));
   const checks = networkChecks({ pods: parts.pods, changed: (podUid) => queue.add(podUid) });
   const pods = watchPods({
     client,
     nodeName,
     records: parts.records,
+    left: () => podsWithKeptLogs(parts),
     signal: closing.signal,
     changed: (podUid) => {
       if (isDeleted(pods.get(podUid))) making.get(podUid)?.abort();
@@ -134,15 +140,15 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
         finished.add(podUid);
       }
       if (finished.has(podUid) || pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed") {
-        return await forget(podUid);
+        return await forget(podUid, true);
       }
       if (there !== undefined && shutdowns.why(podUid) !== undefined) {
         if (isTimeUp(podUid, pod, there)) await there.guest.end();
         return;
       }
       if (vmi === undefined || vmi.metadata.deletionTimestamp !== undefined) return;
-      await keep(vmi, pod, there ?? (await make(vmi, pod)));
-      queue.after(podUid, VERIFY_MS);
+      const { stalled } = await keep(vmi, pod, there ?? (await make(vmi, pod)));
+      queue.after(podUid, stalled === true ? STALLED_MS : VERIFY_MS);
     } catch (thrown) {
       // A daemon that stops, or a pod that is deleted meanwhile, is no failure of the VMI.
       if (closing.signal.aborted || isDeleted(pods.get(podUid))) return;
@@ -175,12 +181,14 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
     }
   }
 
-  async function keep(vmi: Vmi, pod: LauncherPod, there: HeldPod): Promise<void> {
+  /** Says whether the guest stands still for a disk's sake. */
+  async function keep(vmi: Vmi, pod: LauncherPod, there: HeldPod): Promise<{ readonly stalled?: boolean }> {
     const { guest } = there;
     let { record } = there;
     let steps = there.mended ?? 0;
     const paused = isToBePaused(vmi);
     let broken: Fault | undefined;
+    let stalled: Fault | undefined;
     try {
       steps += mend(parts, record);
     } catch (thrown) {
@@ -191,12 +199,13 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
     try {
       // QEMU does these, whatever has become of the pod's network.
       await guest.setPaused(paused);
+      stalled = paused ? undefined : await stalls.retry(record.podUid, guest);
       record = await setLinks(parts, there, vmi);
       if (record !== there.record) guests.replace({ ...there, record });
-      if (broken !== undefined && (await endOf(guest)) !== undefined) return;
+      if (broken !== undefined && (await endOf(guest)) !== undefined) return {};
     } catch (thrown) {
       if ((await endOf(guest)) === undefined) throw thrown;
-      return;
+      return {};
     }
     if (steps > 0) {
       guests.replace({ ...there, record, mended: 0 });
@@ -211,14 +220,17 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
       unready: probes.unready(record.podUid),
       uncarried: broken ?? there.passts?.fault(),
       differs: checks.fault(record.podUid),
+      stalled,
     });
+    return { stalled: stalled !== undefined };
   }
 
   async function giveBack(podUid: string, pod: LauncherPod | undefined): Promise<void> {
     const record = parts.records.get(podUid);
     if (!(await isDown(podUid, pod, record))) return;
     const owner = record?.vmi ?? (pod === undefined ? undefined : ownerVmi(pod));
-    await forget(podUid);
+    await forget(podUid, false);
+    forgetPodLogs(parts, podUid);
     if (owner !== undefined) await report.podDeleted(owner);
     if (pod !== undefined) await report.released(pod);
     finished.delete(podUid);
@@ -244,12 +256,17 @@ export function startAgent({ client, nodeName, parts: given, report, log, meter 
   function ignore(podUid: string): void {
     agents.forget(podUid);
     probes.forget(podUid);
+    stalls.forget(podUid);
     checks.forget(podUid);
   }
 
-  async function forget(podUid: string): Promise<void> {
+  async function forget(podUid: string, podStays: boolean): Promise<void> {
     const record = parts.records.get(podUid);
     ignore(podUid);
+    if (podStays && record !== undefined) {
+      // Whatever becomes of the words, the network is given back.
+      await keepPodLogs(parts, record).catch((error: unknown) => warn("a guest's log is not kept")(podUid, error));
+    }
     if (record !== undefined) await takeDown(parts, record, guests.get(podUid));
     if ((record?.devices ?? record?.claims) !== undefined) retry();
     shutdowns.forget(podUid);

@@ -62,6 +62,8 @@ export interface GuestState {
   readonly uncarried: Fault | undefined;
   /** Why its pod's network is not as CNI made it; the guest runs all the same. */
   readonly differs: Fault | undefined;
+  /** For which disk's sake QEMU has stopped it, where it has. */
+  readonly stalled: Fault | undefined;
 }
 
 /** How a guest ended: by itself, or with a code and a sentence. */
@@ -108,7 +110,7 @@ export function makeReporter(client: KubeClient, events: EventRecorder, node: No
       );
       await vmiStatus(vmi, unlessSame(inOrder(guestRuns(vmi, pod, record, node, how), accelerated(node))));
       if (vmi.status?.phase !== "Running") events.event(vmi, "Normal", "Started", "VirtualMachineInstance started.");
-      for (const fault of [how.uncarried, how.differs]) {
+      for (const fault of [how.uncarried, how.differs, how.stalled]) {
         const message = fault === undefined ? "" : sentence(fault);
         if (fault !== undefined && !isTold(vmi, fault.code, message)) {
           events.event(vmi, "Warning", fault.code, message);
@@ -216,6 +218,13 @@ const PAUSED = {
   reason: "PausedByUser",
   message: "VMI was paused by user",
 } as const satisfies ConditionClaim;
+/** As KubeVirt words it, too. */
+const STALLED = {
+  type: "Paused",
+  status: "True",
+  reason: "PausedIOError",
+  message: "VMI was paused, low-level IO error detected",
+} as const satisfies ConditionClaim;
 const NOT_READY_PAUSED: ConditionClaim = {
   type: "Ready",
   status: "False",
@@ -224,14 +233,11 @@ const NOT_READY_PAUSED: ConditionClaim = {
 };
 
 /** Whether a guest that runs is as it should be. */
-function wholeness(
-  paused: boolean,
-  unready: string | undefined,
-  uncarried: Fault | undefined,
-): readonly ConditionClaim[] {
-  const broken = uncarried && ({ status: "False", reason: uncarried.code, message: sentence(uncarried) } as const);
-  const whole = broken ?? ({ status: "True" } as const);
-  const ready = broken ?? readiness(unready);
+function wholeness({ paused, unready, uncarried, stalled }: GuestState): readonly ConditionClaim[] {
+  const refusal = (fault: Fault | undefined) =>
+    fault && ({ status: "False", reason: fault.code, message: sentence(fault) } as const);
+  const whole = refusal(uncarried) ?? ({ status: "True" } as const);
+  const ready = refusal(stalled) ?? refusal(uncarried) ?? readiness(unready);
   return [paused ? NOT_READY_PAUSED : { type: "Ready", ...ready }, { type: "Synchronized", ...whole }];
 }
 
@@ -272,13 +278,8 @@ function podRunning(
   };
 }
 
-function guestRuns(
-  vmi: Vmi,
-  pod: LauncherPod,
-  record: PodRecord,
-  node: NodeFacts,
-  { paused, unready, uncarried, differs }: GuestState,
-): VmiStatusChange {
+function guestRuns(vmi: Vmi, pod: LauncherPod, record: PodRecord, node: NodeFacts, how: GuestState): VmiStatusChange {
+  const { paused, differs, stalled } = how;
   const { facts, wiring, hardware, agent, claims = [] } = record;
   if (facts === undefined || wiring === undefined) return (status) => status;
   const nics = nicsOf(vmi, pluginsOf(pod));
@@ -286,9 +287,9 @@ function guestRuns(
   return inOrder(
     enterPhase("Running"),
     podScheduled,
-    claim(...wholeness(paused, unready, uncarried)),
+    claim(...wholeness(how)),
     claim(liveMigratable(vmi.spec.volumes ?? [], claims, nics)),
-    paused ? claim(PAUSED) : unclaim(PAUSED.type),
+    paused ? claim(PAUSED) : stalled === undefined ? unclaim(PAUSED.type) : claim(STALLED),
     differs === undefined
       ? unclaim(DIFFERS)
       : claim({ type: DIFFERS, status: "True", reason: differs.code, message: sentence(differs) }),

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { type TestContext, test } from "node:test";
@@ -9,7 +10,7 @@ import { stringify } from "yaml";
 import { eventually, type TestGuest, TestHost } from "../daemon.ts";
 import { guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
-import { smallDisk } from "../small-disk.ts";
+import { type SmallDisk, smallDisk } from "../small-disk.ts";
 
 /** Between the boot sector and the first partition, which begins at sector 2048. */
 const UNUSED_SECTOR = 1000;
@@ -45,46 +46,59 @@ echo $((6 * 7))-written >/dev/console
   },
 });
 
-/** Boots by its kernel with the same disk beside it, its data in base64. */
-const BESIDE = guestManifest({
-  name: "beside",
-  devices: { disks: [{ ...DISK, serial: "PB-7" }, SEED, { name: "kept", disk: { bus: "virtio" } }] },
-  spec: {
-    volumes: [
-      { name: "root", ...IMAGE },
-      { name: "kept", persistentVolumeClaim: { claimName: "kept" } },
-      {
-        name: "seed",
-        cloudInitNoCloud: {
-          userDataBase64: Buffer.from(`#!/bin/sh
+/** Boots by its kernel with the same disk beside it, its data in base64, and then writes on a disk in a folder of the host. */
+const beside = (folder: string): string =>
+  guestManifest({
+    name: "beside",
+    devices: { disks: [{ ...DISK, serial: "PB-7" }, SEED, { name: "kept", disk: { bus: "virtio" } }] },
+    spec: {
+      volumes: [
+        { name: "root", ...IMAGE },
+        { name: "kept", hostDisk: { path: `${folder}/kept.img`, type: "Disk" } },
+        {
+          name: "seed",
+          cloudInitNoCloud: {
+            userDataBase64: Buffer.from(`#!/bin/sh
 echo found-$(dd if=/dev/vda bs=512 skip=${UNUSED_SECTOR} count=1 2>/dev/null | tr -d '\\0' | wc -c)-bytes >/dev/console
 echo serial-$(cat /sys/class/block/vda/serial)- >/dev/console
 cat /run/cloud/network-config >/dev/console
 echo $((6 * 8))-read >/dev/console
 dd if=/dev/urandom of=/dev/vdc bs=1M count=4 conv=fsync 2>/dev/null && echo $((6 * 9))-kept >/dev/console
 `).toString("base64"),
-          networkDataBase64: Buffer.from(NETWORK_DATA).toString("base64"),
+            networkDataBase64: Buffer.from(NETWORK_DATA).toString("base64"),
+          },
         },
-      },
-    ],
-  },
-});
+      ],
+    },
+  });
 
-const KEPT = stringify({
-  apiVersion: "v1",
-  kind: "PersistentVolumeClaim",
-  metadata: { name: "kept" },
-  spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "6Mi" } } },
-});
+/** Host disks are forbidden else. */
+const KUBEVIRT = `${stringify({ apiVersion: "v1", kind: "Namespace", metadata: { name: "kubevirt" } })}---
+${stringify({
+  apiVersion: "kubevirt.io/v1",
+  kind: "KubeVirt",
+  metadata: { name: "kubevirt", namespace: "kubevirt" },
+  spec: { configuration: { developerConfiguration: { featureGates: ["HostDisk"] } } },
+})}`;
 
 test("disks: a containerDisk boots and keeps its writes to itself, cloud-init data is read", {
   timeout: 300_000,
 }, async (t) => {
   if (!needs(t, "daemon", "guestImage", "kubectl")) return;
+  let disk: SmallDisk | undefined;
+  // Before its folder goes.
+  t.after(() => disk?.unmount());
+  const folder = await mkdtemp(join(tmpdir(), "patchbay-small-"));
+  t.after(() => rm(folder, { recursive: true }));
   const host = await TestHost.make(t);
   await host.useGuestImage();
-  const disk = await smallDisk(join(host.dataDir, "claims"), 8 << 20);
-  t.after(() => disk.unmount());
+  disk = await smallDisk(folder, 8 << 20);
+  const { fill, free } = disk;
+  // QEMU's user passes through it.
+  await chmod(folder, 0o711);
+  await writeFile(join(folder, "kept.img"), "");
+  await truncate(join(folder, "kept.img"), 6 << 20);
+  await fill();
   await host.up();
   const step = (name: string, act: () => Promise<void>): Promise<void> =>
     t.test(name, host.explained<TestContext>(act));
@@ -107,10 +121,7 @@ test("disks: a containerDisk boots and keeps its writes to itself, cloud-init da
   });
 
   await step("beside kernelBoot the same image's disk is clean for another guest", async () => {
-    await host.kubectlOk(["apply", "-f", "-"], KEPT);
-    await host.kubectlOk(["wait", "--for=jsonpath={.status.phase}=Bound", "pvc/kept"]);
-    await disk.fill();
-    await host.kubectlOk(["apply", "-f", "-"], BESIDE);
+    await host.kubectlOk(["apply", "-f", "-"], [KUBEVIRT, beside(folder)].join("---\n"));
     const guest = await host.guest("beside");
     const console = await said(guest, "48-read");
     assert.match(console, /found-0-bytes/);
@@ -130,7 +141,7 @@ test("disks: a containerDisk boots and keeps its writes to itself, cloud-init da
         await condition("Ready", "message"),
         /no room is left for what it writes on its disk "kept"\. .*\(df \/\S+\/kept\.\* shows where\)/,
       );
-      await disk.free();
+      await free();
       await said(guest, "54-kept");
       await eventually("Ready", async () => (await condition("Ready", "status")) === "True");
       assert.equal(await condition("Paused", "reason"), "");

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fault, isFault } from "../../model/fault.ts";
-import { nicId } from "../../model/guest/hardware.ts";
+import { diskId, nicId } from "../../model/guest/hardware.ts";
 import { isJsonObject } from "../../model/json.ts";
 import { guestFiles } from "./guest-files.ts";
 import { keepBounded, lastWords } from "./guest-log.ts";
@@ -43,10 +43,22 @@ export interface RunningGuest {
   setLink(nic: string, up: boolean): Promise<void>;
   /** Stops or continues the guest's processors. Does nothing where it is so, and to a guest that has shut down. */
   setPaused(paused: boolean): Promise<void>;
+  /**
+   * Lets a guest go on that QEMU stopped because of a disk, by the disk's error policy: what failed is tried again. Gives
+   * the disks that it was stopped for, by their names in the manifest; undefined where it was not.
+   */
+  retryDisks(): Promise<readonly FailedDisk[] | undefined>;
   /** QEMU's run state: `running`, `paused`, `shutdown`, … */
   status(): Promise<string>;
   /** Lets go of the guest, which runs on; the other methods are of no use afterwards. */
   release(): void;
+}
+
+/** A disk that QEMU could not read or write. */
+export interface FailedDisk {
+  readonly name: string;
+  /** There was no room for what the guest wrote. */
+  readonly noSpace: boolean;
 }
 
 /** Why and how a QEMU ended. */
@@ -68,6 +80,8 @@ const QUIT_MS = 2_000;
 const KILL_MS = 5_000;
 /** Run states that only a command ends: paused by one, or not begun. */
 const STOPPED = ["paused", "prelaunch"];
+/** The run state of a guest that QEMU stopped because of a disk. */
+const IO_ERROR = "io-error";
 /** How long a QEMU may take to end after it closed its monitor. */
 const HANGUP_MS = 2_000;
 
@@ -138,7 +152,8 @@ export function runningGuest(
     async pressPowerButton() {
       requireHeld();
       asked = true;
-      if (STOPPED.includes(await queryStatus(qmp).catch(() => ""))) await unlessGone(qmp.execute("cont"));
+      if ([...STOPPED, IO_ERROR].includes(await queryStatus(qmp).catch(() => "")))
+        await unlessGone(qmp.execute("cont"));
       await unlessGone(qmp.execute("system_powerdown"));
     },
     async end() {
@@ -159,6 +174,12 @@ export function runningGuest(
       if (paused && state === "running") await qmp.execute("stop");
       if (!paused && STOPPED.includes(state)) await qmp.execute("cont");
     },
+    async retryDisks() {
+      if ((await queryStatus(qmp)) !== IO_ERROR) return undefined;
+      const failed = failedDisks(await qmp.execute("query-block"));
+      await qmp.execute("cont");
+      return failed;
+    },
     status: () => queryStatus(qmp),
     release() {
       released = true;
@@ -170,6 +191,23 @@ export function runningGuest(
 async function queryStatus(qmp: Qmp): Promise<string> {
   const answer = await qmp.execute("query-status");
   return isJsonObject(answer) && typeof answer["status"] === "string" ? answer["status"] : "unknown";
+}
+
+/** The disks of query-block's answer whose state is not `ok` (qapi/block-core.json, BlockDeviceIoStatus). */
+function failedDisks(answer: unknown): readonly FailedDisk[] {
+  const devices: readonly unknown[] = Array.isArray(answer) ? answer : [];
+  return devices.flatMap((device) => {
+    if (!isJsonObject(device)) return [];
+    const { qdev, "io-status": state } = device;
+    if (typeof qdev !== "string" || state === undefined || state === "ok") return [];
+    // A device's id, or its path, which of a virtio disk ends in its backend.
+    const id =
+      qdev
+        .replace(/\/virtio-backend$/, "")
+        .split("/")
+        .at(-1) ?? "";
+    return id.startsWith(diskId("")) ? [{ name: id.slice(diskId("").length), noSpace: state === "nospace" }] : [];
+  });
 }
 
 /** For a QEMU that SIGKILL does not end. */

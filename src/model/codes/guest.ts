@@ -45,4 +45,5 @@ export const guestCodes = {
   PB5081: "a claim cannot be provided",
   PB5082: "a claim is in use",
   PB5083: "the EFI firmware cannot start the kernel",
+  PB5084: "a guest stands still for a disk's sake",
 } as const;
