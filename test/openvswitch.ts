@@ -11,7 +11,7 @@ import { within } from "../src/host/linux/netns.ts";
 
 const CACHE = join(process.env["PATCHBAY_TEST_CACHE"] ?? "/var/cache/patchbay-test", "openvswitch");
 const PACKAGES = ["openvswitch-switch", "openvswitch-common", "libxdp1"];
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 /** An Open vSwitch of a test's own, with its daemons in the test's namespace. */
 export interface OpenVSwitch {
@@ -91,7 +91,8 @@ export async function startOpenVSwitch(t: TestContext, netns: string): Promise<O
   };
   start("usr/sbin/ovsdb-server", [database, `--remote=punix:${socket}`]);
   await until("its database", () => existsSync(socket));
-  tool("ovs-vsctl", "--no-wait", "init");
+  // Its socket has a name before it takes calls.
+  tool("ovs-vsctl", "--retry", "--no-wait", "init");
   start("usr/lib/openvswitch-switch/ovs-vswitchd", [`unix:${socket}`]);
   await until("its switch", () => existsSync(join(run, "ovs-vswitchd.pid")));
   return { socket, tool };
