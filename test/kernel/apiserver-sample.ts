@@ -149,11 +149,11 @@ export function makeFolder(): { readonly folder: string; remove(): void } {
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
-/** Waits until `done` holds; looks every few milliseconds and gives up with `what` after a minute. */
+/** Waits until `done` holds; looks every few milliseconds and gives up with `what` after two minutes. */
 export async function until(what: string, done: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 60_000;
+  const deadline = performance.now() + 120_000;
   while (!(await done())) {
-    if (performance.now() > deadline) throw new Error(`${what} did not come within 60 s`);
+    if (performance.now() > deadline) throw new Error(`${what} did not come within 120 s`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
