@@ -155,7 +155,7 @@ test("macvtap and the binding plugins tap and managedTap", { timeout: 600_000 },
   });
 
   await step("macvtap.out: the guest reaches what is there, as itself", async () => {
-    await shell.ask(`wget -q -O - http://${outside.addresses[0]}:8099/`);
+    await shell.insist(`wget -q -O - http://${outside.addresses[0]}:8099/`);
     await eventually("its call", () => Promise.resolve(outside.clients().includes("192.0.2.11")));
   });
 
@@ -219,8 +219,8 @@ test("macvtap and the binding plugins tap and managedTap", { timeout: 600_000 },
       assert.equal(await host.value("vmi", "plugin", ".status.interfaces[*].mac"), MACS.plugin);
       assert.match(nicOf(await page("192.0.2.12"), MACS.plugin).block, /^ *address: 192\.0\.2\.12\/24$/m);
       const shell = await openShell(host, "plugin");
-      assert.match(await shell.ask("wget -q -O - http://192.0.2.11/"), /^hostname: /m);
-      await shell.ask("ping -c 1 192.0.2.11");
+      assert.match(await shell.insist("wget -q -O - http://192.0.2.11/"), /^hostname: /m);
+      await shell.insist("ping -c 1 192.0.2.11");
       await shell.close();
       const pod = ["get", "pod", "-l", "vm.kubevirt.io/name=plugin", "-o"];
       const limits = await host.kubectlOk([...pod, "jsonpath={.items[0].spec.containers[0].resources.limits}"]);
@@ -284,7 +284,7 @@ test("macvtap and the binding plugins tap and managedTap", { timeout: 600_000 },
     for (const { shell: from, of } of ends) {
       await eventually("an answer", async () => (await from.run(`ping -6 -c 1 -W 2 ${linkLocal(of)}%eth0`)).code === 0);
       assert.match(await from.ask("ip -6 neigh show dev eth0"), new RegExp(`^${linkLocal(of)} lladdr ${of} `, "m"));
-      assert.match(await from.ask(`wget -q -O - "http://[${linkLocal(of)}%eth0]/"`), /^hostname: /m);
+      assert.match(await from.insist(`wget -q -O - "http://[${linkLocal(of)}%eth0]/"`), /^hostname: /m);
     }
     await peerShell.close();
     await host.kubectlOk(["delete", "vmi", "peer"]);
@@ -298,7 +298,7 @@ test("macvtap and the binding plugins tap and managedTap", { timeout: 600_000 },
 
   await step("binding.out: with managedTap as itself, with nothing translated in the pod", async () => {
     const gateway = /inet6 (fe80:\S+)\//.exec((await host.run(["ip", "-o", "address", "show", bridge])).stdout)?.[1];
-    await managedShell.ask(`ping -6 -c 1 ${gateway}%eth0`);
+    await managedShell.insist(`ping -6 -c 1 ${gateway}%eth0`);
     assert.doesNotMatch(await inPod("nft", "list", "ruleset"), /masquerade|dnat/);
   });
 
