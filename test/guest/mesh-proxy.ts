@@ -2,7 +2,7 @@
  * Stands in for Istio's proxy in a pod: `node test/guest/mesh-proxy.ts POD_ADDRESS GUEST_PORT OUT_HOST OUT_PORT`.
  *
  * What is redirected to 15006 goes to the pod's own address from 127.0.0.6, what is redirected to 15001 to OUT_HOST. Says
- * "inbound" or "outbound" on stderr for each connection, "listening" first.
+ * "inbound PORT" or "outbound PORT" on stderr for each connection, with its client's port, and "listening" first.
  */
 import { connect, createServer, type Socket } from "node:net";
 
@@ -26,7 +26,7 @@ function join(one: Socket, other: Socket): void {
 let waiting = ways.length;
 for (const { port, says, onward } of ways) {
   createServer((socket) => {
-    process.stderr.write(`${says}\n`);
+    process.stderr.write(`${says} ${socket.remotePort}\n`);
     const next = onward();
     join(socket, next);
     join(next, socket);
