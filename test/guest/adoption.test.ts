@@ -107,7 +107,7 @@ test("guests outlive their daemon: one connection goes on, what was harmed is me
   await step("a daemon that is stopped in good order leaves its guests alone, too", async () => {
     const stopped = await host.patchbay(["down"]);
     assert.equal(stopped.code, 0, stopped.stderr);
-    assert.equal((await host.probe("tcp", address, "7")).ok, true);
+    await host.reach("tcp", address, "7");
     await harm(host, steady, [`ip -6 route show default >${kept}`, "ip -6 route delete default"]);
     await host.up();
     assert.deepEqual(await host.guest("steady"), steady);
@@ -132,7 +132,7 @@ test("guests outlive their daemon: one connection goes on, what was harmed is me
     await eventually("the event", async () => (await mendings(host)) >= 2);
     await comesTo(whole, () => networkOf(host, steady));
     await host.page(address);
-    assert.equal((await host.probe("tcp", address, "7")).ok, true);
+    await host.reach("tcp", address, "7");
     // After a repair the network is looked at again, and is as it was.
     await eventually("no PodNetworkDiffers", async () => (await differs("status")) === "");
   });
