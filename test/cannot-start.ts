@@ -7,8 +7,8 @@ import { type FailingNetwork, failingNetwork } from "./failing-network.ts";
 import { guestManifest } from "./manifests.ts";
 import { smallDisk } from "./small-disk.ts";
 
-/** What the lab's daemon gives a CNI plugin, in seconds. */
-const CNI_TIMEOUT = "2";
+/** What the lab's daemon gives a CNI plugin, in seconds: enough for a sound one on a busy machine. */
+const CNI_TIMEOUT = "5";
 
 /** A daemon whose machine can be broken and mended. */
 export interface Lab {
@@ -157,7 +157,7 @@ export const waysNotToStart: readonly CannotStart[] = [
   {
     what: "a CNI plugin hangs",
     code: "PB3008",
-    says: [/"hangs"/, /did not answer within 2 s and was killed/, /--cni-timeout/],
+    says: [/"hangs"/, /did not answer within 5 s and was killed/, /--cni-timeout/],
     breaks: plugin("hangs"),
     recovers: true,
   },

@@ -44,7 +44,7 @@ function looked(host: TestHost): NetnsDump {
   };
 }
 
-test("after 200 pods on random networks nothing is left, their addresses included", { timeout: 280_000 }, async (t) => {
+test("after 200 pods on random networks nothing is left, their addresses included", { timeout: 580_000 }, async (t) => {
   if (!needs(t, "root", "netns", "veth", "bridge", "tun", "nft", "cni", "macvtap")) return;
   const host = testHost(t);
   host.ip(host.netns, "link", "add", MASTER, "type", "veth", "peer", "name", "up1");

@@ -9,7 +9,7 @@ import { namespacesOf, type Traces, tracesOf } from "../guest/traces.ts";
 import { needs } from "../needs.ts";
 
 test("a VMI that cannot start says why at once, leaves nothing half-made, and starts when the cause is mended", {
-  timeout: 280_000,
+  timeout: 580_000,
 }, async (t) => {
   if (!needs(t, "daemon", "kubectl")) return;
   const host = await TestHost.make(t);
@@ -54,7 +54,7 @@ async function cannotStart(t: TestContext, lab: Lab, row: CannotStart, name: str
     assert.ok(!same(await traces(host), broken), "a guest that runs is seen, so one half-made would be");
     assert.equal(namespacesOf(pods).length, 1);
   }
-  await host.kubectlOk(["delete", "vmi", name, "--timeout=60s"]);
+  await host.kubectlOk(["delete", "vmi", name, "--timeout=120s"]);
   for (const step of undo.splice(0)) await step?.();
   await eventually("nothing left", async () => same(await traces(host), before) && namespacesOf(pods).length === 0);
 }
@@ -89,9 +89,9 @@ async function slowPlugin({ host, network }: Lab): Promise<void> {
   const message = await eventually("its event", async () =>
     (await events(host, "waiting", "Normal")).find((event) => event.startsWith("PB3028 ")),
   );
-  assert.match(message, /"hangs" .* has not answered yet; it is given 2 s/);
+  assert.match(message, /"hangs" .* has not answered yet; it is given 5 s/);
   // Deleting it calls the plugin off.
-  await host.kubectlOk(["delete", "vmi", "waiting", "--timeout=60s"]);
+  await host.kubectlOk(["delete", "vmi", "waiting", "--timeout=120s"]);
   await network.sound();
 }
 
