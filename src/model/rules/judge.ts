@@ -27,7 +27,7 @@ import { judgeResources } from "./resources.ts";
 import { judgeRunStrategy } from "./run-strategy.ts";
 import { type Settings, settingsOf } from "./settings.ts";
 import { nicsOf, type Profile, type Subject } from "./subject.ts";
-import { unfilledTemplates } from "./unmade.ts";
+import { unmadeOfVm } from "./unmade.ts";
 import { judgeVolumes } from "./volumes.ts";
 
 /** The kinds that the rules are about. */
@@ -95,7 +95,7 @@ function judgeVm(object: VirtualMachine, settings: Settings): Verdict {
       ...judgeMetadata(template.metadata ?? {}, ["spec", "template", "metadata"], settings),
       ...judgeSpec(subject),
     ],
-    advice: [...unfilledTemplates(subject, object.spec), ...advise(subject, nicsOf(subject))],
+    advice: [...unmadeOfVm(subject, object.spec), ...advise(subject, nicsOf(subject))],
     profile: subject.profile,
     defaulted,
   };

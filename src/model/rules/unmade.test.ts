@@ -51,3 +51,17 @@ test("a template of a DataVolume is told of with what gives the guest the same d
   assert.match(volume, /^PB2511 spec\.template\.spec\.volumes\[0\]\.dataVolume: /);
   assert.deepEqual(more, []);
 });
+
+test("sizes and preferences by name are told of, with what to write instead", () => {
+  const named = { instancetype: { name: "u1.small" }, preference: { name: "fedora" } };
+  const vm = (domain: object) =>
+    told("VirtualMachine", { runStrategy: "Halted", ...named, template: { spec: { domain } } });
+  const [unsized = "", preferred = "", ...more] = vm({ devices: {} });
+  assert.match(
+    unsized,
+    /^PB2511 spec\.instancetype: .* instancetype "u1\.small" is not started: .*domain\.memory\.guest/,
+  );
+  assert.match(preferred, /^PB2509 spec\.preference: The preference "fedora" has no effect here/);
+  assert.deepEqual(more, []);
+  assert.match(vm({ ...memory, devices: {} })[0] ?? "", /^PB2509 spec\.instancetype: .* as large as the template says/);
+});

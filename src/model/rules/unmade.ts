@@ -1,6 +1,7 @@
 import type { VmSpec } from "../api/vm.ts";
 import { unmadeIn } from "../guest/unmade.ts";
 import { objectAt, textAt } from "../json.ts";
+import { asksForMemory } from "./machine.ts";
 import type { Problem } from "./problem.ts";
 import { problemAt, type Subject } from "./subject.ts";
 
@@ -29,8 +30,43 @@ export function unmadeParts(subject: Subject): Problem[] {
   });
 }
 
+/** What a VM asks for beside its template, and comes to nothing: sizes by name, and volumes that an importer fills. */
+export function unmadeOfVm(subject: Subject, spec: VmSpec): Problem[] {
+  const vm = { ...subject, root: ["spec"] };
+  const named = (key: "instancetype" | "preference"): string => {
+    const name = textAt(spec[key] ?? {}, "name");
+    return name === undefined ? key : `${key} "${name}"`;
+  };
+  const isSized = asksForMemory(subject.spec.domain);
+  return [
+    ...(spec.instancetype === undefined
+      ? []
+      : [
+          problemAt(vm, ["instancetype"], {
+            code: isSized ? "PB2509" : "PB2511",
+            type: "FieldValueNotSupported",
+            message: isSized
+              ? `The ${named("instancetype")} has no effect here: the guest is as large as the template says.`
+              : `A guest whose size is an ${named("instancetype")} is not started: nothing here knows sizes by name.`,
+            cure: "Write domain.cpu.cores and domain.memory.guest in the template instead.",
+          }),
+        ]),
+    ...(spec.preference === undefined
+      ? []
+      : [
+          problemAt(vm, ["preference"], {
+            code: "PB2509",
+            type: "FieldValueNotSupported",
+            message: `The ${named("preference")} has no effect here: the guest has what the template says.`,
+            cure: "Write what it stands for in the template, such as the buses of disks and the models of interfaces.",
+          }),
+        ]),
+    ...unfilledTemplates(subject, spec),
+  ];
+}
+
 /** Templates of DataVolumes, which CDI would make and fill on a cluster. */
-export function unfilledTemplates(subject: Subject, { dataVolumeTemplates = [] }: VmSpec): Problem[] {
+function unfilledTemplates(subject: Subject, { dataVolumeTemplates = [] }: VmSpec): Problem[] {
   const templates = { ...subject, root: ["spec", "dataVolumeTemplates"] };
   return dataVolumeTemplates.map((template, index) => {
     const name = textAt(objectAt(template, "metadata"), "name") ?? "";
