@@ -32,6 +32,8 @@ export interface WatchedPodsOptions {
   readonly client: KubeClient;
   readonly nodeName: string;
   readonly records: PodRecords;
+  /** UIDs of pods of which this node has something left beside the records. */
+  readonly left: () => readonly string[];
   readonly signal: AbortSignal;
   /** Hears of each pod that is to be looked at. */
   readonly changed: (podUid: string) => void;
@@ -42,7 +44,7 @@ export interface WatchedPodsOptions {
 }
 
 export function watchPods(options: WatchedPodsOptions): WatchedPods {
-  const { client, nodeName, records, signal, changed, definitionsChanged } = options;
+  const { client, nodeName, records, left, signal, changed, definitionsChanged } = options;
   const byUid = new Map<string, LauncherPod>();
   const isOurs = ({ metadata: { uid, labels, finalizers } }: LauncherPod): boolean =>
     labels?.[LAUNCHER_LABEL] === LAUNCHER_LABEL_VALUE ||
@@ -57,6 +59,7 @@ export function watchPods(options: WatchedPodsOptions): WatchedPods {
   const everyPod = (): void => {
     for (const podUid of byUid.keys()) changed(podUid);
     for (const { podUid } of records.all()) changed(podUid);
+    for (const podUid of left()) changed(podUid);
   };
   const podsOfVmi = (vmi: Vmi): void => {
     for (const pod of byUid.values()) if (ownerVmi(pod)?.uid === vmi.metadata.uid) changed(pod.metadata.uid);

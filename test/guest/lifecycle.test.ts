@@ -77,7 +77,13 @@ async function signalled(quiet: Quiet): Promise<void> {
   process.kill(guest.qemuPid, "SIGTERM");
   assert.match(await failure(quiet.host, "plain"), /^Failed PB6103 QEMU ended \(signal\).*terminating on signal 15/s);
   await givenBack(quiet.host, guest);
+  const logs = ["logs", "-l", "vm.kubevirt.io/name=plain", "--tail=-1", "-c"];
+  assert.match(await quiet.host.kubectlOk([...logs, "compute"]), /terminating on signal 15/);
+  await quiet.host.kubectlOk([...logs, "guest-console-log", "-f"]);
+  const kept = join(quiet.host.dataDir, "logs/pods", guest.podUid);
+  assert.ok(existsSync(kept));
   await quiet.host.kubectlOk(["delete", "vmi", "plain"]);
+  await eventually("the log's end with its pod", () => Promise.resolve(!existsSync(kept)));
 }
 
 async function podDeleted(quiet: Quiet): Promise<void> {

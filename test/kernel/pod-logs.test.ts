@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -9,6 +9,7 @@ import type { KubeObject } from "../../src/model/api/resource.ts";
 import type { Stored } from "../../src/model/api/stored.ts";
 import type { VirtualMachineInstance } from "../../src/model/api/vmi.ts";
 import { launcherPod } from "../../src/model/pods/launcher-pod.ts";
+import { forgetPodLogs, keepPodLogs, podsWithKeptLogs } from "../../src/node/pod-logs.ts";
 import { openPodRecords, type PodRecord } from "../../src/node/records.ts";
 import { makeFolder, pods, type Sample, startSample, until } from "./apiserver-sample.ts";
 
@@ -28,6 +29,12 @@ interface Bench {
   /** The pod's guest has begun: the record and the files are there. */
   begin(): void;
   end(): void;
+  /** The guest has ended, and its pod stays. */
+  keep(): Promise<void>;
+  /** The pod goes. */
+  forget(): void;
+  /** UIDs of pods of which logs are kept. */
+  kept(): readonly string[];
   /** HTTP status, and the text or the message of the Status; `heard` is called when something of it is there. */
   logs(query: string, name?: string, heard?: () => void): Promise<readonly [code: number, text: string]>;
 }
@@ -65,6 +72,16 @@ async function startBench(t: TestContext): Promise<Bench> {
       records.put(record);
     },
     end: () => records.remove(podUid),
+    async keep() {
+      await keepPodLogs({ logsDir, records }, record);
+      rmSync(runDir, { recursive: true });
+      rmSync(record.guest?.logFile ?? "");
+      // As one that could not give everything back at first does it.
+      await keepPodLogs({ logsDir, records }, record);
+      records.remove(podUid);
+    },
+    forget: () => forgetPodLogs({ logsDir }, podUid),
+    kept: () => podsWithKeptLogs({ logsDir }),
     logs: (query, of = name, heard = () => undefined) =>
       new Promise((resolve, reject) => {
         const path = `/api/v1/namespaces/default/pods/${of}/log?${query}`;
@@ -96,6 +113,21 @@ test("a pod's containers tell what QEMU and the guest's console printed, in part
   assert.deepEqual(await logs("sinceTime=2020-01-01T00:00:00Z&tailLines=0"), [200, ""]);
   assert.deepEqual(await logs("follow=true&limitBytes=9"), [200, "qemu: one"]);
   assert.deepEqual(await logs("container=guest-console-log&follow=true&tailLines=1", podName, end), [200, "login: "]);
+});
+
+test("of a guest that has ended the end of each log stays as long as its pod", async (t) => {
+  const { begin, keep, forget, kept, logs, sample } = await startBench(t);
+  begin();
+  writeFileSync(join(sample.folder, "guests/u/console.log"), `first${"x".repeat(1 << 20)}last`);
+  assert.deepEqual(kept(), []);
+  await keep();
+  assert.deepEqual(await logs("follow=true"), [200, "qemu: one\nqemu: two\n"]);
+  const [code, text] = await logs("container=guest-console-log");
+  assert.deepEqual([code, text.length, text.slice(-5)], [200, 1 << 20, "xlast"]);
+  assert.equal(kept().length, 1);
+  forget();
+  assert.deepEqual(kept(), []);
+  assert.match((await logs(""))[1], /is waiting to start/);
 });
 
 test("what cannot be told is refused in Kubernetes' words", async (t) => {
