@@ -28,7 +28,7 @@ export function flagParameter(query: URLSearchParams, name: string): boolean {
   throw badRequest(`${name}: Invalid value: "${value}": must be true or false`);
 }
 
-/** Options of a write. Who gives no `fieldManager` is known by its User-Agent. */
+/** Options of a write; @throws ApiError 422 where they are none. Who gives no `fieldManager` is known by its User-Agent. */
 export function readWriteOptions(
   query: URLSearchParams,
   user: string,
@@ -41,8 +41,8 @@ export function readWriteOptions(
   return {
     user,
     manager: manager ?? managerOfUserAgent(userAgent),
-    dryRun: readDryRun(query.getAll("dryRun")),
-    fieldValidation: readFieldValidation(parameter(query, "fieldValidation") ?? "Warn"),
+    dryRun: readDryRun(kind, query.getAll("dryRun")),
+    fieldValidation: readFieldValidation(kind, parameter(query, "fieldValidation") ?? "Warn"),
   };
 }
 
@@ -106,16 +106,22 @@ function invalidOption(kind: string, reason: string, field: string, message: str
   return invalid({ group: "meta.k8s.io", kind, plural: kind }, "", [{ reason, field, message }]);
 }
 
-function readFieldValidation(text: string): FieldValidation {
-  if (text === "Strict" || text === "Warn" || text === "Ignore") return text;
-  throw badRequest(`fieldValidation: Unsupported value: "${text}": supported values: "Ignore", "Strict", "Warn"`);
+function unsupportedOption(kind: string, field: string, value: string, supported: readonly string[]): ApiError {
+  const values = supported.map((each) => JSON.stringify(each)).join(", ");
+  const message = `Unsupported value: ${value}: supported values: ${values}`;
+  return invalidOption(kind, "FieldValueNotSupported", field, message);
 }
 
-function readDryRun(values: readonly unknown[]): boolean {
+function readFieldValidation(kind: string, text: string): FieldValidation {
+  if (text === "Strict" || text === "Warn" || text === "Ignore") return text;
+  throw unsupportedOption(kind, "fieldValidation", JSON.stringify(text), ["", "Ignore", "Strict", "Warn"]);
+}
+
+function readDryRun(kind: string, values: readonly unknown[]): boolean {
   const given = values.filter((value) => value !== "");
-  const wrong = given.find((value) => value !== "All");
-  if (wrong !== undefined) throw badRequest(`dryRun: Unsupported value: "${String(wrong)}": supported values: "All"`);
-  return given.length > 0;
+  if (given.every((value) => value === "All")) return given.length > 0;
+  const told = given.map((value) => JSON.stringify(value)).join(", ");
+  throw unsupportedOption(kind, "dryRun", `[]string{${told}}`, ["All"]);
 }
 
 /** Options of a deletion: its body (`DeleteOptions` of meta/v1), then the query. */
@@ -140,7 +146,7 @@ export function readDeleteOptions(query: URLSearchParams, body: JsonObject, user
   const resourceVersion = textAt(preconditions, "resourceVersion");
   return {
     user,
-    dryRun: readDryRun([...given, ...query.getAll("dryRun")]),
+    dryRun: readDryRun("DeleteOptions", [...given, ...query.getAll("dryRun")]),
     ...(policy === undefined && typeof orphan !== "boolean"
       ? {}
       : { propagationPolicy: readPolicy(policy ?? (orphan === true ? "Orphan" : "Background")) }),
@@ -172,7 +178,6 @@ function requireForms(body: JsonObject): void {
 
 function readPolicy(text: string): PropagationPolicy {
   if (text === "Background" || text === "Foreground" || text === "Orphan") return text;
-  throw badRequest(
-    `propagationPolicy: Unsupported value: "${text}": supported values: "Background", "Foreground", "Orphan"`,
-  );
+  const supported = ["Foreground", "Background", "Orphan", "nil"];
+  throw unsupportedOption("DeleteOptions", "propagationPolicy", JSON.stringify(text), supported);
 }

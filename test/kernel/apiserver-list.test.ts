@@ -168,10 +168,11 @@ describe("a deletion", () => {
     for (const [body, code] of [
       [{ kind: "ConfigMap", apiVersion: "v1" }, 400],
       [{ gracePeriodSeconds: "soon" }, 400],
-      [{ propagationPolicy: "Sometimes" }, 400],
+      [{ propagationPolicy: "Sometimes" }, 422],
       [{ propagationPolicy: ["Orphan"] }, 400],
       [{ orphanDependents: "true" }, 400],
       [{ dryRun: "All" }, 400],
+      [{ dryRun: ["Some"] }, 422],
       [{ preconditions: "another" }, 400],
       [{ preconditions: { uid: 1 } }, 400],
       [{ preconditions: { resourceVersion: 1 } }, 400],

@@ -213,6 +213,30 @@ describe("the door", () => {
     assert.equal((await raw("POST", `${path}?dryRun=All`, { body: exact })).code, 201);
   });
 
+  test("refuses options of a write that are none as Kubernetes does", async () => {
+    const path = "/api/v1/namespaces/default/configmaps";
+    for (const [method, at, option, message] of [
+      ["POST", path, "dryRun=Some", 'dryRun: Unsupported value: []string{"Some"}: supported values: "All"'],
+      [
+        "PUT",
+        `${path}/none`,
+        "fieldValidation=Loose",
+        'fieldValidation: Unsupported value: "Loose": supported values: "", "Ignore", "Strict", "Warn"',
+      ],
+      [
+        "DELETE",
+        `${path}/none`,
+        "propagationPolicy=Some",
+        'propagationPolicy: Unsupported value: "Some": supported values: "Foreground", "Background", "Orphan", "nil"',
+      ],
+    ] as const) {
+      const body = '{"metadata":{"name":"none"}}';
+      const { code, body: refused } = await raw(method, `${at}?${option}`, method === "DELETE" ? {} : { body });
+      const kind = { POST: "CreateOptions", PUT: "UpdateOptions", DELETE: "DeleteOptions" }[method];
+      assert.deepEqual([code, refused["message"]], [422, `${kind}.meta.k8s.io "" is invalid: ${message}`]);
+    }
+  });
+
   test("takes in protobuf no more, and no other names, than in JSON", async () => {
     const entry = (key: string) => {
       const said = writeMessage([[1, key]]);
