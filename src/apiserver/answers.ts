@@ -20,7 +20,7 @@ export function answerText(
 ): void {
   addWarnings(response, warnings);
   // Bytes: a text would be sent in one piece with the headers, and those re-encoded with it.
-  const bytes = typeof text === "string" ? Buffer.from(text, "utf8") : text;
+  const bytes = typeof text === "string" ? Buffer.from(isForEyes(response, text, type) ? indented(text) : text) : text;
   response.setTimeout(STALL_MS, () => response.destroy());
   response.writeHead(code, {
     "content-type": type,
@@ -30,6 +30,22 @@ export function answerText(
     ...headers,
   });
   response.end(bytes);
+}
+
+/** Longer texts are not indented: nobody reads them, and all others would wait meanwhile. */
+const LONGEST_INDENTED = 1024 * 1024;
+
+/** True where `pretty` asks for it, or nothing does and the client is one that people look at (as kube-apiserver tells). */
+function isForEyes({ req }: ServerResponse, text: string, type: string): boolean {
+  if (type !== JSON_TYPE || text.length > LONGEST_INDENTED) return false;
+  const { url = "" } = req;
+  const asked = url.includes("pretty=") ? new URLSearchParams(url.slice(url.indexOf("?") + 1)).get("pretty") : null;
+  if (asked !== null && asked !== "") return /^(?:1|t|true)$/i.test(asked);
+  return /^(?:curl|Wget|Mozilla\/5\.0)/.test(req.headers["user-agent"] ?? "");
+}
+
+function indented(json: string): string {
+  return JSON.stringify(JSON.parse(json), null, 2);
 }
 
 export function answerJson(

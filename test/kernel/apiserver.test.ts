@@ -262,6 +262,24 @@ describe("the door", () => {
     assert.equal((await post(Array.from({ length: 50_000 }, (_, index) => `k${index}`))).code, 413);
   });
 
+  test("indents what people read, and what is asked for so", async () => {
+    const token = readFileSync(join(folder, "pki/token"), "utf8").trim();
+    const textOf = async (path: string, agent?: string): Promise<string> => {
+      const headers = { authorization: `Bearer ${token}`, ...(agent === undefined ? {} : { "user-agent": agent }) };
+      const call = request(`${sample.server.url}${path}`, { ca: sample.server.caPem, headers }).end();
+      const [response] = await once(call, "response");
+      return Buffer.concat(await response.toArray()).toString();
+    };
+    const path = "/api/v1/namespaces/default";
+    const plain = await textOf(path);
+    assert.doesNotMatch(plain, /\n./);
+    const pretty = JSON.stringify(JSON.parse(plain), null, 2);
+    assert.equal(await textOf(path, "curl/7.88.1"), pretty);
+    assert.equal(await textOf(`${path}?pretty=true`), pretty);
+    assert.equal(await textOf(`${path}?pretty=false`, "curl/7.88.1"), plain);
+    assert.match(await textOf("/api/v1/namespaces/none", "Mozilla/5.0 (X11)"), /^\{\n {2}"kind": "Status",\n/);
+  });
+
   test("answers paths and methods that lead nowhere", async () => {
     assert.equal((await raw("GET", "/api/v1/nothings")).code, 404);
     assert.equal((await raw("GET", "/apis/example.io/v2")).code, 404);
