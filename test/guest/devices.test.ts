@@ -302,8 +302,13 @@ const PROBED = guestManifest({
   spec: {
     volumes: [{ name: "seed", cloudInitNoCloud: { userData: LOOK_AGAIN } }, ...CLAIM_VOLUMES],
     readinessProbe: { tcpSocket: { port: "web" }, periodSeconds: 1, failureThreshold: 1 },
-    // Answered by the test, so that it decides when the guest is dead.
-    livenessProbe: { tcpSocket: { host: "127.0.0.1", port: 8099 }, periodSeconds: 1, failureThreshold: 2 },
+    // Answered by the test, so that it decides when the guest is dead; a daemon that is late finds nobody dead.
+    livenessProbe: {
+      tcpSocket: { host: "127.0.0.1", port: 8099 },
+      periodSeconds: 1,
+      timeoutSeconds: 30,
+      failureThreshold: 2,
+    },
   },
 });
 
