@@ -15,6 +15,14 @@ test("a pod of a user's own is told of, one of a VMI is not", () => {
   assert.deepEqual(admitPod(pod({}, { "kubevirt.io": "virt-launcher" }), undefined).warnings, []);
 });
 
+test("a new pod is Pending", () => {
+  for (const labels of [{}, { "kubevirt.io": "virt-launcher" }]) {
+    const answer = admitPod(pod({}, labels), undefined);
+    assert.ok(answer.allowed);
+    assert.deepEqual(answer.object["status"], { phase: "Pending" });
+  }
+});
+
 test("of a pod's spec only what may change does", () => {
   const held = pod({ nodeName: "n", terminationGracePeriodSeconds: 30 });
   const changed = (spec: object) => admitPod(pod({ nodeName: "n", ...spec }), held).allowed;

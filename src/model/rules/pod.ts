@@ -15,10 +15,12 @@ const MAY_CHANGE = ["activeDeadlineSeconds", "tolerations", "terminationGracePer
 export function admitPod(pod: KubeObject, oldPod: KubeObject | undefined): AdmissionResponse {
   if (oldPod === undefined) {
     const isLauncher = pod.metadata.labels?.[LAUNCHER_LABEL] === LAUNCHER_LABEL_VALUE;
-    if (isLauncher) return { allowed: true, object: pod, warnings: [] };
+    // Who asks for pods by their phase finds it from the beginning.
+    const waiting = { ...pod, status: { phase: "Pending" } };
+    if (isLauncher) return { allowed: true, object: waiting, warnings: [] };
     const causes = podSpecCauses(objectAt(pod, "spec"));
     return causes.length === 0
-      ? { allowed: true, object: pod, warnings: [NOT_RUN] }
+      ? { allowed: true, object: waiting, warnings: [NOT_RUN] }
       : { allowed: false, status: 422, reason: "Invalid", message: "", causes, warnings: [] };
   }
   const [spec, earlier] = [objectAt(pod, "spec"), objectAt(oldPod, "spec")];
