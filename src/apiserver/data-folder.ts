@@ -1,6 +1,7 @@
-import { chmodSync, closeSync, existsSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync } from "node:fs";
+import { chmodSync, closeSync, existsSync, fsyncSync, lstatSync, openSync, readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Logger } from "pino";
+import { makeFolder } from "../host/make-folder.ts";
 import { writeWhole } from "../host/whole-file.ts";
 import { Fault } from "../model/fault.ts";
 import { shellWord } from "../model/shell-word.ts";
@@ -21,7 +22,7 @@ const FRESH_DISK = "lost+found";
  */
 export function ownFolder(path: string, log: Logger, harmless: readonly string[] = []): void {
   try {
-    if (!existsSync(path)) mkdirSync(path, { recursive: true, mode: 0o700 });
+    if (!existsSync(path)) makeFolder(path, 0o700);
     const found = lstatSync(path);
     if (!found.isDirectory()) {
       throw new Fault("PB6001", `${path} is ${found.isSymbolicLink() ? "a symbolic link" : "no folder"}`, {

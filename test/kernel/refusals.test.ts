@@ -159,7 +159,7 @@ test("a daemon that cannot start says why, and leaves the folder as it was", asy
     const outcome = await host.run([...nobody, patchbay, "up", "--data-dir", "/tmp/patchbay-nobody", "--port", "0"]);
     refused(outcome, 1, [/PB6113: The daemon needs root/, /with sudo/]);
     const list = await host.run([...nobody, patchbay, "image", "ls", "--data-dir", host.dataDir]);
-    refused(list, 1, [/PB6001: This user may not do it: E\S+: .*images/, /with sudo/]);
+    refused(list, 1, [/PB6001: The folder of images \S+ cannot be used: E/, /with sudo/]);
     // Without the right to read everything, which the checkout may need.
     const asked = `const { livingDaemon } = await import("${patchbay}/../src/cli/daemon-process.ts");
       const { dataPaths } = await import("${patchbay}/../src/cli/paths.ts");
@@ -180,6 +180,11 @@ test("a daemon that cannot start says why, and leaves the folder as it was", asy
   await t.test("a file in the folder's place", async () => {
     await writeFile(join(host.dataDir, "file"), "");
     refused(await up(join(host.dataDir, "file")), 1, [/PB6001: \S+file is no folder/, /--data-dir/]);
+  });
+  await t.test("a path where the kernel makes no folders", async () => {
+    refused(await up("/proc/patchbay/data"), 1, [/PB6001: the folder \S+ cannot be used/, /--data-dir/]);
+    const list = await host.run([patchbay, "image", "ls", "--data-dir", "/proc/patchbay"]);
+    refused(list, 1, [/PB6001: The folder of images \S+ cannot be used/, /--data-dir/]);
   });
   await t.test("a path too long for sockets", async () => {
     const folder = join(host.dataDir, "long".repeat(20));

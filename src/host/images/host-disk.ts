@@ -1,9 +1,10 @@
 import { constants, type Stats } from "node:fs";
-import { access, link, lstat, mkdir, open, rm, stat, statfs, symlink } from "node:fs/promises";
+import { access, link, lstat, open, rm, stat, statfs, symlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Fault } from "../../model/fault.ts";
 import { isNoSpace, noRoom } from "../full-disk.ts";
 import { findQemuUser } from "../guest/process.ts";
+import { makeFolder } from "../make-folder.ts";
 import type { User } from "../setup/users.ts";
 
 /** A disk image among this machine's own files. */
@@ -72,7 +73,7 @@ async function create(disk: HostDisk): Promise<void> {
   if (capacity === undefined || capacity <= 0n) {
     throw refused(disk, "is not there, and no capacity says how large it is to be", "Add capacity, such as 1Gi.");
   }
-  await mkdir(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   const { bavail, bsize } = await statfs(dirname(path), { bigint: true });
   if (bavail * bsize < capacity) {
     const free = bavail * bsize;

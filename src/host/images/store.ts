@@ -3,6 +3,7 @@ import { chmod, lstat, mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../../model/fault.ts";
 import { isNoSpace, noRoom } from "../full-disk.ts";
+import { makeFolder } from "../make-folder.ts";
 import { importBlobs, once, putManifest } from "./archive.ts";
 import { openBlobs } from "./blobs.ts";
 import { exclusively, type WaitOptions } from "./exclusive.ts";
@@ -61,8 +62,17 @@ export interface ImageStore {
   files(name: string, folder: string): Promise<readonly string[]>;
 }
 
+function unusable(folder: string, cause: unknown): Fault {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new Fault("PB6001", `The folder of images ${folder} cannot be used: ${why}.`, {
+    place: folder,
+    cure: "Run the command with sudo where it is another user's, or name another one: --data-dir.",
+    cause,
+  });
+}
+
 /**
- * Opens the store in `folder`, and makes it where there is none.
+ * Opens the store in `folder`, and makes it where there is none: PB6001 where that cannot be.
  *
  * The folder and `folder/files` can be passed through by everyone, for QEMU runs as another user; the rest is its owner's.
  * `onWait` is told when a change has to wait for another process.
@@ -74,14 +84,18 @@ export async function openImageStore(
   const scratch = join(folder, "tmp");
   const extracted = join(folder, "files");
   const indexFile = join(folder, "index.json");
-  await mkdir(folder, { recursive: true });
-  for (const [path, mode] of [
-    [folder, 0o711],
-    [extracted, 0o711],
-    [scratch, 0o700],
-  ] as const) {
-    await mkdir(path, { recursive: true });
-    await chmod(path, mode);
+  try {
+    makeFolder(folder);
+    for (const [path, mode] of [
+      [folder, 0o711],
+      [extracted, 0o711],
+      [scratch, 0o700],
+    ] as const) {
+      await mkdir(path, { recursive: true });
+      await chmod(path, mode);
+    }
+  } catch (thrown) {
+    throw isNoSpace(thrown) ? noRoom(folder, thrown) : unusable(folder, thrown);
   }
   await makeOnce(join(folder, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }), scratch);
   await makeOnce(indexFile, formatIndex([]), scratch);
