@@ -10,7 +10,7 @@ import type { VirtualMachineInstance } from "../model/api/vmi.ts";
 import type { VmiStatus } from "../model/api/vmi-status.ts";
 import { type Fault, sentence } from "../model/fault.ts";
 import { PRIMARY_INTERFACE } from "../model/networks/pod-interface.ts";
-import { FACTS_ANNOTATION, NODE_FINALIZER, nicsOf, pluginsOf } from "../model/pods/launcher-pod.ts";
+import { COMPUTE_CONTAINER, FACTS_ANNOTATION, NODE_FINALIZER, nicsOf, pluginsOf } from "../model/pods/launcher-pod.ts";
 import { deviceAnnotations } from "../model/pods/network-info.ts";
 import { agentChange, agentGone } from "../model/status/agent.ts";
 import { type ConditionClaim, withCondition } from "../model/status/conditions.ts";
@@ -106,7 +106,7 @@ export function makeReporter(client: KubeClient, events: EventRecorder, node: No
       const addresses = facts === undefined ? [] : podAddresses(facts, PRIMARY_INTERFACE);
       await annotate(client, vmi, pod, record);
       await changeStatus<PodStatus, LauncherPod>(client, podResource, pod, (status, now) =>
-        podRunning(status, addresses, how.unready, now),
+        podRunning(status, pod, addresses, how.unready, now),
       );
       await vmiStatus(vmi, unlessSame(inOrder(guestRuns(vmi, pod, record, node, how), accelerated(node))));
       if (vmi.status?.phase !== "Running") events.event(vmi, "Normal", "Started", "VirtualMachineInstance started.");
@@ -250,6 +250,7 @@ function readiness(unready: string | undefined): Pick<ConditionClaim, "status" |
 
 function podRunning(
   status: Partial<PodStatus>,
+  { spec }: LauncherPod,
   addresses: readonly string[],
   unready: string | undefined,
   now: string,
@@ -259,22 +260,20 @@ function podRunning(
     return type === "Ready" && said === ready.status && message === ready.message;
   });
   if (status.phase === "Running" && status.podIP === addresses[0] && told === true) return status;
+  const state = { running: { startedAt: status.startTime ?? now } };
+  const runs = { restartCount: 0, image: "", imageID: "", state };
+  // What these print is there as soon as there is a guest, whatever becomes of that.
+  const beside = (spec?.initContainers ?? []).flatMap(({ name }) =>
+    name === undefined ? [] : [{ ...runs, name, ready: true, started: true }],
+  );
   return {
     ...status,
     phase: "Running",
     startTime: status.startTime ?? now,
     ...(addresses[0] === undefined ? {} : { podIP: addresses[0], podIPs: addresses.map((ip) => ({ ip })) }),
     conditions: withCondition(status.conditions ?? [], ready, now),
-    containerStatuses: [
-      {
-        name: "compute",
-        restartCount: 0,
-        ready: unready === undefined,
-        image: "",
-        imageID: "",
-        state: { running: { startedAt: status.startTime ?? now } },
-      },
-    ],
+    ...(beside.length === 0 ? {} : { initContainerStatuses: beside }),
+    containerStatuses: [{ ...runs, name: COMPUTE_CONTAINER, ready: unready === undefined }],
   };
 }
 

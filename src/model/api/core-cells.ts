@@ -26,11 +26,16 @@ export function textOrNone(...path: readonly string[]): (object: JsonObject) => 
 
 export const none = (): string => NONE;
 
-/** `1/1`: how many of the containers are ready. */
+/** `2/2`: how many of the containers are ready, those among them that run beside the others as init containers. */
 export function podReady(object: JsonObject): string {
-  const all = objectsAt(spec(object), "containers").length;
-  const ready = objectsAt(status(object), "containerStatuses").filter((each) => each["ready"] === true).length;
-  return `${ready}/${all}`;
+  const beside = objectsAt(spec(object), "initContainers").filter((each) => each["restartPolicy"] === "Always");
+  const names = new Set(beside.map(({ name }) => name));
+  const statuses = [
+    ...objectsAt(status(object), "containerStatuses"),
+    ...objectsAt(status(object), "initContainerStatuses").filter(({ name }) => names.has(name)),
+  ];
+  const ready = statuses.filter((each) => each["ready"] === true).length;
+  return `${ready}/${objectsAt(spec(object), "containers").length + beside.length}`;
 }
 
 /** The phase, or what stands in its way. */

@@ -178,6 +178,7 @@ const podStatus = openObject("The pod as it is.", {
   hostIP: text("Address of the node."),
   startTime: timestamp("When the node took the pod."),
   conditions: conditionsByType,
+  initContainerStatuses: list("Init containers as they are.", containerStatus),
   containerStatuses: list("Containers as they are.", containerStatus),
   qosClass: text("`Guaranteed`, `Burstable` or `BestEffort`."),
 });
