@@ -40,6 +40,22 @@ test("wrong usage is exit code 2, names what is wrong and what comes near", () =
   assert.equal(patchbay("setup", "--chek").status, 2);
 });
 
+test("a folder without a name is wrong usage, and not the folder that one is in", () => {
+  for (const args of [
+    ["down", "--data-dir", ""],
+    ["up", "--image-dir="],
+    ["run", "-f", "-", "--cni-conf-dir", ""],
+  ]) {
+    const { status, stderr } = patchbay(...args);
+    assert.equal(status, 2, stderr);
+    assert.match(stderr, /argument '' is invalid. Name a folder\./);
+  }
+  const asked = `process.env.PATCHBAY_DATA_DIR = ""; process.exitCode = await (await import("${root}/src/cli/program.ts")).main(["--help"]);`;
+  const { stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", asked], { encoding: "utf8" });
+  assert.match(stdout, /default:\s+"\/var\/lib\/patchbay"\)/);
+  assert.doesNotMatch(stdout, /env:/);
+});
+
 test("setup --check -o json lists every need with what brings it, and its exit code says whether one is missing", () => {
   const { status, stdout } = patchbay("setup", "--check", "-o", "json");
   const report: { readonly ok?: unknown; readonly needs?: unknown } = JSON.parse(stdout);

@@ -1,4 +1,4 @@
-import { Command, CommanderError, Option } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { Fault, isFault } from "../model/fault.ts";
 import { packageVersion } from "./package-files.ts";
 import type { SetupOptions } from "./setup.ts";
@@ -13,6 +13,22 @@ function outputOption(...more: readonly string[]): Option {
   return new Option("-o, --output <format>", "how to report").choices(["text", "json", ...more]).default("text");
 }
 
+const DATA_DIR = "PATCHBAY_DATA_DIR";
+
+/** `--data-dir`. A variable that is set and empty counts as one that is not set. */
+function dataDirOption(): Option {
+  const option = new Option("--data-dir <folder>", "where the store, images, sockets and logs live")
+    .argParser(named)
+    .default("/var/lib/patchbay");
+  return process.env[DATA_DIR] === "" ? option : option.env(DATA_DIR);
+}
+
+/** A folder's name. An empty one, of a shell's variable that is not set, would mean the folder that one is in. */
+function named(folder: string): string {
+  if (folder === "") throw new InvalidArgumentError("Name a folder.");
+  return folder;
+}
+
 /**
  * The commands. Each module is imported when its command runs, so that none pays for another's start.
  *
@@ -23,11 +39,7 @@ function build(ended: (code: number) => void): Command {
   program
     .description("Plugs virtual machines into networks: KubeVirt's manifests and kubectl on one Linux machine.")
     .version(packageVersion(), "-V, --version", "print the version")
-    .addOption(
-      new Option("--data-dir <folder>", "where the store, images, sockets and logs live")
-        .env("PATCHBAY_DATA_DIR")
-        .default("/var/lib/patchbay"),
-    )
+    .addOption(dataDirOption())
     .showHelpAfterError("Run it with --help to see how it is used.")
     .exitOverride();
 
@@ -52,8 +64,12 @@ function upOptions(command: Command): Command {
     .option("--address <address>", "IP address on which the API listens; 0.0.0.0 or :: for all of them", "127.0.0.1")
     .option("--port <port>", "port of the API; 0: any free one", "16443")
     .option("--node-name <name>", "name of this node; default: the host name")
-    .option("--image-dir <folder>", "where images live; default: images below the data folder")
-    .option("--cni-conf-dir <folder>", "CNI configurations; default: the embedded network's, below the data folder")
+    .option("--image-dir <folder>", "where images live; default: images below the data folder", named)
+    .option(
+      "--cni-conf-dir <folder>",
+      "CNI configurations; default: the embedded network's, below the data folder",
+      named,
+    )
     .option("--cni-bin-dir <folders>", "CNI plugins, separated by colons; default: /usr/lib/cni:/opt/cni/bin")
     .option("--cni-timeout <seconds>", "how long one CNI plugin may take", "10");
 }
@@ -147,7 +163,7 @@ function addImageCommands(program: Command, ended: (code: number) => void): void
     image
       .command(usage)
       .description(description)
-      .option("--image-dir <folder>", "where images live; default: images below the data folder")
+      .option("--image-dir <folder>", "where images live; default: images below the data folder", named)
       .addOption(outputOption());
   add("build-guest", "make patchbay/guest:latest out of Debian's kernel and busybox").action(
     async (_options, command: Command) =>
