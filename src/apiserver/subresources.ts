@@ -19,6 +19,8 @@ export interface SubresourceCall {
   readonly user: string;
   /** Empty where none was sent. */
   readonly body: JsonObject;
+  /** What stands behind the subresource in the path; nothing unless it {@link Place.takes} something. */
+  readonly path: readonly string[];
 }
 
 /** A call for a text. */
@@ -40,6 +42,8 @@ interface Place {
   readonly versions: readonly string[];
   readonly plural: string;
   readonly subresource: string;
+  /** How many further parts its path may have, such as a port; none. */
+  readonly takes?: number;
 }
 
 /** Something that is done to an object by PUT. Throws ApiError to refuse. */
@@ -115,16 +119,17 @@ export function makeSubresourceServer(
   const texts = new Set<AbortController>();
 
   async function act(request: IncomingMessage, response: ServerResponse, user: string, found: Found): Promise<void> {
-    const { subresource, namespace, name } = found;
-    if (subresource.verb === "none") throw subresource.refusal({ namespace, name, user, body: {} });
+    const { subresource, ...of } = found;
+    const call: SubresourceCall = { ...of, user, body: {} };
+    if (subresource.verb === "none") throw subresource.refusal(call);
     if (subresource.verb === "get") {
       if (request.method !== "GET") throw methodNotAllowed();
       if ("read" in subresource) {
-        answerJson(response, 200, await subresource.read({ namespace, name, user, body: {} }));
+        answerJson(response, 200, await subresource.read(call));
         return;
       }
       if ("text" in subresource) {
-        await send(request, response, subresource, { namespace, name, user, body: {} });
+        await send(request, response, subresource, call);
         return;
       }
       readHandshake(request, subresource.protocols);
@@ -137,7 +142,7 @@ export function makeSubresourceServer(
     if (!isJsonObject(body)) throw badRequest("the body must be an object with the options");
     const { dryRun } = body;
     if (Array.isArray(dryRun) && dryRun.includes("All")) noteDryRun(response);
-    await subresource.act({ namespace, name, user, body });
+    await subresource.act({ ...call, body });
     answerText(response, subresource.answers, "");
   }
 
@@ -170,11 +175,12 @@ export function makeSubresourceServer(
   ): Promise<void> {
     const found = find(request);
     if (found === undefined) throw noSuchResource();
-    const { subresource, namespace, name } = found;
-    if (subresource.verb === "none") throw subresource.refusal({ namespace, name, user, body: {} });
+    const { subresource, ...of } = found;
+    const call: SubresourceCall = { ...of, user, body: {} };
+    if (subresource.verb === "none") throw subresource.refusal(call);
     if (!("open" in subresource)) throw methodNotAllowed();
     const handshake = readHandshake(request, subresource.protocols);
-    const stream = await subresource.open({ namespace, name, user, body: {} });
+    const stream = await subresource.open(call);
     if (socket.destroyed) {
       stream.destroy();
       return;
@@ -260,6 +266,7 @@ interface Found {
   readonly subresource: Subresource;
   readonly namespace: string;
   readonly name: string;
+  readonly path: readonly string[];
 }
 
 function findSubresource(subresources: readonly Subresource[], path: string): Found | undefined {
@@ -267,17 +274,18 @@ function findSubresource(subresources: readonly Subresource[], path: string): Fo
   if (root !== "api" && root !== "apis") return undefined;
   const [group, version, namespaces, ...rest] = root === "api" ? ["", ...below] : below;
   const [namespace, plural, name, called, ...more] = rest;
-  if (namespaces !== "namespaces" || more.length > 0) return undefined;
+  if (namespaces !== "namespaces") return undefined;
   if (version === undefined || namespace === undefined || name === undefined) return undefined;
   const subresource = subresources.find(
     (candidate) =>
       candidate.group === group &&
       candidate.versions.includes(version) &&
       candidate.plural === plural &&
-      candidate.subresource === called,
+      candidate.subresource === called &&
+      more.length <= (candidate.takes ?? 0),
   );
   if (subresource === undefined) return undefined;
-  return { subresource, namespace: decoded(namespace), name: decoded(name) };
+  return { subresource, namespace: decoded(namespace), name: decoded(name), path: more.map(decoded) };
 }
 
 /** What cannot be decoded is no name, and is not found by it. */

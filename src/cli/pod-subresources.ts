@@ -16,7 +16,7 @@ const OF_POD = { group: "", versions: ["v1"], plural: "pods" } as const;
 const INSTEAD = {
   exec: "log in on the guest's serial console (./patchbay console VMI, virtctl console VMI) or by ssh",
   attach: "the guest's serial console is ./patchbay console VMI, or virtctl console VMI",
-  portforward: "on this machine the guest is reached at the addresses that `kubectl get vmi -o wide` shows",
+  portforward: "use virtctl port-forward, or on this machine the addresses that `kubectl get vmi -o wide` shows",
   ephemeralcontainers: "log in on the guest's serial console (./patchbay console VMI, virtctl console VMI)",
 } as const;
 

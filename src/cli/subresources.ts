@@ -13,6 +13,7 @@ import { isFault, sentence } from "../model/fault.ts";
 import type { AgentReport } from "../model/guest/agent.ts";
 import type { Vmi } from "./api-access.ts";
 import { guestDocuments } from "./guest-documents.ts";
+import { connectPort } from "./port-forward.ts";
 
 /** What the calls are carried out with. */
 export interface SubresourceParts {
@@ -67,6 +68,17 @@ export function kubevirtSubresources({ client, guestsDir, agentOf }: Subresource
       protocols: ["plain.kubevirt.io", "binary"],
       open: (call) => vncOf(client(), folder, call),
     },
+    ...["virtualmachines", "virtualmachineinstances"].map(
+      (plural): Subresource => ({
+        ...PLACE,
+        plural,
+        subresource: "portforward",
+        takes: 2,
+        verb: "get",
+        protocols: ["plain.kubevirt.io", "binary"],
+        open: async (call) => connectPort(await runningVmi(client(), call), call.path),
+      }),
+    ),
     ...guestDocuments(ofVmi, { running: (call) => runningVmi(client(), call), agentOf }),
   ];
 }

@@ -29,7 +29,7 @@ export function doorOf(host: TestHost): { readonly server: string; readonly toke
   return { server: config.clusters[0]?.cluster.server ?? "", token: config.users[0]?.user.token ?? "" };
 }
 
-/** Opens the console of a VMI, or its screen; `how` is where the token goes. */
+/** Opens the console of a VMI, its screen, or one of its ports; `how` is where the token goes. */
 export function openConsoleSocket(
   host: TestHost,
   name: string,
@@ -37,7 +37,7 @@ export function openConsoleSocket(
     readonly protocol?: string;
     readonly token?: string;
     readonly how?: "header" | "protocol";
-    readonly subresource?: "console" | "vnc";
+    readonly subresource?: "console" | "vnc" | `portforward/${string}`;
   } = {},
 ): ConsoleSocket {
   const door = doorOf(host);

@@ -7,6 +7,7 @@ import { comesTo } from "../comes-to.ts";
 import { eventually, type Outcome, TestHost } from "../daemon.ts";
 import { type KubectlVersion, kubectlBinary, kubectlVersions } from "../kubectls.ts";
 import { needs } from "../needs.ts";
+import { type ConsoleSocket, openConsoleSocket } from "./console-socket.ts";
 
 const EXAMPLE = new URL("../../examples/masquerade.yaml", import.meta.url).pathname;
 
@@ -140,6 +141,7 @@ async function walk(t: TestContext, host: TestHost, version: KubectlVersion): Pr
   const followed = kubectl.begin(...console, "-f", "--tail=5");
   await t.test("logs show what the guest prints on its console, to who may only look, too", async () => {
     const ready = /patchbay-guest: ready/;
+    assert.match(await kubectl.ok("get", "pods"), /^virt-launcher-masquerade-\S+ +2\/2 +Running /m);
     await eventually("the guest's word", async () => ready.test(await kubectl.ok(...console)));
     await eventually("the follower to have it", () => Promise.resolve(ready.test(followed.lines().join("\n"))));
     const all = await kubectl.ok(...console, "--since=24h");
@@ -165,6 +167,12 @@ async function walk(t: TestContext, host: TestHost, version: KubectlVersion): Pr
       assert.match(stderr + stdout, why);
     }
   });
+  // It knows of no kubectl: once is enough.
+  if (version === kubectlVersions[0]) {
+    await t.test("a port is forwarded by websocket, as virtctl does it; what is none is refused", () =>
+      forwards(host, mac),
+    );
+  }
   await t.test("apply again changes nothing", async () => {
     assert.equal(await kubectl.ok("apply", "-f", EXAMPLE), "virtualmachineinstance.kubevirt.io/masquerade unchanged\n");
     assert.equal((await host.guest("masquerade")).qemuPid, guest.qemuPid);
@@ -182,6 +190,18 @@ async function walk(t: TestContext, host: TestHost, version: KubectlVersion): Pr
     assert.ok(!namespaces().includes(name), "`ip netns` shows the pod's namespace no more");
     await comesTo(before, () => traces(host));
   });
+}
+
+async function forwards(host: TestHost, mac: string): Promise<void> {
+  const open = (port: string): ConsoleSocket =>
+    openConsoleSocket(host, "masquerade", { subresource: `portforward/${port}` });
+  const web = open("80/tcp");
+  const refused = ["81", "80/udp", "0", "80/tcp/more"].map(open);
+  await web.untilTold(/open plain\.kubevirt\.io/);
+  web.type("GET / HTTP/1.0\r\n\r\n");
+  await web.until(new RegExp(mac));
+  await web.untilTold(/closed 1000/);
+  await Promise.all(refused.map((each) => each.untilTold(/^failed/)));
 }
 
 test("a VM's life by kubectl, of each version", { timeout: 600_000 }, async (t) => {

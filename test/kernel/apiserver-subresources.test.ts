@@ -40,9 +40,11 @@ async function startBench(t: TestContext): Promise<Bench> {
     {
       ...PLACE,
       subresource: "talk",
+      takes: 2,
       verb: "get",
       protocols: ["first", "second"],
       open: async (call) => {
+        calls.push(call);
         if (call.name !== "one") throw new ApiError("PB6010", failure(404, "NotFound", "no such widget"));
         const stream = new PassThrough();
         streams.push(stream);
@@ -257,10 +259,15 @@ test("a stream is opened by who may, and as it is spoken", async (t) => {
   assert.equal(await refused({ "sec-websocket-key": "short" }), "400");
   assert.equal(await refused({}, `${ROOT.replace("one", "two")}/talk`), "404");
   assert.equal(await refused({}, `${ROOT}/paint`), "405");
+  assert.equal(await refused({}, `${ROOT}/talk/to/me/too`), "404");
+  assert.equal(await refused({}, `${ROOT}/paint/red`), "404");
   assert.equal(await refused({}, "/readyz"), "404");
   assert.equal(bench.streams.length, 0);
   const bearer = `base64url.bearer.authorization.k8s.io.${Buffer.from(bench.token).toString("base64url")}`;
   assert.equal(await refused({ authorization: "", "sec-websocket-protocol": `${bearer}, first` }), "101");
+  assert.deepEqual(bench.calls.at(-1)?.path, []);
+  assert.equal(await refused({}, `${ROOT}/talk/80/t%63p`), "101");
+  assert.deepEqual(bench.calls.at(-1)?.path, ["80", "tcp"]);
 });
 
 test("a server that stops ends its streams", async (t) => {
