@@ -18,7 +18,7 @@ import { chooseRepresentation, readAccept } from "./representation.ts";
 import { mediaTypeOf, readDocument, readOptionsBody } from "./request-body.ts";
 import { type ResourceRoute, readRoute } from "./route.ts";
 import type { WatchHub } from "./watch.ts";
-import { applyObject, changeObject, createObject } from "./writes.ts";
+import { applyObject, changeObject, createObject, replaceObject } from "./writes.ts";
 
 /** Answers requests that were authenticated as `user`. Never rejects; settles with what one object's write was of. */
 export type Handler = (
@@ -100,9 +100,8 @@ export function makeHandler(machinery: Machinery, hub: WatchHub): Handler {
       case "PUT": {
         const options = readWriteOptions(query, user, userAgent, "UpdateOptions");
         const body = await readWritten(exchange, definition, options.fieldValidation);
-        const wanted = { from: () => body, pinned: namesRevision(body), ...part };
-        const written = await changeObject(machinery, definition, namespace, name, wanted, options);
-        forms.answer(exchange, definition, 200, written.body, written.warnings);
+        const written = await replaceObject(machinery, definition, namespace, name, body, options, subresource);
+        forms.answer(exchange, definition, written.created ? 201 : 200, written.body, written.warnings);
         return written;
       }
       case "PATCH": {

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { KubeObject, ResourceDefinition } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
 import { timestampOf } from "../model/api/timestamp.ts";
-import { isJsonObject } from "../model/json.ts";
+import { isJsonObject, objectAt } from "../model/json.ts";
 import { admit } from "./admit.ts";
 import { apiVersionOf } from "./catalog.ts";
 import { type ValidatedFields, validateConfig, validateFields, validateStatus } from "./field-validation.ts";
@@ -12,6 +12,7 @@ import type { Machinery, WriteOptions, Written } from "./machinery.ts";
 import { type Ownership, ownershipsOf, timeless, type Writer } from "./managed-fields.ts";
 import { asNewNamespace, isNamespaceResource, requireNamespace, withNameLabel } from "./namespaces.ts";
 import { asKubeObject, readObject, takeOwners, withMetadata } from "./object-meta.ts";
+import { namesRevision } from "./patches.ts";
 import { carrying, withWarnings } from "./refusal-warnings.ts";
 import {
   alreadyExists,
@@ -179,6 +180,30 @@ export async function changeObject(
     if (wanted.pinned) throw withWarnings(staleWrite(definition, name), warnings);
   }
   throw tooManyCollisions(definition, name);
+}
+
+/** PUT: replaces an object, or its status only; of the kinds that are so made too, it makes the one that is not there. */
+export async function replaceObject(
+  machinery: Machinery,
+  definition: ResourceDefinition,
+  namespace: string,
+  name: string,
+  body: unknown,
+  options: WriteOptions,
+  subresource?: "status",
+): Promise<Written> {
+  const pinned = namesRevision(body);
+  const wanted = { from: () => body, pinned, ...(subresource === undefined ? {} : { subresource }) };
+  const makes = definition.createdByUpdate === true && !pinned && subresource === undefined;
+  if (makes && machinery.store.get(keyFor(definition, namespace, name)) === undefined) {
+    // It has the name of the path, whether it says so or not.
+    const { metadata } = readObject(definition, takeOwners(body).body, namespace, name);
+    const named = isJsonObject(body)
+      ? { ...body, metadata: { ...objectAt(body, "metadata"), name: metadata.name } }
+      : body;
+    return createObject(machinery, definition, namespace, named, options);
+  }
+  return changeObject(machinery, definition, namespace, name, wanted, options);
 }
 
 /** True where nothing differs but the times at which owners wrote the same as before. */

@@ -297,6 +297,25 @@ describe("owners of fields", () => {
     assert.deepEqual(told(applied), [["one", { "f:stringData": { "f:a": {} } }]]);
   });
 
+  test("of what a PUT makes are those of a creation; it makes what Kubernetes' own PUT does", async () => {
+    const leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+    const lease = {
+      apiVersion: "coordination.k8s.io/v1",
+      kind: "Lease",
+      metadata: { name: "b7" },
+      spec: { holderIdentity: "a" },
+    };
+    const put = (path: string, body: object) => call("PUT", path, "application/json", body, "maker/v1");
+    const versioned = { ...lease, metadata: { name: "b7", resourceVersion: "1" } };
+    assert.equal((await put(`${leases}/b7`, versioned)).code, 404);
+    assert.equal((await put(`${leases}/b8`, lease)).code, 400);
+    const made = await put(`${leases}/b7`, lease);
+    const whose = owners(made).map(({ manager, operation }) => `${manager} ${operation}`);
+    assert.deepEqual([made.code, whose], [201, ["maker Update"]]);
+    assert.equal((await put(`${leases}/b7`, lease)).code, 422, "what is there is replaced as it was read only");
+    assert.equal((await put(`${maps}/b7`, map("b7", {}))).code, 404);
+  });
+
   test("are refused where a client spoils them", async () => {
     const path = `${maps}/b3`;
     await apply(path, "one", map("b3", { a: "1" }));

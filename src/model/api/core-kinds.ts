@@ -86,6 +86,7 @@ export const coreDefinitions: readonly ResourceDefinition[] = [
     kind: "Event",
     plural: "events",
     singular: "event",
+    createdByUpdate: true,
     shortNames: ["ev"],
     schema: event,
     columns: [
@@ -147,6 +148,7 @@ export const coreDefinitions: readonly ResourceDefinition[] = [
     kind: "Service",
     plural: "services",
     singular: "service",
+    createdByUpdate: true,
     shortNames: ["svc"],
     categories: ["all"],
     statusSubresource: true,
@@ -181,6 +183,7 @@ export const coreDefinitions: readonly ResourceDefinition[] = [
     kind: "Lease",
     plural: "leases",
     singular: "lease",
+    createdByUpdate: true,
     shortNames: [],
     unconditionalUpdate: false,
     schema: lease,

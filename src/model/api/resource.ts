@@ -22,6 +22,8 @@ export interface ResourceDefinition {
   readonly countsChanges?: false;
   /** True: a PUT may leave the resourceVersion out and replaces whatever is there, as of most of Kubernetes' own kinds. */
   readonly unconditionalUpdate?: boolean;
+  /** True: a PUT that names no resourceVersion makes the object where there is none. */
+  readonly createdByUpdate?: true;
   /** Seconds from the deletion of an object to its end, and what the deletion asks for; absent: its kind has no such time. */
   readonly grace?: (object: JsonObject, asked: number | undefined) => number;
   /** What is kept of an object that conforms to the schema; owners are told of the fields of that. Absent: all of it. */
