@@ -102,14 +102,19 @@ export class TestHost {
     const child = this.#spawn(argv, ["pipe", "pipe", "pipe"], options.netns);
     child.stdin?.on("error", () => undefined);
     child.stdin?.end(options.input ?? "");
-    const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? PATIENCE_MS);
+    const limitMs = options.timeoutMs ?? PATIENCE_MS;
+    let late = "";
+    const timer = setTimeout(() => {
+      late = `\nkilled: it did not end within ${limitMs / 1_000} s\n`;
+      child.kill("SIGKILL");
+    }, limitMs);
     const [stdout, stderr, code] = await Promise.all([
       collect(child.stdout),
       collect(child.stderr),
       new Promise<number>((resolve) => child.on("close", (status) => resolve(status ?? -1))),
     ]);
     clearTimeout(timer);
-    return { code, stdout, stderr };
+    return { code, stdout, stderr: stderr + late };
   }
 
   /** A command inside the host's namespace that goes on; killed when the test ends. */
