@@ -7,6 +7,7 @@ import { buildGuest, GUEST_IMAGE } from "../host/images/build-guest.ts";
 import { openImageStore } from "../host/images/store.ts";
 import { dumpNetns } from "../host/linux/dump.ts";
 import { startThreads } from "../host/linux/netns.ts";
+import { unlessAborted } from "../host/unless-aborted.ts";
 import type { Pod } from "../model/api/pod.ts";
 import { podResource } from "../model/api/references.ts";
 import type { Stored } from "../model/api/stored.ts";
@@ -14,6 +15,7 @@ import { Fault } from "../model/fault.ts";
 import { type Vmi, withApi } from "./api-access.ts";
 import { apply } from "./apply.ts";
 import { down } from "./down.ts";
+import { interruptible } from "./interruptible.ts";
 import { judgeManifests } from "./judged-manifests.ts";
 import { dataPaths } from "./paths.ts";
 import { becomesReady } from "./run.ts";
@@ -37,17 +39,24 @@ export async function demo(options: UpOptions): Promise<number> {
   const images = await openImageStore(imageDir, { onWait: onProgress });
   if ((await images.resolve(GUEST_IMAGE)) === undefined) {
     say(`the test guest, once, into ${imageDir}`);
-    await buildGuest({
-      store: images,
-      cacheDir: join(imageDir, "..", "packages"),
-      onProgress,
-    });
+    await interruptible((signal) =>
+      buildGuest({ store: images, cacheDir: join(imageDir, "..", "packages"), onProgress, signal }),
+    );
   }
+  await interruptible((signal) => inOwnFolder({ ...options, imageDir, port: "0" }, signal));
+  return 0;
+}
+
+/** Shows it in a folder of its own, of which nothing is left, whatever comes between. */
+async function inOwnFolder(options: UpOptions, signal: AbortSignal): Promise<void> {
   const dataDir = await mkdtemp(join(tmpdir(), "patchbay-demo-"));
   const began = performance.now();
   try {
-    await show(dataDir, { ...options, dataDir, imageDir, port: "0" }, began);
-    return 0;
+    say(`a daemon in ${dataDir}`);
+    // Not given up: a daemon that comes up later would find nobody who stops it.
+    await startBehind(dataPaths(dataDir), { ...options, dataDir });
+    signal.throwIfAborted();
+    await unlessAborted(show(dataDir, began), signal);
   } finally {
     say("cleaning up");
     await down({ dataDir, vms: true });
@@ -55,10 +64,8 @@ export async function demo(options: UpOptions): Promise<number> {
   }
 }
 
-async function show(dataDir: string, options: UpOptions, began: number): Promise<void> {
+async function show(dataDir: string, began: number): Promise<void> {
   const paths = dataPaths(dataDir);
-  say(`a daemon in ${dataDir}`);
-  await startBehind(paths, options);
   await withApi(paths, async (client) => {
     say("patchbay run -f examples/masquerade.yaml");
     const [document] = judgeManifests([EXAMPLE], undefined).documents;
