@@ -13,7 +13,7 @@ test("docs/api.md tells each limit's figure", () => {
   const figures: Readonly<Record<string, string>> = {
     "connections of all clients": connections.toLocaleString("en"),
     "connections of one token": connectionsPerToken.toLocaleString("en"),
-    "watches and consoles of one token": watchesPerToken.toLocaleString("en"),
+    "watches, consoles": watchesPerToken.toLocaleString("en"),
     "other requests of one token": requestsPerToken.toLocaleString("en"),
     "answers of one token": `${defaultLimits.unsentPerToken / 2 ** 20} MiB`,
     "TLS handshake; the headers of a request": `${defaultLimits.headerMs / 1_000} s`,
