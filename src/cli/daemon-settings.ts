@@ -1,10 +1,13 @@
 import { existsSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { writeWhole } from "../host/whole-file.ts";
+import { isDnsSubdomain } from "../model/api/names.ts";
 import { Fault } from "../model/fault.ts";
 import { isJsonObject, textAt } from "../model/json.ts";
 import { shellWord } from "../model/shell-word.ts";
 import type { DataPaths } from "./paths.ts";
+
+const LONGEST_LABEL = 63;
 
 /** How a data folder's daemon was last started: what its next start, or its end, must agree with. */
 export interface DaemonSettings {
@@ -44,7 +47,24 @@ export function nodeNameFor(paths: DataPaths, asked: string | undefined, guests:
       data: { last, asked, guests },
     });
   }
-  return asked ?? last ?? hostname().toLowerCase();
+  return asked ?? last ?? nodeNameOf(hostname());
+}
+
+/** A node's name is a DNS subdomain, and the value of its label `kubernetes.io/hostname`. */
+export function isNodeName(text: string): boolean {
+  return isDnsSubdomain(text) && text.length <= LONGEST_LABEL;
+}
+
+/** What a node is called on a machine of that name: the kernel lets machines have names that Kubernetes refuses. */
+export function nodeNameOf(machine: string): string {
+  const near = machine
+    .toLowerCase()
+    .slice(0, LONGEST_LABEL)
+    .split(".")
+    .map((label) => label.replaceAll(/[^a-z0-9]+/g, "-").replaceAll(/^-|-$/g, ""))
+    .filter((label) => label !== "")
+    .join(".");
+  return near === "" ? "node" : near;
 }
 
 export function keepSettings(paths: DataPaths, settings: DaemonSettings): void {

@@ -12,7 +12,7 @@ import { addressed, apply, isServed } from "./apply.ts";
 import { livingDaemon } from "./daemon-process.ts";
 import { isSound, judgeManifests, printFindings } from "./judged-manifests.ts";
 import { type DataPaths, dataPaths } from "./paths.ts";
-import { exportLine, startBehind, type UpOptions } from "./up.ts";
+import { exportLine, startBehind, type UpOptions, wrongUsage } from "./up.ts";
 
 /** Options of `patchbay run`. */
 export interface RunOptions extends UpOptions {
@@ -44,6 +44,11 @@ export async function run(options: RunOptions): Promise<number> {
   const timeoutMs = Number(options.timeout) * 1000;
   if (!(timeoutMs > 0)) {
     process.stderr.write(`patchbay: --timeout ${options.timeout} is no time limit: give seconds, more than 0.\n`);
+    return 2;
+  }
+  const wrong = wrongUsage(options);
+  if (wrong !== undefined) {
+    process.stderr.write(`patchbay: ${wrong}\n`);
     return 2;
   }
   // A daemon that runs has the configuration that holds, and what the files refer to.

@@ -14,6 +14,7 @@ import { Fault, isFault } from "../model/fault.ts";
 import { shellWord } from "../model/shell-word.ts";
 import { startDaemon } from "./daemon.ts";
 import { claimDataFolder, livingDaemon, writing } from "./daemon-process.ts";
+import { isNodeName } from "./daemon-settings.ts";
 import { type DataPaths, dataPaths } from "./paths.ts";
 
 /** Options of `patchbay up`. */
@@ -51,8 +52,8 @@ export async function up(options: UpOptions): Promise<number> {
   return options.detach === true ? behind(paths, options) : inFront(paths, options);
 }
 
-/** What cannot be meant, as a sentence. */
-function wrongUsage({ address, port, cniTimeout }: UpOptions): string | undefined {
+/** What cannot be meant of a daemon's options, as a sentence. */
+export function wrongUsage({ address, port, cniTimeout, nodeName }: UpOptions): string | undefined {
   if (address !== undefined && (isIP(address) === 0 || address.includes("%"))) {
     return `--address ${address} is no IP address: give one of this machine's, such as 127.0.0.1, without a zone.`;
   }
@@ -62,6 +63,9 @@ function wrongUsage({ address, port, cniTimeout }: UpOptions): string | undefine
   const seconds = Number(cniTimeout);
   if (!(seconds > 0 && seconds <= MOST_CNI_SECONDS)) {
     return `--cni-timeout ${cniTimeout} is no time limit: give more than 0 and at most ${MOST_CNI_SECONDS} seconds.`;
+  }
+  if (nodeName !== undefined && !isNodeName(nodeName)) {
+    return `--node-name ${nodeName} is no name of a node: give at most 63 small letters, digits, dashes and dots, a letter or digit at both ends.`;
   }
   return undefined;
 }

@@ -152,6 +152,7 @@ test("a daemon that cannot start says why, and leaves the folder as it was", asy
     const folder = await other("usage");
     refused(await up(folder, "--port", "99999"), 2, [/--port 99999 is no port: give 1 to 65535/]);
     refused(await up(folder, "--cni-timeout", "never"), 2, [/--cni-timeout never is no time limit/]);
+    refused(await up(folder, "--node-name", "My Node"), 2, [/--node-name My Node is no name of a node/]);
     assert.deepEqual(await readdir(folder), []);
   });
   await t.test("an ordinary user", async () => {
