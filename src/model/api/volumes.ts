@@ -1,6 +1,8 @@
 import { anyObject, flag, list, marker, object, quantity, type Static, text, whole, word } from "./schema.ts";
 
-const bus = text("Bus of the device: `virtio`, `sata`, `scsi` or `usb`. Default: chosen by the machine type.");
+const bus = text(
+  "Bus of the device: `virtio`, `sata`, `scsi` or `usb`. Default virtio, and sata of a CD-ROM; KubeVirt's is sata for all.",
+);
 const pullPolicy = word("When a cluster fetches the image. Default: Always for the tag `latest`, else IfNotPresent.", [
   "Always",
   "IfNotPresent",
