@@ -101,8 +101,12 @@ async function inFront(paths: DataPaths, options: UpOptions): Promise<number> {
 
 async function behind(paths: DataPaths, options: UpOptions): Promise<number> {
   const living = livingDaemon(paths);
-  if (living === undefined) await startBehind(paths, options);
-  else process.stderr.write(`patchbay: a daemon runs already on ${paths.root} (process ${living})\n`);
+  if (living === undefined) {
+    await startBehind(paths, options);
+  } else {
+    const which = `process ${living}, with the options it was started with`;
+    process.stderr.write(`patchbay: a daemon runs already on ${paths.root} (${which})\n`);
+  }
   process.stdout.write(`${exportLine(paths)}\n`);
   return 0;
 }
