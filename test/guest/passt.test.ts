@@ -40,8 +40,9 @@ const OPEN = guestManifest({
   devices: { interfaces: [{ name: "default", passtBinding: {} }] },
   spec: RESOLVER,
 });
+// Of e1000, whose driver pads short frames, Debian 12's passt does not close connections (PB5065).
 const FOUR = annotated(
-  guestManifest({ name: "four", devices: { interfaces: [{ name: "default", passt: {}, model: "e1000" }] } }),
+  guestManifest({ name: "four", devices: { interfaces: [{ name: "default", passt: {}, model: "rtl8139" }] } }),
   onFamily("four"),
 );
 const SIX = annotated(
@@ -273,7 +274,7 @@ test("passt", { timeout: 600_000 }, async (t) => {
 
   await step("a pod with IPv4 alone, every port, a NIC that is not virtio", async () => {
     const page = await host.page("10.51.0.2", /^ *dhcp4: ip=10\.51\.0\.2$/m);
-    assert.match(page, /^ *driver: e1000$/m);
+    assert.match(page, /^ *driver: 8139cp$/m);
     assert.doesNotMatch(page, /^route: default via fe80::|inet6 fd/m);
     for (const kind of ["tcp", "udp"] as const) await host.reach(kind, "10.51.0.2", "7");
   });

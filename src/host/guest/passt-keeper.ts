@@ -11,6 +11,7 @@ import {
   startPasst,
   stopPasst,
 } from "./passt.ts";
+import { watchForStandstill } from "./passt-standstill.ts";
 import { isRunning } from "./process.ts";
 import type { Qmp } from "./qmp.ts";
 import type { ChildExit } from "./running-guest.ts";
@@ -62,6 +63,7 @@ export async function endPassts(nics: readonly GuestNic[], runDir: string): Prom
 
 function keepOne(wanted: PasstNic, guest: KeptGuest): PasstKeeper {
   let passt: Passt | undefined;
+  let unwatch = (): void => undefined;
   let fault: Fault | undefined = notYetStarted(wanted);
   let over = false;
   let timer: NodeJS.Timeout | undefined;
@@ -78,6 +80,7 @@ function keepOne(wanted: PasstNic, guest: KeptGuest): PasstKeeper {
       fault = undefined;
       since = performance.now();
       void passt.exited?.then((exit) => lost(started, exit));
+      if (!over) unwatch = watchForStandstill(started, guest.qmp, () => lost(started, "stands still"));
       // It may have ended before anybody listened.
       if (!isRunning(started)) lost(started);
     } catch (thrown) {
@@ -95,9 +98,10 @@ function keepOne(wanted: PasstNic, guest: KeptGuest): PasstKeeper {
     }, wait);
     wait = Math.min(2 * wait, LAST_WAIT_MS);
   };
-  const lost = (which: Passt, exit?: ChildExit): void => {
+  const lost = (which: Passt, exit?: ChildExit | "stands still"): void => {
     if (over || passt !== which) return;
     passt = undefined;
+    unwatch();
     if (performance.now() - since > STEADY_MS) wait = FIRST_WAIT_MS;
     fault = endedUnder(wanted, which, exit);
     void stopPasst(which).catch(() => undefined);
@@ -115,6 +119,7 @@ function keepOne(wanted: PasstNic, guest: KeptGuest): PasstKeeper {
   const release = (): void => {
     over = true;
     clearTimeout(timer);
+    unwatch();
     ends();
   };
   void guest.qmp.closed.then(release);
@@ -159,15 +164,29 @@ function notYetStarted({ nic, files }: PasstNic): Fault {
   );
 }
 
-function endedUnder({ nic, files }: PasstNic, { logStart }: Passt, exit: ChildExit | undefined): Fault {
+function endedUnder({ nic, files }: PasstNic, { logStart }: Passt, exit?: ChildExit | "stands still"): Fault {
   const words = logStart === undefined ? "" : passtWords(files, logStart);
-  const how = exit === undefined ? "" : exit.signal === null ? ` with exit code ${exit.code}` : ` by ${exit.signal}`;
+  const how = endedHow(exit);
   return new Fault(
     "PB5065",
-    `passt of the interface "${nic.name}" ended${how} while the guest runs, which has no network there meanwhile${words === "" ? "" : `; it said: ${words}`}.`,
+    `passt of the interface "${nic.name}" ${how} while the guest runs, which has no network there meanwhile${words === "" ? "" : `; it said: ${words}`}.`,
     {
       place: `spec.domain.devices.interfaces[${nic.name}]`,
-      cure: `It is started again by itself. Where it ends again and again, see its log, ${files.log}.`,
+      cure: `It is started again by itself. ${whereAgain(nic, files.log)}`,
     },
   );
+}
+
+function endedHow(exit: ChildExit | "stands still" | undefined): string {
+  if (exit === undefined) return "ended";
+  if (exit === "stands still") return "computed without end, held QEMU up and was ended";
+  return exit.signal === null ? `ended with exit code ${exit.code}` : `ended by ${exit.signal}`;
+}
+
+/** Models whose drivers fill frames up to 60 octets themselves: Debian 12's passt takes that for data of TCP. */
+const PADDING: ReadonlySet<string> = new Set(["e1000", "ne2k_pci"]);
+
+function whereAgain({ model }: GuestNic, log: string): string {
+  const often = `Where it ends again and again, see its log, ${log}`;
+  return PADDING.has(model) ? `${often}, and take another model than ${model}: virtio is best.` : `${often}.`;
 }
