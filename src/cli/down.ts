@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
 import type { KubeClient, ResourceRef } from "../client/client.ts";
 import { removeDefaultNetwork } from "../host/cni/default-network.ts";
+import { goneWithin, startTimeOf } from "../host/guest/process.ts";
 import { vmiResource, vmResource } from "../model/api/references.ts";
 import type { KubeObject } from "../model/api/resource.ts";
 import { isApiError } from "../model/api/status.ts";
@@ -33,15 +34,13 @@ export async function down({ dataDir, vms }: DownOptions): Promise<number> {
   if (vms === true) await (living === undefined ? withoutDaemon(paths) : withApi(paths, deleteAll));
   const daemon = livingDaemon(paths);
   if (daemon !== undefined) {
+    const startTime = startTimeOf(daemon);
     process.kill(daemon, "SIGTERM");
-    const deadline = performance.now() + STOP_MS;
-    while (livingDaemon(paths) === daemon) {
-      if (performance.now() > deadline) {
-        throw new Fault("PB6106", `The daemon (process ${daemon}) does not stop.`, {
-          cure: `kill -9 ${daemon}`,
-        });
-      }
-      await sleep(POLL_MS);
+    // It lets go of the folder a moment before it ends.
+    if (startTime !== undefined && !(await goneWithin({ pid: daemon, startTime }, STOP_MS))) {
+      throw new Fault("PB6106", `The daemon (process ${daemon}) does not stop.`, {
+        cure: `kill -9 ${daemon}`,
+      });
     }
   }
   if (vms === true && existsSync(paths.root)) await removeDefaultNetwork(paths.root, paths.cni);
