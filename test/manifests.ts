@@ -64,3 +64,13 @@ export function vmManifest(wish: GuestWish, runStrategy: string): string {
   const { apiVersion, metadata, spec }: Readonly<Record<string, unknown>> = parse(guestManifest(wish));
   return stringify({ apiVersion, kind: "VirtualMachine", metadata, spec: { runStrategy, template: { spec } } });
 }
+
+/** The KubeVirt resource that opens these gates, as YAML. */
+export function gatesManifest(...featureGates: readonly string[]): string {
+  return stringify({
+    apiVersion: "kubevirt.io/v1",
+    kind: "KubeVirt",
+    metadata: { name: "kubevirt", namespace: "kubevirt" },
+    spec: { configuration: { developerConfiguration: { featureGates } } },
+  });
+}

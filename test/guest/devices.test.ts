@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import { stringify } from "yaml";
 import type { VolumeStatus } from "../../src/model/api/vmi-status.ts";
 import { eventually, TestHost } from "../daemon.ts";
-import { guestManifest } from "../manifests.ts";
+import { gatesManifest, guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
 import { openConsoleSocket } from "./console-socket.ts";
 
@@ -312,17 +312,7 @@ const PROBED = guestManifest({
   },
 });
 
-const KUBEVIRT = `${stringify({
-  apiVersion: "v1",
-  kind: "Namespace",
-  metadata: { name: "kubevirt" },
-})}---
-${stringify({
-  apiVersion: "kubevirt.io/v1",
-  kind: "KubeVirt",
-  metadata: { name: "kubevirt", namespace: "kubevirt" },
-  spec: { configuration: { developerConfiguration: { featureGates: ["HostDisk"] } } },
-})}`;
+const KUBEVIRT = gatesManifest("HostDisk");
 
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 

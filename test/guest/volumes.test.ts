@@ -6,9 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { type TestContext, test } from "node:test";
-import { stringify } from "yaml";
 import { eventually, type TestGuest, TestHost } from "../daemon.ts";
-import { guestManifest } from "../manifests.ts";
+import { gatesManifest, guestManifest } from "../manifests.ts";
 import { needs } from "../needs.ts";
 import { type SmallDisk, smallDisk } from "../small-disk.ts";
 
@@ -73,13 +72,7 @@ dd if=/dev/urandom of=/dev/vdc bs=1M count=4 conv=fsync 2>/dev/null && echo $((6
   });
 
 /** Host disks are forbidden else. */
-const KUBEVIRT = `${stringify({ apiVersion: "v1", kind: "Namespace", metadata: { name: "kubevirt" } })}---
-${stringify({
-  apiVersion: "kubevirt.io/v1",
-  kind: "KubeVirt",
-  metadata: { name: "kubevirt", namespace: "kubevirt" },
-  spec: { configuration: { developerConfiguration: { featureGates: ["HostDisk"] } } },
-})}`;
+const KUBEVIRT = gatesManifest("HostDisk");
 
 test("disks: a containerDisk boots and keeps its writes to itself, cloud-init data is read", {
   timeout: 300_000,
